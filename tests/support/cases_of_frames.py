@@ -131,7 +131,7 @@ def _multi_frame() -> None:
         case.put("one.dcm", *_enhanced(case.name, "2.1", groups))
     # Without preamble, and with the letters of the prefix at byte 128, within Image Type.
     case = add_case("letters of the prefix", axes="zyx", flags={"assumed_transfer_syntax"})
-    groups = [_item(PlanePositionSequence=_where(2.0 * n)) for n in range(3)]
+    groups = [item_of(PlanePositionSequence=_where(2.0 * n)) for n in range(3)]
     words = ["ORIGINAL", "PRIMARY", *"ABCDEFG", "X" * 16, "X" * 16, "X" * 16, "X" * 15, "X" * 12, "X" * 8, "DICM"]
     dataset, frames = _enhanced(case.name, "4.1", groups, Modality="MR", ImageType=words)
     data = written(dataset)

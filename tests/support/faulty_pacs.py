@@ -7,9 +7,10 @@ import json
 import re
 import ssl
 import threading
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -37,11 +38,15 @@ def as_file(dataset: Dataset) -> bytes:
 
 @dataclass
 class Reply:
-    """An answer: its status, headers and content; without a length, as servers send it that make it on the way."""
+    """An answer: its status, headers and content; without a length, as servers send it that make it on the way.
+
+    `trickles`: its content comes byte by byte, with so many seconds before each.
+    """
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     content: bytes = b""
+    trickles: float = 0.0
 
 
 def multipart(files: Sequence[bytes], headers: str = "Content-Type: application/dicom") -> Reply:
@@ -140,7 +145,12 @@ def serving(pacs: FaultyPacs, tls: ssl.SSLContext | None = None) -> Iterator[Fau
             for name, value in reply.headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(reply.content)
+            for piece in [bytes([byte]) for byte in reply.content] if reply.trickles else [reply.content]:
+                time.sleep(reply.trickles)
+                with suppress(ConnectionError):
+                    self.wfile.write(piece)
+                    continue
+                return
 
         def log_message(self, *_: object) -> None:
             pass

@@ -5,6 +5,8 @@ Names are hashes of UIDs, so that no path holds an identity: ``<study>/<series>/
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import re
@@ -57,7 +59,7 @@ class Folder:
     Raises
     ------
     UserError
-        If it holds files that were not retrieved.
+        If it holds files that were not retrieved, or another retrieval fills it.
     """
 
     def __init__(self, root: Path) -> None:
@@ -67,6 +69,7 @@ class Folder:
         files.make_private(root)
         if is_new:  # the mode of another one is the user's choice; its folders and files are private
             private_folder.close_to_others(root, "the source")
+        self._lock = _lock(root)
         for name in os.listdir(root):
             if _LEFT_BEHIND.fullmatch(name):  # of a run that was killed
                 (root / name).unlink(missing_ok=True)
@@ -143,6 +146,31 @@ class Folder:
         """Name what waits, and remove what is not complete."""
         self.publish()
         self._disk.close()
+        with contextlib.suppress(OSError):  # unlocked, not only closed: the process that reads headers inherited it
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+        os.close(self._lock)
+
+
+def _lock(root: Path) -> int:
+    """Lock the folder itself until this process ends, or unlocks it.
+
+    The lock of the results does not suffice: two configurations with other results may name one source, and each
+    retrieval removes what looks like the remains of another one.
+    """
+    handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(
+                    "config key 'source': another ./run retrieve fills this folder; wait for it to end, or name "
+                    "another folder"
+                ) from None
+    except UserError:
+        os.close(handle)
+        raise
+    return handle
 
 
 def refuse_foreign(root: Path) -> None:

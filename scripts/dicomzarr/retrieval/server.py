@@ -21,6 +21,7 @@ from dicomweb_client.web import DICOMwebClient
 from requests.adapters import HTTPAdapter
 
 from dicomzarr.retrieval.multipart import BrokenOff
+from dicomzarr.retrieval.trickle import Trickle
 from dicomzarr.retrieval.wanted import UID, Line
 from dicomzarr.vocabulary.errors import UserError
 
@@ -56,11 +57,15 @@ class Patience:
         Before the second repetition; twice as long before each further one.
     most : float
         The longest pause, s, also if the server asks for a longer one (Retry-After).
+    slow : float
+        How long it may take, s, until an answer to a retrieval has brought another MiB; three times as long for a
+        query, with its repetitions.
     """
 
     repeats: int = 6
     seconds: float = 1.0
     most: float = 120.0
+    slow: float = 600.0
 
 
 class ServerProblem(UserError):
@@ -108,17 +113,34 @@ class Answer:
     content_type : str
     """
 
-    def __init__(self, response: requests.Response) -> None:
-        self._response = response
+    def __init__(self, response: requests.Response, slow: float) -> None:
+        self._response, self._trickle = response, Trickle(slow)
         self.status = response.status_code
         self.content_type = response.headers.get("Content-Type", "")
 
     def blocks(self) -> Iterator[bytes]:
-        """Yield the content; raises `BrokenOff` if the connection ends before it does."""
-        try:
-            yield from self._response.iter_content(BLOCK)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
-            raise BrokenOff from None
+        """Yield the content.
+
+        Raises
+        ------
+        BrokenOff
+            If the connection ends before it does.
+        NoAnswer
+            If next to nothing comes.
+        """
+        content = self._response.iter_content(BLOCK)
+        while True:
+            try:
+                with self._trickle.limit():
+                    block = next(content, None)
+            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
+                if self._trickle.is_over:
+                    raise NoAnswer(_TRICKLES) from None
+                raise BrokenOff from None
+            if block is None:
+                return
+            self._trickle.came(len(block))
+            yield block
 
 
 class _Credentials(requests.auth.AuthBase):
@@ -204,7 +226,7 @@ class Server:
         patience: Patience,
         waiting: Callable[[], None] = lambda: None,
     ) -> None:
-        self._url = url.rstrip("/")
+        self._url, self._slow = url.rstrip("/"), patience.slow
         self._session = session_utils.create_session_from_auth(_Credentials(headers))
         self._session.max_redirects = 0  # credentials go nowhere else
         retry = _Retry(
@@ -341,7 +363,8 @@ class Server:
         offset = 0
         for _ in range(_PAGES):
             try:
-                page = search(offset=offset or None, **arguments)
+                with Trickle(3 * self._slow).limit():
+                    page = search(offset=offset or None, **arguments)
                 self._failures, self._has_answered = 0, True
             except requests.HTTPError as error:
                 if offset and error.response is not None and error.response.status_code in (400, 404, 501):
@@ -389,7 +412,7 @@ class Server:
         with response:
             if response.status_code == 401:
                 raise ServerProblem(_STATUSES[401])
-            yield Answer(response)
+            yield Answer(response, self._slow)
 
 
 # ---- Values of a query
@@ -422,6 +445,7 @@ def _matches(item: Mapping[str, Any], line: Line, study: str) -> bool:
 
 # ---- Problems, in fixed words
 
+_TRICKLES = "the server sends next to nothing (less than 1 MB in 10 minutes); run the same command again later"
 _NO_ANSWER = "the server's answer to a query is no DICOM JSON: is dicomweb.url the address of its DICOMweb service?"
 _STATUSES = {
     401: f"the server does not accept the credentials (HTTP 401): set {USER} and {PASSWORD}, or {TOKEN}",

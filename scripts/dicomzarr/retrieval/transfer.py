@@ -136,8 +136,9 @@ class Transfer:
                     raise NoAnswer(
                         f"the server is busy or down (HTTP {answer.status}); run the same command again later"
                     )
+                reason = self._take(work, answer) or work.problem
                 self._failures = 0
-                return self._take(work, answer) or work.problem
+                return reason
         except NoAnswer:
             self._failures += 1
             if self._failures >= FAILURES:

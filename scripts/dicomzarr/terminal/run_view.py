@@ -77,7 +77,7 @@ class RunView:
         """Keep what Snakemake and its executor say of an error; lines that are indented repeat commands and code."""
         fields = record.__dict__
         if job is None and "job_error_info" not in fields:  # not an event that only counts jobs of a group
-            self._errors.append(record.getMessage().partition("\n  ")[0])
+            self._errors.append(_words_of(record.getMessage()))
         elif fields.get("rule_msg"):
             self._errors.append(str(fields["rule_msg"]).partition("\n  ")[0])
         logs = map(str, fields.get("aux_logs") or fields.get("log") or ())
@@ -167,6 +167,13 @@ class RunView:
             ],
             "failed": [{"rule": job.rule, "batch": job.batch, "log": job.log} for job in jobs if job.failed],
         }
+
+
+def _words_of(message: str) -> str:
+    """Return what an error message says: of a traceback its last line, of others what comes before indented lines."""
+    if message.startswith("Traceback"):
+        return "Snakemake failed: " + message.rstrip().rpartition("\n")[2]
+    return message.partition("\n  ")[0]
 
 
 def log_of(job: Job) -> list[str]:

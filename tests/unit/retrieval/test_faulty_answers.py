@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from dicomzarr.retrieval import folder
 from dicomzarr.retrieval.accounts import Accounts
 from dicomzarr.retrieval.folder import Folder
 from dicomzarr.retrieval.retrieve import Summary, look, retrieve
-from dicomzarr.retrieval.server import Server, ServerProblem
+from dicomzarr.retrieval.server import NoAnswer, Server, ServerProblem
 from dicomzarr.retrieval.wanted import Line
 from dicomzarr.system import sandbox
 from dicomzarr.system.flush import Disk
@@ -31,13 +32,14 @@ class Retrieval:
 
     def __init__(self, place: Path, pacs: FaultyPacs) -> None:
         self.source, self.private, self.pacs = place / "source", place / "private", pacs
+        self.patience = HASTY
 
     def run(self, lines: list[Line] = LINES, *, again: bool = False) -> Summary:
         self.pacs.requests.clear()
         target = Folder(self.source)
         try:
-            server = Server(self.pacs.url, {}, HASTY)
-            return retrieve(server, target, Accounts(self.private), lines, HASTY, lambda _: None, again=again)
+            server, accounts = Server(self.pacs.url, {}, self.patience), Accounts(self.private)
+            return retrieve(server, target, accounts, lines, self.patience, lambda _: None, again=again)
         finally:
             target.close()
 
@@ -187,6 +189,23 @@ def test_a_server_that_is_down_ends_the_run_and_the_next_one_goes_on(retrieval: 
     retrieval.pacs.wrong.clear()
     assert retrieval.run().new == 4 and retrieval.holds(*A, *B)
     assert retrieval.pacs.requests.count("series") == 1
+
+
+@pytest.mark.parametrize("kind", ["series", "query"])
+def test_a_server_that_sends_next_to_nothing_counts_as_one_that_does_not_answer(
+    kind: str, retrieval: Retrieval
+) -> None:
+    retrieval.patience = dataclasses.replace(HASTY, slow=0.1)
+    whole = retrieval.pacs.answer(f"/studies/{A[0].StudyInstanceUID}/series/{A[0].SeriesInstanceUID}")
+    slow = dataclasses.replace(whole, trickles=0.02)
+    retrieval.pacs.wrong[kind] = [slow]
+    retrieval.pacs.wrong["alone"] = [slow, slow]
+    with pytest.raises(NoAnswer, match="next to nothing" if kind == "series" else "does not answer"):
+        retrieval.run()
+    assert not retrieval.files()
+    retrieval.patience = HASTY
+    retrieval.run()
+    assert retrieval.holds(*A, *B)
 
 
 def test_one_bad_instance_does_not_stop_the_others(retrieval: Retrieval) -> None:
@@ -350,6 +369,20 @@ def test_a_folder_with_other_files_is_refused(retrieval: Retrieval) -> None:
     (retrieval.source / "mine.dcm").touch()
     with pytest.raises(UserError, match="holds 1 entries that ./run retrieve did not write"):
         retrieval.run()
+
+
+def test_two_retrievals_do_not_fill_one_folder(tmp_path: Path, pacs: FaultyPacs) -> None:
+    first, second = Retrieval(tmp_path, pacs), Retrieval(tmp_path, pacs)
+    second.private = tmp_path / "private of other results"
+    target = Folder(first.source)
+    half = target.receive([b"half of a file"])
+    with pytest.raises(UserError, match=r"another \./run retrieve fills this folder"):
+        second.run()
+    assert half.path.exists()  # not taken for what a killed one left behind
+    target.discard(half)
+    target.close()
+    second.run()
+    assert second.holds(*A, *B)
 
 
 @pytest.mark.parametrize(

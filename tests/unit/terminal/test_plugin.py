@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,15 @@ def test_of_a_job_that_cannot_say_why_it_failed_the_queue_says_it(
     first, *others = shown(results, *failed_group("a.log"))
     assert ("its log: a.log" in first) is ("INFO" in log) and "Extraction  batch 0001-0000 failed" in first
     assert others == ["log of the queue: .snakemake/slurm_logs/group_batch/7.log", "the queue says OUT_OF_MEMORY"]
+
+
+def test_of_an_exception_in_snakemake_its_last_line_is_shown(results: Results) -> None:
+    try:
+        raise PermissionError(13, "Permission denied", ".snakemake/x")
+    except PermissionError as error:
+        text = "\n".join(traceback.format_exception(error))
+    (line,) = shown(results, event(None, logging.ERROR, text))
+    assert line == "Snakemake failed: PermissionError: [Errno 13] Permission denied: '.snakemake/x'"
 
 
 def test_a_job_that_the_system_killed_may_have_filled_the_memory(results: Results) -> None:
