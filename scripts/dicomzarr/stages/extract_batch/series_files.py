@@ -379,7 +379,9 @@ def read_header(handle: int, row: HeaderRow) -> Any:
             stream.seek(0)
             header = pydicom.dcmread(stream, stop_before_pixels=True, force=True)
             read_past_item_ends(stream, header)
-            return header
+            # pydicom reads to the end where an element has no known VR.
+            is_whole = stream.tell() <= row["facts"]["pixel"]["offset"]
+            return header if is_whole else _read_mended(handle, row) or header
     except MemoryError:
         raise
     except OSError as error:
@@ -391,7 +393,7 @@ def read_header(handle: int, row: HeaderRow) -> Any:
 
 
 def _read_mended(handle: int, row: HeaderRow) -> Any:
-    """Return the data set of a file whose items end with wrong delimiters; None for any other file."""
+    """Return the data set of a file with wrong delimiters of items, or unknown VRs; None for any other file."""
     import io
 
     import pydicom
