@@ -18,8 +18,6 @@ from dicomzarr.volumes.stacks import identity
 from dicomzarr.volumes.t_values import axis_values, t_values
 
 CINE: Final = frozenset({"US", "IVUS", "XA", "RF", "ES", "XC", "GM", "OP", "ECG", "BMD"})
-# Machines that make slices as well: C-arms, and tomosynthesis.
-_ALSO_SLICES: Final = frozenset({"XA", "MG"})
 # Slices of a body: without a position their order is known at best.
 _TOMOGRAPHIC: Final = frozenset({"CT", "MR", "PT", "NM"})
 
@@ -39,7 +37,7 @@ def is_segmentation(frame: Frame) -> bool:
 
 
 def is_projection(frame: Frame) -> bool:
-    """Return whether a frame is a projection, by its modality; some slices are written with that of their machine.
+    """Return whether a frame is a projection, by its modality; slices may be written with that of their machine.
 
     Parameters
     ----------
@@ -49,8 +47,7 @@ def is_projection(frame: Frame) -> bool:
     -------
     bool
     """
-    is_slice = frame.modality in _ALSO_SLICES and frame.sop_class_uid in sop_classes.SLICES
-    return frame.modality in PROJECTIONS and not is_slice
+    return frame.modality in PROJECTIONS and frame.sop_class_uid not in sop_classes.SLICES
 
 
 def arrays_of_singles(frames: Sequence[Frame]) -> list[Volume]:
