@@ -9,8 +9,8 @@ from __future__ import annotations
 import functools
 from typing import Final
 
-from dicomzarr.dicom.vr import LONG_VRS, PIXEL_TAGS, SHORT_VRS, UNDEFINED
-from dicomzarr.headers.fast_reader import BLOCK, Reader, TooLong, Truncated, Unclear, skip_items
+from dicomzarr.dicom.vr import ITEM, ITEM_END, LONG_VRS, PIXEL_TAGS, SEQUENCE_END, SHORT_VRS, UNDEFINED
+from dicomzarr.headers.fast_reader import BLOCK, MAX_DEPTH, Reader, TooLong, Truncated, Unclear, skip_items
 
 _MOST_ELEMENTS: Final = 100_000
 _TEXT: Final = "LO"  # of an element that PS3.6 does not know: the privacy search reads texts
@@ -39,7 +39,7 @@ class MendedReader:
 
 
 def with_known_vrs(read: Reader, size: int, start: int) -> MendedReader | None:
-    """Return a reader in which each element at top level has a VR of the standard.
+    """Return a reader in which each element has a VR of the standard.
 
     Parameters
     ----------
@@ -59,32 +59,72 @@ def with_known_vrs(read: Reader, size: int, start: int) -> MendedReader | None:
     ----------
     DICOM PS3.5 6.2, 7.1.2.
     """
-    heads: dict[int, bytes] = {}
-    position = base = start
-    block = read(BLOCK, start)
+    walk = _Walk(read, size, start)
     try:
-        for _ in range(_MOST_ELEMENTS):
-            if position + 12 > base + len(block):
-                base, block = position, read(BLOCK, position)
-            head = block[position - base :][:12]
+        end = walk.elements(start, 0)
+    except (Unclear, Truncated, TooLong):
+        return None
+    return MendedReader(read, walk.heads, end) if walk.heads else None
+
+
+class _Walk:
+    """A walk over the elements of a data set; collects what should stand in the heads of those of no known VR."""
+
+    def __init__(self, read: Reader, size: int, start: int) -> None:
+        self._read, self._size = read, size
+        self._base, self._block = start, read(BLOCK, start)
+        self._left = _MOST_ELEMENTS
+        self.heads: dict[int, bytes] = {}
+
+    def _at(self, position: int) -> bytes:
+        if not self._base <= position <= self._base + len(self._block) - 12:
+            self._base, self._block = position, self._read(BLOCK, position)
+        self._left -= 1
+        if self._left < 0:
+            raise TooLong
+        return self._block[position - self._base :][:12]
+
+    def elements(self, position: int, depth: int) -> int:
+        """Return the offset of the pixel data, of the end, or of the delimiter that ends an item."""
+        while True:
+            head = self._at(position)
             tag = _tag(head)
-            if len(head) < 12 or tag in PIXEL_TAGS or tag == 0:
-                break
+            if len(head) < 12 or tag in PIXEL_TAGS or tag == 0 or (depth and tag == ITEM_END):
+                return position
             code = int.from_bytes(head[4:6], "little")
             if code in LONG_VRS:
                 value, length = position + 12, int.from_bytes(head[8:12], "little")
             elif code in SHORT_VRS:
                 value, length = position + 8, int.from_bytes(head[6:8], "little")
             else:
-                found = _mended(read, size, position, head)
+                found = _mended(self._read, self._size, position, head)
                 if found is None:
-                    return None
-                value, length, heads[position + 4] = found
-            is_implicit = LONG_VRS.get(code) == "UN"
-            position = skip_items(read, size, value, is_implicit) if length == UNDEFINED else value + length
-    except (Unclear, Truncated, TooLong):
-        return None
-    return MendedReader(read, heads, position) if heads else None
+                    raise Unclear
+                value, length, self.heads[position + 4] = found
+            position = value + length
+            if length == UNDEFINED:
+                position = self._after_items(value, LONG_VRS.get(code) == "UN", depth)
+
+    def _after_items(self, position: int, is_implicit: bool, depth: int) -> int:
+        """Return the offset behind a sequence of undefined length."""
+        try:
+            return skip_items(self._read, self._size, position, is_implicit)
+        except Unclear:
+            if is_implicit or depth >= MAX_DEPTH:
+                raise
+        while _tag(head := self._at(position)) == ITEM:
+            length = int.from_bytes(head[4:8], "little")
+            position += 8
+            if length != UNDEFINED:
+                position += length
+                continue
+            position = self.elements(position, depth + 1)
+            if _tag(self._at(position)) != ITEM_END:
+                raise Unclear
+            position += 8
+        if _tag(head) != SEQUENCE_END:
+            raise Unclear
+        return position + 8
 
 
 def _mended(read: Reader, size: int, position: int, head: bytes) -> tuple[int, int, bytes] | None:
@@ -106,6 +146,8 @@ def _follows(read: Reader, size: int, position: int, head: bytes) -> bool:
     following = read(8, position) if position < size else b""
     if len(following) < 8 or _tag(following) <= _tag(head):
         return False
+    if _tag(following) == ITEM_END:
+        return True
     code = int.from_bytes(following[4:6], "little")
     return code in LONG_VRS or code in SHORT_VRS or following[4:6] == head[4:6]
 

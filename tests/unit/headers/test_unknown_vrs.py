@@ -66,6 +66,22 @@ def test_a_long_head_may_have_a_vr_of_no_standard(vr: bytes) -> None:
     assert both(file_with(elements, {long.tag}, vr)).outcome == "image"
 
 
+@pytest.mark.parametrize("vr", ODD_VRS)
+@pytest.mark.parametrize("depth", [1, 3])
+def test_elements_within_items_of_undefined_length(vr: bytes, depth: int) -> None:
+    begin = struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+    end = struct.pack("<HHIHHI", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0)
+    inner = with_head(text(0x00080100, "SH", "T-D1"), vr) + with_head(text(0x00080102, "SH", "SRT"), vr)
+    for _ in range(depth):
+        inner = struct.pack("<HH2sHI", 0x0008, 0x2218, b"SQ", 0, 0xFFFFFFFF) + begin + inner + end
+    elements = elements_of_an_image()
+    early = [element for element in elements if element.tag < 0x00082218]
+    content = meta(EXPLICIT) + encode(early, EXPLICIT) + inner + encode(elements[len(early) :], EXPLICIT)
+    answer = both(content)
+    assert (answer.outcome, answer.reason) == ("image", "")
+    assert content[answer.facts["pixel"]["offset"] :][: answer.facts["pixel"]["length"]] == PIXELS
+
+
 def test_texts_of_such_elements_reach_the_privacy_search() -> None:
     texts = read_texts(file_with(elements_of_an_image(), {NAME.tag}, b"--"))
     assert any(b"Made up hospital" in value for _, value in texts)
