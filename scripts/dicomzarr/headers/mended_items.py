@@ -1,4 +1,4 @@
-"""Give items that end with the delimiter of a sequence their own, so that pydicom reads the header."""
+"""Give items that end with the delimiter of a sequence their own, and elements a known VR: pydicom reads the header."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dicomzarr.dicom.transfer_syntaxes import (
 from dicomzarr.dicom.vr import LONG_VRS, PIXEL_TAGS, SHORT_VRS, UNDEFINED
 from dicomzarr.headers.fast_reader import BLOCK, Reader, TooLong, Truncated, Unclear, skip_items
 from dicomzarr.headers.file_meta import read_meta
+from dicomzarr.headers.unknown_vrs import with_known_vrs
 
 _ITEM_END = b"\xfe\xff\x0d\xe0\0\0\0\0"
 _MOST_ELEMENTS = 100_000
@@ -18,7 +19,7 @@ _MOST_BYTES = 64 << 20
 
 
 def mended_file(read: Reader, size: int, syntax: str) -> bytes | None:
-    """Return the bytes of a file up to its pixel data, with right delimiters of items.
+    """Return the bytes of a file up to its pixel data, with right delimiters of items, and with known VRs.
 
     Parameters
     ----------
@@ -32,13 +33,16 @@ def mended_file(read: Reader, size: int, syntax: str) -> bytes | None:
     Returns
     -------
     bytes or None
-        None where no item has a wrong delimiter, or the header cannot be followed.
+        None where nothing is wrong with items and VRs, or the header cannot be followed.
     """
     if syntax in (DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.uid, EXPLICIT_VR_BIG_ENDIAN.uid):
         return None
     block = read(BLOCK, 0)
     _, start = read_meta(block, offset_of_first_element(block), size)
-    return mended(read, size, start, syntax == IMPLICIT_VR_LITTLE_ENDIAN.uid)
+    is_implicit = syntax == IMPLICIT_VR_LITTLE_ENDIAN.uid
+    known = None if is_implicit else with_known_vrs(read, size, start)
+    data = mended(known or read, size, start, is_implicit)
+    return known(known.end, 0) if data is None and known is not None and known.end <= _MOST_BYTES else data
 
 
 def mended(read: Reader, size: int, start: int, implicit: bool) -> bytes | None:

@@ -17,6 +17,7 @@ from dicomzarr.dicom.vr import CHARACTER_SET, MAX_TEXT, MAX_VALUE, PIXEL_TAGS, U
 from dicomzarr.headers.attribute_table import SEQUENCES
 from dicomzarr.headers.attributes import WANTED
 from dicomzarr.headers.fast_reader import (
+    EXPLICIT_LITTLE,
     MAX_PADDING,
     Encoding,
     RawHeader,
@@ -27,6 +28,7 @@ from dicomzarr.headers.fast_reader import (
     skip_items,
 )
 from dicomzarr.headers.sequence_values import MAX_BYTES
+from dicomzarr.headers.unknown_vrs import with_known_vrs
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -112,6 +114,11 @@ def read_tolerant(read: Reader, size: int, start: int, encoding: Encoding) -> Ra
     ReadFailed
         If the operating system cannot read the file.
     """
+    if encoding == EXPLICIT_LITTLE:
+        try:
+            read = with_known_vrs(read, size, start) or read
+        except OSError as error:
+            raise ReadFailed from error
     try:
         return _guarded(read, size, start, encoding, parse_items=True)
     except (Truncated, Refused):

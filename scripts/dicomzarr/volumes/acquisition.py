@@ -31,9 +31,9 @@ FACTS: Final[tuple[Fact, ...]] = (
     Fact("temporal_position", ("temporal_position",), 1e-6, may_count=True),
     Fact("echo_time_ms", ("echo_time_ms",), 0.01),
     Fact("echo_number", ("echo_number",), 1e-6, may_count=True, instead_of="echo_time_ms"),
-    Fact("b_value", ("b_value",), 1e-3),
-    Fact("b_vector", B_VECTOR, 1e-4),
-    Fact("b_vector_of_image", B_VECTOR_OF_IMAGE, 1e-4),
+    Fact("b_value", ("b_value",), 0.5),  # s/mm2; some scanners state the effective one, slice by slice
+    Fact("b_vector", B_VECTOR, 2e-3),
+    Fact("b_vector_of_image", B_VECTOR_OF_IMAGE, 2e-3),
     Fact("inversion_time_ms", ("inversion_time_ms",), 1e-3, may_follow_slice=True),
     Fact("flip_angle_deg", ("flip_angle_deg",), 1e-3, may_follow_slice=True),
     Fact("velocity_max_cm_s", ("velocity_max_cm_s",), 1e-3),

@@ -37,7 +37,7 @@ def is_segmentation(frame: Frame) -> bool:
 
 
 def is_projection(frame: Frame) -> bool:
-    """Return whether a frame is a projection, by its modality; some slices are written with that of their machine.
+    """Return whether a frame is a projection, by its modality; slices may be written with that of their machine.
 
     Parameters
     ----------

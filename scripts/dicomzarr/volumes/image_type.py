@@ -15,8 +15,6 @@ from dicomzarr.dicom import sop_classes
 PROJECTIONS: Final = frozenset(
     {"CR", "DX", "MG", "PX", "IO", "XA", "RF", "RG", "ES", "XC", "GM", "OP", "DG", "TG", "RTIMAGE"}
 )
-# Machines that make slices as well: C-arms, and tomosynthesis.
-_ALSO_SLICES: Final = frozenset({"XA", "MG"})
 # Complex Image Component (0008,9208), lower case (PS3.3 C.8.13.3.1.1).
 COMPONENTS: Final = frozenset({"magnitude", "phase", "real", "imaginary", "mixed"})
 # Component of a complex image: the same anatomy, another quantity.
@@ -93,7 +91,7 @@ class KindOfImage(NamedTuple):
 
 
 def makes_projections(modality: str, sop_class_uid: str) -> bool:
-    """Return whether images of a modality are projections; some slices are written with that of their machine.
+    """Return whether images of a modality are projections; slices may be written with that of their machine.
 
     Parameters
     ----------
@@ -106,8 +104,7 @@ def makes_projections(modality: str, sop_class_uid: str) -> bool:
     -------
     bool
     """
-    is_slice = modality in _ALSO_SLICES and sop_class_uid in sop_classes.SLICES
-    return modality in PROJECTIONS and not is_slice
+    return modality in PROJECTIONS and sop_class_uid not in sop_classes.SLICES
 
 
 @lru_cache(maxsize=4096)

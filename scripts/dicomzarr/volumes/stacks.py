@@ -233,7 +233,7 @@ def arrange(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
         if not 2 <= len(parts) <= len(frames) // 2:
             continue
         parted = [_parted(stack, name, value) for value, part in parts.items() for stack in _on_lines(part, tolerance)]
-        if name in _RUNNING and _are_one(best, parted, tolerance):
+        if name in _RUNNING and (_are_one(best, parted, tolerance) or all(len(part.grid) == 1 for part in parted)):
             continue
         if name == _THICKNESS and min(_gaps(parted), default=0.0) > 0:  # one after the other: unevenly cut, no weave
             continue
@@ -352,9 +352,13 @@ def _on_lines(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
     if slices.kind != "irregular" and all(_agree(cell, near) for cell in cells):
         return _of_cells(cells, slices, scale)
     parts = _by_origin(frames, near)
-    if 2 * len(parts) > len(frames) and all(len(cell) == 1 for cell in cells):
+    if 2 * len(parts) > len(cells) and all(_agree(cell, near) for cell in cells):
         # Stacks side by side have many slices each. One slice at each depth, each shifted its own way, is one stack.
-        return [Stack(cells, slices, flags=frozenset({"irregular_origins"}))]
+        irregular = frozenset({"irregular_origins"})
+        return [
+            replace(stack, flags=stack.flags | irregular) if stack.slices.kind == "irregular" else stack
+            for stack in _of_cells(cells, slices, scale)
+        ]
     if len(parts) == 1:
         return _of_cells(cells, slices, scale)
     stacks = []

@@ -10,6 +10,7 @@ import pytest
 from made_up_frames import checked_volumes, depths, frame, grid, means, only_volume, stack, values
 
 from dicomzarr.dicom import sop_classes
+from dicomzarr.volumes.frame_attributes import B_VECTOR
 from dicomzarr.volumes.model import Frame, Volume
 
 FACTS: list[dict[str, Any]] = [
@@ -185,6 +186,17 @@ def test_constant_facts_are_attributes() -> None:
 def test_noise_in_a_fact_is_no_difference() -> None:
     frames = [frame(z, z, {"echo_time_ms": 2.46 + 1e-5 * (z % 2)}) for z in range(6)]
     assert only_volume(frames).shape == (6, 4, 6)
+
+
+def test_noise_in_b_values_and_directions_from_slice_to_slice_is_no_difference() -> None:
+    def causes(z: int, t: int) -> dict[str, float]:
+        b = 0.0 if t == 0 else 1000 + 0.08 * z
+        vector = dict(zip(B_VECTOR, (0.6 + 3e-4 * z, 0.8 - 2e-4 * z, 0.0), strict=True)) if t else {}
+        return {"b_value": b, **vector}
+
+    volume = only_volume(grid(5, 2, causes))
+    assert (volume.shape, means(volume)[0]) == ((2, 5, 4, 6), "b_value")
+    assert [v.shape for v in checked_volumes(grid(5, 2, lambda z, t: {"b_value": 5.0 * t}))] == [(2, 5, 4, 6)]
 
 
 def test_a_fact_that_one_slice_lacks_does_not_split_the_stack() -> None:

@@ -246,6 +246,22 @@ def test_slices_that_are_each_shifted_are_one_volume_with_their_positions() -> N
     assert "z" not in volume.spacing_mm
 
 
+@pytest.mark.parametrize("counter", ["acquisition_number", "acquisition_time_s", "none"])
+def test_so_are_their_times(counter: str) -> None:
+    rng = random.Random(9)
+    shifts = [(rng.uniform(-5, 5), rng.uniform(-5, 5)) for _ in range(5)]
+    frames = [
+        frame(4 * z + t, 0, {"trigger_time_ms": 50.0 * t, counter: float(z)}, position=(*shifts[z], 8.0 * z))
+        for z in range(5)
+        for t in range(4)
+    ]
+    volume = only_volume(frames)
+    assert (volume.shape, volume.flags) == ((4, 5, 4, 6), ("irregular_origins",))
+    assert volume.t_axis == {"means": ["trigger_time_ms"], "values": [0, 50, 100, 150]}
+    incomplete = checked_volumes(frames[:-1])
+    assert sorted(v.shape for v in incomplete) in ([(4, 4, 6), (3, 5, 4, 6)], [(4, 4, 6), (3, 5, 4, 6)][::-1])
+
+
 def test_cosines_of_one_decimal_are_a_plane_if_a_plane_is_written_so() -> None:
     rng = random.Random(2)
     for _ in range(200):

@@ -148,10 +148,16 @@ def test_attributes_that_do_not_split_a_stack(other: dict[str, Any]) -> None:
 
 
 def test_projections_and_images_without_geometry_are_not_stacked() -> None:
-    frames = stack(0, 1, 2, modality="CR") + [frame(9, None), frame(10, None, modality="OT")]
+    projections = stack(0, 1, 2, modality="CR", sop_class_uid="1.2.840.10008.5.1.4.1.1.1")
+    frames = projections + [frame(9, None), frame(10, None, modality="OT")]
     volumes = checked_volumes(frames)
     assert [v.kind for v in volumes] == ["image"] * 5
     assert len(checked_volumes([replace(f, sop_instance_uid="") for f in frames])) == 5
+
+
+@pytest.mark.parametrize("modality", ["XA", "MG", "PX", "DX", "OT"])
+def test_slices_are_stacked_whatever_the_modality_of_their_machine(modality: str) -> None:
+    assert only_volume(stack(0, 3, 6, modality=modality)).shape == (3, 4, 6)  # MR, by its SOP class
 
 
 def test_a_further_slice_does_not_change_the_id() -> None:

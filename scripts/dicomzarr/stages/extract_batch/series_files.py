@@ -13,7 +13,7 @@ from typing import Any
 from blake3 import blake3
 
 from dicomzarr.dicom.facts import ImageFacts
-from dicomzarr.dicom.prefix import for_pydicom
+from dicomzarr.dicom.prefix import AFTER_PREFIX, for_pydicom
 from dicomzarr.dicom.transfer_syntaxes import (
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
 )
@@ -381,7 +381,10 @@ def read_header(handle: int, row: HeaderRow) -> Any:
             placed = for_pydicom(stream)
             header = pydicom.dcmread(placed, stop_before_pixels=True, force=True)
             read_past_item_ends(placed, header)
-            return header
+            # pydicom reads to the end where an element has no known VR.
+            end = placed.tell() - (0 if placed is stream else AFTER_PREFIX)
+            is_whole = end <= row["facts"]["pixel"]["offset"]
+            return header if is_whole else _read_mended(handle, row) or header
     except MemoryError:
         raise
     except OSError as error:
@@ -393,7 +396,7 @@ def read_header(handle: int, row: HeaderRow) -> Any:
 
 
 def _read_mended(handle: int, row: HeaderRow) -> Any:
-    """Return the data set of a file whose items end with wrong delimiters; None for any other file."""
+    """Return the data set of a file with wrong delimiters of items, or unknown VRs; None for any other file."""
     import io
 
     import pydicom
