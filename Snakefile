@@ -64,12 +64,15 @@ rule all:
         gate_record,
 
 
-# Targets for `--until extract_batch` and `--until check_batch`: the batches are known only after plan_batches.
+# Targets for `--until extract_batch` and `--until check_batch`: the batches are known only after plan_batches. As above,
+# with all records before.
 rule all_extracted:
     input:
+        expand("<results>/private/records/{rule}.json", rule=rules_before("extract_batch")),
         records_of("extract_batch"),
 
 
 rule all_checked:
     input:
-        records_of("check_batch"),
+        expand("<results>/private/records/{rule}.json", rule=rules_before("check_batch")),
+        batch_records,

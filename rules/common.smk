@@ -235,12 +235,6 @@ def gate_record(wildcards):
     return [in_results("private/records/check_gate.json")] if dataset_gate else []
 
 
-def dataset_records(wildcards):
-    """Return all records of a sealed dataset: see `rule all`."""
-    records = [in_results(f"private/records/{rule}.json") for rule in DATASET_RULES]
-    return records + batch_records(wildcards) + label_record(wildcards)
-
-
 # Where to publish, as a digest: Snakemake keeps params, and names of buckets stay in private/publish.json.
 publish_digest = sha256_of_bytes(json.dumps(["publish", started.publish], sort_keys=True).encode())[:16]
 

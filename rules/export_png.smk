@@ -2,7 +2,9 @@
 rule export_png:
     input:
         sealed="<results>/dataset/dataset.json",
-        records=dataset_records,
+        records=expand("<results>/private/records/{rule}.json", rule=DATASET_RULES),
+        batches=batch_records,
+        labels=label_record,
     output:
         record="<results>/private/records/export_png.json",
     log:

@@ -323,6 +323,19 @@ def inodes(workflow: Workflow) -> dict[str, int]:
     return {str(path.relative_to(exports)): path.stat().st_ino for path in exports.rglob("*/*/*") if path.is_file()}
 
 
+def test_a_run_for_an_export_alone_makes_the_dataset_whole(workflow: Workflow) -> None:
+    """Snakemake makes no missing file again if what is made from it, here the record of the export, exists."""
+    save(ct_slice("one", 0), workflow.source / "one.dcm")
+    workflow.run("export_npz")
+    chunk = next(path for path in (workflow.results / "dataset/images.zarr").rglob("c/*/*") if path.is_file())
+    chunk.unlink()
+    (workflow.results / "private/plans/0001-0000.json").write_text("{")  # the batches are no longer known
+    assert not workflow.run("-n", "export_npz").nothing_to_do
+    run = workflow.run("export_npz")
+    assert chunk.is_file() and run.jobs("plan_batches") == run.jobs("seal_dataset") == run.jobs("export_npz") == 1
+    assert workflow.run("export_npz").nothing_to_do
+
+
 def test_only_changed_series_are_exported_again(mine: Workflow, tmp_path: Path) -> None:
     assert export(mine, *TARGETS).nothing_to_do
     before = inodes(mine)

@@ -62,6 +62,8 @@ def test_a_copy_of_older_results_that_is_put_back_is_brought_up_to_date(
     after = (mine.results / "dataset/checksums").read_text()
     shutil.rmtree(mine.results)
     (mine.folder / "backup").rename(mine.results)
+    early = mine.run("--until", "index_headers", card=SECOND)  # a run that ends early, as by a power cut
+    assert early.jobs("index_headers") == 1 and not early.jobs("plan_batches")
     third = mine.run(card=SECOND)
     assert third.sealed["digest"] == second.sealed["digest"]
     assert (mine.results / "dataset/checksums").read_text() == after

@@ -55,6 +55,30 @@ BATCH_RULES = tuple(rule.name for rule in RULES if rule.unit == "batch")
 # Rules of every run that have one record.
 DATASET_RULES = tuple(rule.name for rule in RULES if rule.unit == "dataset" and not rule.optional)
 EXPORT_RULES = tuple(rule.name for rule in RULES if rule.name.startswith("export_"))
+# The rules that read an output of a rule, beside those that read the records of all rules before. Of plans, which
+# `extract_batch` and `join_labels` read, only those count that change.
+_READERS = {
+    "discover_files": ("index_headers", "consolidate_dataset"),
+    "index_headers": ("plan_batches", "consolidate_dataset"),
+    "plan_batches": ("consolidate_dataset",),
+    "extract_batch": ("check_batch", "consolidate_dataset"),
+    "check_batch": ("report_depth", "report_size", "consolidate_dataset"),
+    "report_depth": ("join_labels", "render_report", "write_cards"),
+    "report_size": ("render_report", "write_cards"),
+    "join_labels": ("consolidate_dataset", "render_report", "write_cards"),
+    "consolidate_dataset": ("render_report", "write_cards"),
+    "seal_dataset": ("check_gate", *EXPORT_RULES, "publish"),
+}
+_READERS_OF_RECORDS = ("write_crate", "check_privacy", "seal_dataset")
+
+
+def readers_of(name: str) -> list[str]:
+    """Return the names of the rules that read what a rule writes; none for one that is not in `RULES`."""
+    names = [rule.name for rule in RULES]
+    if name not in names:
+        return []
+    later = [reader for reader in _READERS_OF_RECORDS if names.index(reader) > names.index(name)]
+    return [*_READERS.get(name, ()), *later]
 
 
 def rules_before(name: str) -> list[str]:

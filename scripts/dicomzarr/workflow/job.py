@@ -24,7 +24,7 @@ from dicomzarr.system.results_folder import Results
 from dicomzarr.system.safe_messages import error_location, os_error_message, silence_libraries
 from dicomzarr.vocabulary import errors
 from dicomzarr.vocabulary.errors import UserError
-from dicomzarr.vocabulary.rules import RULES, SEALED
+from dicomzarr.vocabulary.rules import BATCH_RULES, RULES, SEALED, readers_of
 
 # Jobs multiply no matrices. Snakemake sets this variable to the threads of the job, and each thread of OpenBLAS would
 # spin for a tenth of a second when numpy is imported.
@@ -80,6 +80,17 @@ def _refuse_damage(snakemake: Any, results: Results) -> None:
         raise UserError(DAMAGED)
 
 
+def _revoke_readers(snakemake: Any, results: Results, rule: str) -> None:
+    """Revoke the records of the jobs that read what this one is about to write; of batches, that of the same batch.
+
+    In this run Snakemake starts these jobs again anyway. If the run ends before, the next one might not: where older
+    results were put back, Snakemake remembers that those jobs have read this very content.
+    """
+    for reader in readers_of(rule):
+        name = f"{reader}/{snakemake.wildcards.batch}" if reader in BATCH_RULES else reader
+        revoke(results, results.records / f"{name}.json", Revocation.INPUT_CHANGED)
+
+
 @contextlib.contextmanager
 def step(snakemake: Any) -> Iterator[Step]:
     """Run the work of a script: log to the rule's log, hold the jobs lock, write the records last.
@@ -128,6 +139,7 @@ def step(snakemake: Any) -> Iterator[Step]:
                 revoke(results, results.sealed, Revocation.SEAL_BROKEN)
                 files.remove_tree(results.checksums)
                 _refuse_damage(snakemake, results)
+            _revoke_readers(snakemake, results, rule)
             yield current
             run_token.check(results.private)
             outputs = {name: str(path) for name, path in snakemake.output.items()}

@@ -8,7 +8,7 @@ import gc
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -274,14 +274,15 @@ def _prepare(workflow: Any, started: Start, rules: Any) -> None:
     requested_exports = export_record.requested_kinds([*targets, *sys.argv[1:]])
     requested_rules = {kind.rule for kind in requested_exports} | (targets & {"publish"})
     settings.check_exports(started.config["nnunet"], started.publish, requested_rules)
+    later_rules = requested_rules | (targets & {"check_gate"})
     if started.purpose is Purpose.BUILD:
         if "publish" in targets:  # before hours of work, not after
             folders, in_buckets = object_store.split_roots(started.settings.sources.values())
             stores.check(started.publish, os.environ, [started.settings.results, *folders], in_buckets)
         configured_words.remember(Path(".snakemake"), configured_words.texts_in(without_places(started.config)))
-        _prepare_run(started.settings, requested_exports, params)
+        _prepare_run(started.settings, requested_exports, params, later_rules)
     else:
-        _prepare_dry_run(workflow, started, requested_exports, params)
+        _prepare_dry_run(workflow, started, requested_exports, params, later_rules)
 
 
 def _refuse_unknown_rules(parsed: Mapping[str, Any], known: Sequence[str]) -> None:
@@ -306,7 +307,10 @@ def _records_to_revoke(
 
 
 def _prepare_run(
-    checked: settings.Settings, exports: Sequence[export_record.Kind], params: Mapping[str, Mapping[str, str]]
+    checked: settings.Settings,
+    exports: Sequence[export_record.Kind],
+    params: Mapping[str, Mapping[str, str]],
+    later_rules: Collection[str],
 ) -> None:
     results = prepare.acquire(checked)
     keyed_checksums.key_checksums(results.private, pseudonyms.load(results.private))
@@ -314,13 +318,18 @@ def _prepare_run(
     revoked = _records_to_revoke(preparation, params)
     if prepare.carry_out(preparation, revoked) or revoked:
         forked_jobs.expect_jobs()
+    prepare.revoke_later_rules(results, later_rules)
     sizes = [row[2] for row in preparation.rows if row[1] == "file"]
     run_view.start(results, len(sizes), sum(sizes))
     status.report_results_folder(results)
 
 
 def _prepare_dry_run(
-    workflow: Any, started: Start, exports: Sequence[export_record.Kind], params: Mapping[str, Mapping[str, str]]
+    workflow: Any,
+    started: Start,
+    exports: Sequence[export_record.Kind],
+    params: Mapping[str, Mapping[str, str]],
+    later_rules: Collection[str],
 ) -> None:
     assert started.settings is not None
     results = Results(started.settings.results)
@@ -330,10 +339,13 @@ def _prepare_dry_run(
         keyed_checksums.key_checksums(results.private, pseudonyms.load(results.private))
     preparation = prepare.compare(started.settings, exports)
     revoked = _records_to_revoke(preparation, params)
+    written = {path: (state.size, state.sha256) for path, state in preparation.state_files().items()}
+    if written or not prepare.is_complete(results, revoked):
+        later = prepare.records_of_rules(results, later_rules)
+        revoked = {**dict.fromkeys(later, Revocation.INPUT_CHANGED), **revoked}
     if status.is_requested():
         status.report_results_folder(results)
         status.report(preparation, revoked, exports)
         planned_jobs.report_planned_jobs(workflow, Path(os.environ[status.STATUS]))
-    written = {path: (state.size, state.sha256) for path, state in preparation.state_files().items()}
     assumed_files.keep_notes_elsewhere()
     assumed_files.assume_files(workflow, revoked, written)

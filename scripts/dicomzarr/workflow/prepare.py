@@ -13,7 +13,7 @@ import os
 import stat
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from dicomzarr.stages.join_labels.join import label_lines_path
 from dicomzarr.system import digested_json, files, json_files, locks, private_folder, run_token
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
-from dicomzarr.vocabulary.rules import BATCH_RULES
+from dicomzarr.vocabulary.rules import BATCH_RULES, DATASET_RULES
 from dicomzarr.workflow import folders, restored_source
 from dicomzarr.workflow.settings import Settings
 
@@ -331,6 +331,33 @@ def carry_out(preparation: Preparation, revoked: Mapping[Path, Revocation]) -> b
         )
     except OSError as error:
         raise unusable(error, results) from None
+
+
+def is_complete(results: Results, revoked: Collection[Path] = ()) -> bool:
+    """Return whether each rule and batch of the dataset has its record, beside the records that are to be revoked."""
+    records = [results.records / f"{rule}.json" for rule in DATASET_RULES]
+    try:
+        names = [f"{name}.json" for name in json_files.read_json(results.plans / "contents.json")["batches"]]
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+    records += [results.records / rule / name for rule in BATCH_RULES for name in names]
+    return all(record not in revoked and record.is_file() for record in records)
+
+
+def records_of_rules(results: Results, rules: Collection[str]) -> list[Path]:
+    """Return the records of rules with one job that exist."""
+    return [path for rule in sorted(rules) if (path := results.records / f"{rule}.json").exists()]
+
+
+def revoke_later_rules(results: Results, rules: Collection[str]) -> None:
+    """Revoke the records of requested rules that follow the seal, unless the dataset is complete.
+
+    Snakemake makes no missing file again if what is made from it exists: with an export as its only target, a run would
+    have nothing to do, however much of the dataset is damaged or out of date.
+    """
+    if rules and not is_complete(results):
+        for record in records_of_rules(results, rules):
+            revoke(results, record, Revocation.INPUT_CHANGED)
 
 
 def _write_state(results: Results, path: Path, content: bytes, readers: Sequence[str]) -> None:

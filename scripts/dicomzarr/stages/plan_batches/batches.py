@@ -189,8 +189,9 @@ def _write_plan(results: Results, sources: _Sources, batch: tuple[str, NDArray[n
     plan = plan_json(name, planned)
     digest = files.sha256_of_bytes(plan)
     if not known_plans.is_written(results.plan(name), FileClaim(len(plan), digest)):
-        # The record goes first: it may be of older results that were put back; Snakemake remembers this very plan.
-        revoke(results, batch_record_path(results, EXTRACT, name), Revocation.INPUT_CHANGED)
+        # The records go first: they may be of older results that were put back; Snakemake remembers this very plan.
+        for record in (batch_record_path(results, EXTRACT, name), results.records / "join_labels.json"):
+            revoke(results, record, Revocation.INPUT_CHANGED)
         files.write_atomically(results.plan(name), plan, private=True)
     entry: Entry = {
         "digest": digest[:16],
