@@ -10,9 +10,11 @@ import re
 import subprocess
 import sys
 import textwrap
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from urllib.parse import unquote
 
 import jsonschema
@@ -31,7 +33,7 @@ from dicomzarr.vocabulary.flags import FLAGS
 from dicomzarr.vocabulary.reasons import REASONS
 from dicomzarr.vocabulary.rules import BATCH_RULES, SEALED
 from dicomzarr.volumes import model, t_axis
-from dicomzarr.workflow import settings
+from dicomzarr.workflow import settings, shown_config
 
 CORE = ROOT / "scripts" / "dicomzarr"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("config/*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -309,9 +311,15 @@ def test_the_provenance_of_every_sealed_rule_is_documented() -> None:
 
 
 def test_every_published_key_of_the_configuration_is_documented() -> None:
-    rules = (ROOT / "rules" / "common.smk").read_text()
-    shown = {*ast.literal_eval(rules.split("\nshown_keys = ")[1].split("\n")[0])}
-    shown |= set(re.findall(r'^ *shown_config\["(\w+)"\] =', rules, re.M))
+    config = defaultdict[str, Any](
+        str,
+        burned_in="keep",
+        faces="keep",
+        report={"pictures": True},
+        splits={"fractions": {"train": 1}, "seed": 1},
+        labels=[{"file": "labels.csv", "columns": {"outcome": {"values": ["yes", "no"]}}}],
+    )
+    shown = set(shown_config.settings(config))
     assert len(shown) > 10
     (row,) = re.findall(r"^\| `config` \| (.*) \|$", part("dataset/dataset.json"), re.M)
     assert not shown - named_in(row)
