@@ -197,7 +197,12 @@ def _tables() -> None:
 
 def _spacing() -> None:
     """Pixel Spacing that repeats the spacing at the detector is not corrected for magnification (PS3.3 10.7.1.1)."""
-    at_detector = {"Modality": "DX", "PixelSpacing": [0.15, 0.15], "ImagerPixelSpacing": [0.15, 0.15]}
+    at_detector = {
+        "SOPClassUID": STORAGE + "1.1",
+        "Modality": "DX",
+        "PixelSpacing": [0.15, 0.15],
+        "ImagerPixelSpacing": [0.15, 0.15],
+    }
     corrected = {"EstimatedRadiographicMagnificationFactor": 1.5}
     for name, more, flags, scale in (
         ("uncorrected", {}, {"detector_spacing"}, None),

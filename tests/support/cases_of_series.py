@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from case_writer import (
+    STORAGE,
     FlowCase,
     add_case,
     dataset_of,
@@ -101,6 +102,7 @@ def _regular() -> None:
     case = add_case("projections", arrays=2)
     for index in range(2):
         attributes = {"Modality": "DX", "PixelSpacing": None, "ImagerPixelSpacing": [0.1, 0.1]}
+        attributes["SOPClassUID"] = STORAGE + "1.1"
         case.put(f"{index}.dcm", *slice_of(case.name, index, **attributes))
     case.flags = {"detector_spacing"}
 
