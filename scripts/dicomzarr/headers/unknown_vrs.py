@@ -6,6 +6,7 @@ the one counts after which an element of a higher tag begins.
 
 from __future__ import annotations
 
+import bisect
 import functools
 from typing import Final
 
@@ -13,6 +14,7 @@ from dicomzarr.dicom.vr import ITEM, ITEM_END, LONG_VRS, PIXEL_TAGS, SEQUENCE_EN
 from dicomzarr.headers.fast_reader import BLOCK, MAX_DEPTH, Reader, TooLong, Truncated, Unclear, skip_items
 
 _MOST_ELEMENTS: Final = 100_000
+_MOST_OF_A_HEAD: Final = 8  # bytes of a head that are replaced: VR, reserved bytes and length
 _TEXT: Final = "LO"  # of an element that PS3.6 does not know: the privacy search reads texts
 
 
@@ -27,12 +29,15 @@ class MendedReader:
 
     def __init__(self, read: Reader, heads: dict[int, bytes], end: int) -> None:
         self._read, self._heads, self.end = read, heads, end
+        self._places = sorted(heads)
 
     def __call__(self, length: int, offset: int) -> bytes:
         """Return bytes of the file, with the heads as they should be."""
         data = bytearray(self._read(length, offset))
-        for place, head in self._heads.items():
-            for index, value in enumerate(head, place - offset):
+        first = bisect.bisect_right(self._places, offset - _MOST_OF_A_HEAD)
+        last = bisect.bisect_left(self._places, offset + len(data))
+        for place in self._places[first:last]:
+            for index, value in enumerate(self._heads[place], place - offset):
                 if 0 <= index < len(data):
                     data[index] = value
         return bytes(data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+from collections.abc import ItemsView
 from pathlib import Path
 from typing import cast
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from made_up_headers import DEFLATED, EXPLICIT, IMPLICIT, Element, encode, image, meta, number, text
 
 from dicomzarr.headers.mended_items import mended_file
-from dicomzarr.headers.unknown_vrs import with_known_vrs
+from dicomzarr.headers.unknown_vrs import MendedReader, with_known_vrs
 from dicomzarr.source.row import HeaderRow
 from dicomzarr.stages.extract_batch.series_files import read_header
 
@@ -125,3 +126,26 @@ def test_bytes_are_replaced_wherever_a_block_begins() -> None:
     for start in range(place - 2, place + 5):
         assert found(3, start) == whole[start : start + 3]
     assert encode([PRIVATE], EXPLICIT)[-4:] == whole[place + 4 : place + 8]
+
+
+class CountedHeads(dict[int, bytes]):
+    """Heads by offset that count how many of them are looked at."""
+
+    looked_at = 0
+
+    def __getitem__(self, place: int) -> bytes:
+        self.looked_at += 1
+        return super().__getitem__(place)
+
+    def items(self) -> ItemsView[int, bytes]:
+        self.looked_at += len(self)
+        return super().items()
+
+
+def test_a_read_looks_only_at_the_heads_within_it() -> None:
+    """A hostile file may have very many: a look at all of them in each read would take minutes."""
+    heads = CountedHeads(dict.fromkeys(range(4, 100000, 12), b"UN\x00\x00abcd"))
+    mended = MendedReader(lambda length, offset: bytes(length), heads, 100_000)
+    assert mended(26, 598) == b"cd" + bytes(4) + b"UN\0\0abcd" + bytes(4) + b"UN\0\0abcd"
+    assert mended(3, 6) == b"\0\0a" and mended(2, 99_990) == bytes(2)
+    assert heads.looked_at <= 8
