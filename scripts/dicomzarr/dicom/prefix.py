@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
 
 PREFIX: Final = b"DICM"
 AFTER_PREFIX: Final = 132  # bytes of preamble and prefix
@@ -76,9 +76,46 @@ def for_pydicom(file: BinaryIO) -> BinaryIO:
     Returns
     -------
     binary file
-        The same, at its first byte; with preamble and prefix, in memory, where pydicom would take letters of a value
-        for the prefix.
+        The same, at its first byte; behind a preamble and the prefix where pydicom would take letters of a value for
+        the prefix. It must not be used once `file` is closed.
     """
     head = file.read(AFTER_PREFIX + 2)
     file.seek(0)
-    return io.BytesIO(bytes(128) + PREFIX + file.read()) if is_within_a_value(head) else file
+    return cast(BinaryIO, _BehindPrefix(file)) if is_within_a_value(head) else file
+
+
+class _BehindPrefix(io.RawIOBase):
+    """A file behind a preamble and the prefix, which it does not have."""
+
+    _START: Final = bytes(128) + PREFIX
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__()
+        self._file, self._position = file, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence == io.SEEK_CUR:
+            offset += self._position
+        elif whence == io.SEEK_END:
+            offset = self._file.seek(offset, io.SEEK_END) + AFTER_PREFIX
+        self._position = max(offset, 0)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        if self._position < AFTER_PREFIX:
+            data = self._START[self._position :][: len(buffer)]
+        else:
+            self._file.seek(self._position - AFTER_PREFIX)
+            data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
