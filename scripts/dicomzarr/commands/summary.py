@@ -170,6 +170,9 @@ def _findings(found: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def _short_title(title: str) -> str:
-    """Return the first part of a title; of quarantined files also the reason, else all of them would read the same."""
-    what, is_quarantined, meaning = title.partition(" quarantined: ")
-    return f"{what}{is_quarantined}{short_meaning(meaning)}" if is_quarantined else short_meaning(title)
+    """Return the first part of a title; where it is the same for each reason, also the reason."""
+    for same in (" quarantined: ", " without a mask on an image: "):
+        what, found, meaning = title.partition(same)
+        if found:
+            return f"{what}{same}{short_meaning(meaning)}"
+    return short_meaning(title)
