@@ -21,6 +21,8 @@ if name == "python" and arguments[:3] == ["-P", "-m", "dicomzarr.commands"]:
     os.execv(sys.executable, [sys.executable, *arguments])  # the words are real
 if name == "python" and "snakemake_process.py" in arguments[1]:
     name, arguments = "snakemake", arguments[2:]
+if arguments[-1:] == ["dicomzarr.stages.check_privacy"] and not sys.stdin.read():
+    sys.exit()
 with open(os.environ["CALLS"], "a") as file:
     env = {key: os.environ.get(key) for key in ("PATH", "PYTHONPATH", "PYTHONNOUSERSITE", "PYTHONDONTWRITEBYTECODE")}
     print(json.dumps({"name": name, "arguments": arguments, "cwd": os.getcwd(), "env": env}), file=file)

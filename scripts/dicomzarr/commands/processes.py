@@ -14,7 +14,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -114,7 +114,6 @@ def call(
     *,
     output: IO[bytes] | None = None,
     interrupt: Interrupt = Interrupt.REACHES,
-    meanwhile: Callable[[], None] | None = None,
     **changes: str,
 ) -> int:
     """Run a program of the environment and return its exit status.
@@ -132,8 +131,6 @@ def call(
         Receives its standard output and standard error; by default, those of this process are used.
     interrupt : Interrupt
         The effect of SIGINT from the terminal.
-    meanwhile : callable, optional
-        Called while the child runs: work for another core. It must not raise, and signals wait for its end.
     **changes : str
         Environment variables in addition to those of this process, except PYTHONPATH.
 
@@ -147,38 +144,55 @@ def call(
     Stopped
         If a signal was received, after the child has ended.
     """
-    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | changes
-    stopped = None
     with delayed_signals(signal.SIGCHLD) as restore_mask:
-        if STOPPING & signal.sigpending():
-            raise Stopped(signal.sigwait(STOPPING))
+        child = start(command, folder, restore_mask, changes, output=output, interrupt=interrupt)
+        return wait(child, interrupt)
 
-        def prepare() -> None:
-            restore_mask()
-            if interrupt is not Interrupt.REACHES:
-                signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
-        child = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=variables,
-            close_fds=False,
-            stdout=output,
-            stderr=output,
-            preexec_fn=prepare,  # noqa: PLW1509
-        )
-        child_may_have_missed_it = bool(signal.sigpending() & {signal.SIGINT})  # sent just before or after the fork
-        if meanwhile:
-            meanwhile()
-        while child.poll() is None:
-            received = signal.sigwaitinfo({*STOPPING, signal.SIGCHLD})
-            if received.si_signo == signal.SIGCHLD:
-                continue
-            stopped = received.si_signo
-            reached_child = stopped == signal.SIGINT and received.si_code == _SI_KERNEL
-            if not reached_child or interrupt is Interrupt.ENDS or child_may_have_missed_it:
-                with suppress(ProcessLookupError):
-                    child.terminate()
+def start(
+    command: Sequence[str],
+    folder: Path,
+    restore_mask: Callable[[], None],
+    changes: Mapping[str, str],
+    *,
+    output: IO[bytes] | None,
+    interrupt: Interrupt,
+    stdin: int | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a program while signals are blocked; `restore_mask` unblocks them in the child."""
+    if STOPPING & signal.sigpending():
+        raise Stopped(signal.sigwait(STOPPING))
+
+    def prepare() -> None:
+        restore_mask()
+        if interrupt is not Interrupt.REACHES:
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**{name: value for name, value in os.environ.items() if name != "PYTHONPATH"}, **changes},
+        close_fds=False,
+        stdin=stdin,
+        stdout=output,
+        stderr=output,
+        preexec_fn=prepare,  # noqa: PLW1509
+    )
+
+
+def wait(child: subprocess.Popen[bytes], interrupt: Interrupt) -> int:
+    """Return the exit status of a child that was started while signals were blocked, as they are still."""
+    stopped = None
+    child_may_have_missed_it = bool(signal.sigpending() & {signal.SIGINT})  # sent just before or after the fork
+    while child.poll() is None:
+        received = signal.sigwaitinfo({*STOPPING, signal.SIGCHLD})
+        if received.si_signo == signal.SIGCHLD:
+            continue
+        stopped = received.si_signo
+        reached_child = stopped == signal.SIGINT and received.si_code == _SI_KERNEL
+        if not reached_child or interrupt is Interrupt.ENDS or child_may_have_missed_it:
+            with suppress(ProcessLookupError):
+                child.terminate()
     status = child.returncode if child.returncode >= 0 else 128 - child.returncode
     if stopped == signal.SIGINT:
         raise Stopped(stopped)

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 from dicomzarr.commands import home
 from dicomzarr.commands.environment import PLUGINS
 from dicomzarr.commands.mistakes import names_of_options, refuse_mistakes
+from dicomzarr.commands.prepared import Prepared
 from dicomzarr.commands.processes import Interrupt, Stopped, call, say
 from dicomzarr.commands.words import TARGETS
 from dicomzarr.system.project import ROOT
@@ -26,6 +27,7 @@ if TYPE_CHECKING:  # imported while the privacy search runs
     from dicomzarr.commands.conclusion import Conclusion
 
 _SIGNALS = 128  # exit statuses above: ended by a signal
+_SEARCH = ("python", "-P", "-m", "dicomzarr.stages.check_privacy")  # reads the results folder from its standard input
 # Options of Snakemake with which `--cores all` is not added.
 NO_CORES_ADDED = {"-c", "-j", "-h", "-n", "-v", "--cores", "--jobs", "--profile", "--workflow-profile"}
 NO_CORES_ADDED |= {"--lint", "--version", "--help", "--dry-run", "--dryrun", "--unlock"}
@@ -110,23 +112,28 @@ def run_snakemake(arguments: Sequence[str], folder: Path | None = None) -> int:
     refuse_mistakes(arguments, folder)
     command = snakemake_command(arguments, folder)
     say("+ " + shlex.join(command))
-    with tempfile.TemporaryDirectory() as answers:
+    output = sys.stderr.buffer if as_json else None  # standard output belongs to a JSON object
+    search = Prepared(_SEARCH, folder, output=output, PYTHONPATH=str(ROOT / "scripts"))
+    with search, tempfile.TemporaryDirectory() as answers:
         answer, facts = Path(answers) / "results", Path(answers) / "facts"
         variables = {"DICOMZARR_RESULTS": str(answer), "DICOMZARR_FACTS": str(facts)}
         variables |= {"DICOMZARR_TERMINAL": "stages"} if shows_stages(arguments) else {}
+        if is_a_run(arguments):
+            search.start()
         try:
-            status = call_snakemake(command, folder, output=_standard_error(as_json), **variables)
+            status = call_snakemake(command, folder, output=output, **variables)
         except Stopped as stopped:
             status = stopped.status
         results = Path(os.fsdecode(answer.read_bytes())) if answer.exists() else None
         run = json.loads(facts.read_bytes()) if facts.exists() else {}
-    return _conclude(results, run, status, arguments, folder, as_json)
+        return _conclude(results, run, status, search, arguments, folder, as_json)
 
 
 def _conclude(
     results: Path | None,
     run: Mapping[str, Any],
     status: int,
+    search: Prepared,
     arguments: Sequence[str],
     folder: Path,
     as_json: bool,
@@ -146,15 +153,7 @@ def _conclude(
     if results is None:
         gather()
     else:
-        search = ["python", "-P", "-m", "dicomzarr.stages.check_privacy", str(results)]
-        search_status = call(
-            search,
-            folder,
-            output=_standard_error(as_json),
-            interrupt=Interrupt.ENDS,
-            meanwhile=gather,
-            PYTHONPATH=str(ROOT / "scripts"),
-        )
+        search_status = search.finish(os.fsencode(results), meanwhile=gather)
     (end,) = ends
     if search_status:
         end.note_failure("check_privacy")
@@ -164,11 +163,6 @@ def _conclude(
     named = [word for path in config_files(arguments) for word in ("--configfile", path)]
     end.show(status, named, as_json)
     return status
-
-
-def _standard_error(as_json: bool) -> IO[bytes] | None:
-    """Return where a child writes if standard output belongs to a JSON object."""
-    return sys.stderr.buffer if as_json else None
 
 
 def call_snakemake(command: Sequence[str], folder: Path, *, output: IO[bytes] | None = None, **changes: str) -> int:
@@ -196,4 +190,4 @@ def call_snakemake(command: Sequence[str], folder: Path, *, output: IO[bytes] | 
         changes["PYTHONPATH"] = plugins  # jobs on other nodes get it too
     with home.writable_cache(os.environ) as cache:
         changes |= cache
-        return call(command, folder, output=output, interrupt=Interrupt.REACHES_ONCE_READY, meanwhile=None, **changes)
+        return call(command, folder, output=output, interrupt=Interrupt.REACHES_ONCE_READY, **changes)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from dicomzarr.privacy import configured_words, positive_control
 from dicomzarr.privacy.absent_hashes import AbsentHashes
@@ -150,10 +150,13 @@ def search_afterwards(results: Results, work: Path) -> None:
     check_privacy(results, work, level, code, chosen, processes, cached)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Search a results folder after Snakemake has ended; the launcher calls this."""
+def main(stdin: IO[bytes]) -> int:
+    """Search the results folder that is named on standard input, once Snakemake has ended; the launcher starts this."""
+    folder = stdin.read()
+    if not folder:
+        return 0  # the launcher has ended, or there is nothing to search
     try:
-        search_afterwards(Results(Path(arguments[0])), Path.cwd())
+        search_afterwards(Results(Path(os.fsdecode(folder))), Path.cwd())
     except UserError as error:
         message = str(error)
     except OSError as error:  # as `workflow.job` says it: the disk is full, a file cannot be read
@@ -243,4 +246,4 @@ def self_test(own: frozenset[str], results: Results, *, with_voxels: bool) -> No
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.stdin.buffer))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import errno
+import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +122,7 @@ def test_a_full_disk_is_no_fault_of_the_search(
         raise OSError(errno.ENOSPC, "text", "/archive/patient-beta")
 
     monkeypatch.setattr(check_privacy, "search_afterwards", fails)
-    assert check_privacy.main([str(results.root)]) == 1
+    assert check_privacy.main(io.BytesIO(os.fsencode(results.root))) == 1
     shown = capsys.readouterr().err
     assert "No space left on device" in shown and "issue" not in shown and "patient" not in shown
 
