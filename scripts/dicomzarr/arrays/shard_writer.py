@@ -30,6 +30,7 @@ BRICK = {"z": 16, "y": 32, "x": 32}  # voxels: docs/decisions/0115
 BLOCK = 512 << 10
 _BUFFER = 256 << 10  # bytes of chunks that are written at once
 WORTH_BEGINNING = 1 << 20  # bytes; of larger shards, write-out to the disk begins before the final flush
+BEGIN_EVERY = 8 << 20  # bytes of a shard that go to the disk while the next ones are compressed
 PRESETS: Mapping[str, tuple[str, int, int] | None] = {
     "balanced": ("zstd", 1, BLOCK),
     "fast": ("lz4", 5, 0),
@@ -250,7 +251,7 @@ def write_array(
     (folder / "zarr.json").write_bytes(metadata)
     digest = hashlib.sha256()
     index = np.full((math.prod(grid.counts), 2), 2**64 - 1, dtype="<u8")
-    offset = 0
+    offset = begun = 0
     pack = _packer(grid, compression)
 
     def packed(chunk: tuple[int, NDArray[Any]]) -> tuple[int, bytes]:
@@ -262,17 +263,23 @@ def write_array(
             stream.write(data)
             digest.update(data)
 
+        def begin_to_write_out() -> int:
+            stream.flush()
+            flush.begin_to_write_out(stream.fileno())
+            return offset
+
         size = math.prod(grid.chunk) * np.dtype(dtype).itemsize
         for linear, data in pool.map(packed, _chunks(grid, np.dtype(dtype), frames), size):
             append(data)
             index[linear] = (offset, len(data))
             offset += len(data)
+            if offset - begun >= BEGIN_EVERY:
+                begun = begin_to_write_out()
         table = index.tobytes()
         table += _crc32c(table)
         append(table)
         if offset >= WORTH_BEGINNING:
-            stream.flush()
-            flush.begin_to_write_out(stream.fileno())
+            begin_to_write_out()
     return {
         "zarr.json": (len(metadata), files.sha256_of_bytes(metadata)),
         os.fspath(path.relative_to(folder)): (offset + len(table), digest.hexdigest()),

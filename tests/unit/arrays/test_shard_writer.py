@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import zarr
 from written_arrays import blosc_of_first_chunk, blosc_of_metadata, noise, write
 
 from dicomzarr.arrays import shard_writer
-from dicomzarr.system import thread_pool
+from dicomzarr.system import flush, thread_pool
 
 SHAPES = [
     ("yx", (30, 41), "|u1"),
@@ -58,6 +59,15 @@ def test_large_frames_are_cut_into_tiles(tmp_path: Path, monkeypatch: pytest.Mon
     write(tmp_path / "0", "tyx", values, "balanced", "slice")
     array: Any = zarr.open_array(str(tmp_path / "0"), mode="r")
     np.testing.assert_array_equal(array[...], values)
+
+
+def test_a_large_shard_goes_to_the_disk_while_it_is_compressed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+    monkeypatch.setattr(shard_writer, "BEGIN_EVERY", 1 << 16)
+    monkeypatch.setattr(flush, "begin_to_write_out", lambda handle: begun.append(os.fstat(handle).st_size))
+    written = write(tmp_path / "0", "zyx", noise((20, 256, 256), "<u2"), "none", "slice")
+    (size,) = (size for name, (size, _) in written.items() if name.startswith("c/"))
+    assert begun == [*(((1 << 17) + 4) * number for number in range(1, 21)), size]  # each chunk with its checksum
 
 
 def test_equal_frames_give_equal_bytes(tmp_path: Path) -> None:
