@@ -686,7 +686,9 @@ class DicomZarrDataset:
         patch = dict(self.sample.patch or {})
         small = sum(any(_sizes(row).get(axis, 1) < n for axis, n in patch.items()) for row in self.rows)
         if small:
-            raise ValueError(f"{small} volumes are smaller than the patch: exclude them with min_shape")
+            raise ValueError(
+                f"{_counted(small, 'volume is', 'volumes are')} smaller than the patch: leave such out with min_shape"
+            )
         self._check_masks()
         samples_per_volume = self.sample.patches_per_volume if patch else 1
         counts = [_frames(row) if self.sample.kind == "slice" else samples_per_volume for row in self.rows]
@@ -806,9 +808,10 @@ class DicomZarrDataset:
             return
         lacking = [row["array"] for row in self.rows if row["array"] not in self._masks]
         if lacking:
+            images = _counted(len(lacking), "image lacks", "images lack")
             raise ValueError(
-                f"{len(lacking)} images lack a wanted mask ({', '.join(self.sample.masks)}) and do not state that it "
-                f"is absent, such as {lacking[0]}: leave them out with missing_masks='skip', or take zeros for them "
+                f"{images} a wanted mask ({', '.join(self.sample.masks)}), and nothing states that it is absent, such "
+                f"as {lacking[0]}: leave them out with missing_masks='skip', or take zeros for them "
                 "with missing_masks='zeros'"
             )
         own = [
@@ -819,8 +822,9 @@ class DicomZarrDataset:
             if "own_grid" in mask.flags
         ]
         if own:
+            images = _counted(len({array for array, _ in own}), "image has", "images have")
             raise ValueError(
-                f"{len({array for array, _ in own})} images have a wanted mask on a grid of its own (flag own_grid), "
+                f"{images} a wanted mask on a grid of its own (flag own_grid), "
                 f"such as {own[0][1]} of {own[0][0]}; a sample needs masks on the grid of their image, and nothing is "
                 "resampled here: leave these images out with without_mask_flags=['own_grid'], or read such a mask by "
                 "itself with volume(…).mask(…)"
@@ -1161,6 +1165,11 @@ def _nearest(word: str, known: Collection[str]) -> str:
     """Return a question for the nearest of the known words, with a blank after it; empty if none is near."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.65)
     return f"did you mean {close[0]!r}? " if close else ""
+
+
+def _counted(number: int, singular: str, plural: str) -> str:
+    """Return a number and words that fit it."""
+    return f"{number} {singular if number == 1 else plural}"
 
 
 def _listed(known: Collection[str]) -> str:

@@ -159,7 +159,7 @@ def test_a_patch_without_z_has_two_dimensions(tmp_path: Path) -> None:
 
 def test_patches_larger_than_a_volume_are_refused_at_the_start(tmp_path: Path) -> None:
     folder = write(tmp_path, [MadeUp("zyx", ints(5, 20, 20)), MadeUp("yx", ints(20, 20))])
-    with pytest.raises(ValueError, match="1 volumes are smaller than the patch"):
+    with pytest.raises(ValueError, match="1 volume is smaller than the patch"):
         DicomZarrDataset(folder, sample="patch", patch={"z": 4, "y": 8, "x": 8})
     size = {"z": 4, "y": 8, "x": 8}
     assert len(DicomZarrDataset(folder, sample="patch", patch=size, min_shape=size)) == 1

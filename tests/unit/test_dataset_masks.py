@@ -222,7 +222,7 @@ def test_a_mask_of_which_nothing_is_left_is_a_missing_one(tmp_path: Path) -> Non
     ]
     folder = add_masks(dataset, masks, {})
     assert numbers(DicomZarrDataset(folder, masks=["tumour"])) == [1, 2]
-    with pytest.raises(ValueError, match="1 images lack a wanted mask"):
+    with pytest.raises(ValueError, match="1 image lacks a wanted mask"):
         DicomZarrDataset(folder, masks=["tumour"], missing_masks="error")
 
 
@@ -243,7 +243,7 @@ def test_a_mask_on_a_grid_of_its_own_is_refused(tmp_path: Path) -> None:
     masks = [MadeUpMask(0, "liver", LIVER), MadeUpMask(0, "tumour", TUMOUR), MadeUpMask(1, "liver", LIVER), own]
     folder = add_masks(write(tmp_path, [image(), image()]), masks)
     message = (
-        r"1 images have a wanted mask on a grid of its own \(flag own_grid\), such as tumour of 0{15}1/0{7}1; .* needs "
+        r"1 image has a wanted mask on a grid of its own \(flag own_grid\), such as tumour of 0{15}1/0{7}1; .* needs "
         r"masks on the grid of their image, .*without_mask_flags=\['own_grid'\]"
     )
     with pytest.raises(ValueError, match=message):

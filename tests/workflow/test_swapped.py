@@ -24,8 +24,7 @@ def test_another_disk_with_the_same_names_is_refused_until_confirmed(workflow: W
     refused = workflow.run(ok=False)
     assert refused.process.returncode == 1 and "Traceback" not in refused.output
     assert (
-        "config key 'source': of the 4 series that earlier runs extracted, 4 are missing from the source"
-        in refused.output
+        "config key 'source': series that earlier runs extracted are missing from the source, 4 of 4" in refused.output
     )
     assert "nothing was removed" in refused.output and "--config confirm_drop=true" in refused.output
     assert [files_of(folder) for folder in unchanged] == before

@@ -10,8 +10,9 @@ import sys
 from importlib import import_module
 
 from dicomzarr.commands.help_texts import status_of_failure
-from dicomzarr.commands.processes import STOPPING, Stopped, accept_any_text, is_unread, say, stopped_by_signals
+from dicomzarr.commands.processes import Stopped, accept_any_text, is_unread, say, stopped_by_signals
 from dicomzarr.commands.words import BY_NAME, RUN, TARGETS
+from dicomzarr.system.stop_signals import STOPPING
 from dicomzarr.vocabulary.errors import UserError
 
 

@@ -132,7 +132,8 @@ def _lines(found: needles.Found, listed: Sequence[needles.Needle]) -> list[str]:
     searched = sum(not needle.not_searched for needle in listed)
     names = {hit.needle for hit in found.hits}
     lines.append(
-        f"{searched} of {len(listed)} names searched in {found.files} files and {found.folders} folders: "
+        f"{searched} of {counted(len(listed), 'name')} searched in {counted(found.files, 'file')} and "
+        f"{counted(found.folders, 'folder')}: "
         + (f"{len(names)} of them found, at {counted(len(found.hits), 'place')}" if names else "none of them found")
     )
     return lines

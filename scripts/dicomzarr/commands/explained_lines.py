@@ -53,7 +53,7 @@ def _what(found: Mapping[str, Any]) -> str:
     row = found["what"]
     if found["mask"]:
         words = [row.get("kind", ""), row.get("form", "").lower(), row.get("algorithm", "")]
-        words += [row.get("shape", ""), f"{int(row['voxels']):,} voxels" if row.get("voxels") else ""]
+        words += [row.get("shape", ""), counted(int(row["voxels"]), "voxel") if row.get("voxels") else ""]
     else:
         words = [row.get("modality", ""), row.get("kind", ""), f"{row.get('axes', '')} {row.get('shape', '')}".strip()]
         words += [row.get("dtype", ""), counted(int(row["frames"]), "frame") if row.get("frames") else ""]
@@ -183,7 +183,8 @@ def _checks(checks: Mapping[str, Any], screen: Screen) -> Iterator[str]:
         text = f"{used}values {depth.get('observed_min', '?')} to {depth.get('observed_max', '?')}"
         yield from _judged(screen, "Depth", depth["verdict"], text + _flags(depth))
     if size:
-        text = f"{size['frames_written']} of {size['frames_expected']} frames, {counted(int(size['files']), 'file')}, "
+        text = f"{size['frames_written']} of {counted(int(size['frames_expected']), 'frame')}, "
+        text += f"{counted(int(size['files']), 'file')}, "
         text += f"{int(size['stored_bytes']):,} bytes"
         yield from _judged(screen, "Size", size["verdict"], text + _flags(size))
     for mask in checks["masks"]:

@@ -1,7 +1,8 @@
 """Child processes of the launcher, and the signals that stop it.
 
-SIGINT and SIGTERM raise `Stopped` in the launcher's own code. While a child runs, they are blocked and awaited together
-with SIGCHLD, so that none is lost. The launcher has no threads, so that `preexec_fn` is safe.
+Signals that stop a run raise `Stopped` in the launcher's own code. While a child runs, they are blocked and awaited
+together with SIGCHLD, so that none is lost. One that this process ignores stays ignored, as SIGHUP after nohup. The
+launcher has no threads, so that `preexec_fn` is safe.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from types import FrameType
 from typing import IO, TextIO
 
 from dicomzarr.system.project import ROOT
+from dicomzarr.system.stop_signals import STOPPING, heeded
 
-STOPPING = {signal.SIGINT, signal.SIGTERM}
 _SI_KERNEL = 0x80  # origin of a signal: the terminal, not a process (sigaction(2))
 
 
@@ -35,7 +36,7 @@ class Interrupt(enum.Enum):
 
 
 class Stopped(BaseException):
-    """SIGINT or SIGTERM was received.
+    """A signal that stops a run was received.
 
     Attributes
     ----------
@@ -72,7 +73,7 @@ def is_unread(out: TextIO) -> bool:
 
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
-    """Raise `Stopped` on SIGINT and SIGTERM within the block, unless they are ignored (as with nohup)."""
+    """Raise `Stopped` on the signals that stop a run within the block, unless they are ignored (as with nohup)."""
 
     def stop(number: int, _: FrameType | None) -> None:
         raise Stopped(number)
@@ -90,14 +91,14 @@ def stopped_by_signals() -> Iterator[None]:
 
 @contextmanager
 def delayed_signals(*more: signal.Signals) -> Iterator[Callable[[], None]]:
-    """Block SIGINT, SIGTERM and `more` until the end of the block.
+    """Block the signals that stop a run, and `more`, until the end of the block.
 
     Yields
     ------
     callable
         Restores the signal mask; called in a child after the fork.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING | {*more})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*STOPPING, *more})
 
     def restore_mask() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -118,8 +119,8 @@ def call(
 ) -> int:
     """Run a program of the environment and return its exit status.
 
-    SIGTERM is passed on to the child. SIGINT is passed on as SIGTERM, unless it came from the terminal, which sends it
-    to the child as well: a second SIGINT could interrupt the child's cleanup.
+    Signals that stop a run are passed on to the child as SIGTERM. SIGINT is not if it came from the terminal, which
+    sends it to the child as well: a second signal could interrupt the child's cleanup.
 
     Parameters
     ----------
@@ -160,8 +161,9 @@ def start(
     stdin: int | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a program while signals are blocked; `restore_mask` unblocks them in the child."""
-    if STOPPING & signal.sigpending():
-        raise Stopped(signal.sigwait(STOPPING))
+    awaited = heeded()  # an ignored signal would be delivered all the same to who waits for it
+    if awaited & signal.sigpending():
+        raise Stopped(signal.sigwait(awaited))
 
     def prepare() -> None:
         restore_mask()
@@ -182,10 +184,11 @@ def start(
 
 def wait(child: subprocess.Popen[bytes], interrupt: Interrupt) -> int:
     """Return the exit status of a child that was started while signals were blocked, as they are still."""
-    stopped = None
-    child_may_have_missed_it = bool(signal.sigpending() & {signal.SIGINT})  # sent just before or after the fork
+    stopped, awaited = None, heeded()
+    pending = signal.sigpending() & awaited
+    child_may_have_missed_it = signal.SIGINT in pending  # sent just before or after the fork
     while child.poll() is None:
-        received = signal.sigwaitinfo({*STOPPING, signal.SIGCHLD})
+        received = signal.sigwaitinfo({*awaited, signal.SIGCHLD})
         if received.si_signo == signal.SIGCHLD:
             continue
         stopped = received.si_signo
@@ -194,8 +197,8 @@ def wait(child: subprocess.Popen[bytes], interrupt: Interrupt) -> int:
             with suppress(ProcessLookupError):
                 child.terminate()
     status = child.returncode if child.returncode >= 0 else 128 - child.returncode
-    if stopped == signal.SIGINT:
-        raise Stopped(stopped)
-    if stopped:
+    if stopped == signal.SIGTERM:  # which is what the child got
         raise Stopped(stopped, status or 128 + stopped)
+    if stopped:
+        raise Stopped(stopped)
     return status

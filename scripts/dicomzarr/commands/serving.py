@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dicomzarr.commands import browser
-from dicomzarr.commands.processes import STOPPING
+from dicomzarr.system.stop_signals import heeded
 from dicomzarr.vocabulary.errors import UserError
 
 if TYPE_CHECKING:
@@ -57,9 +56,8 @@ def serve(
 
     async def serve_until_stopped() -> int:
         stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        for number in STOPPING:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as with nohup
-                asyncio.get_running_loop().add_signal_handler(number, _end, stopped, number)
+        for number in heeded():
+            asyncio.get_running_loop().add_signal_handler(number, _end, stopped, number)
         try:
             listening, port = start(wanted_port)
         except OSError as error:

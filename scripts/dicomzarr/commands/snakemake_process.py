@@ -46,10 +46,11 @@ def main() -> int:
 
     gc.enable()
     import_less()
-    if os.environ.get("DICOMZARR_TERMINAL") or os.environ.get("DICOMZARR_VERDICT"):
-        from dicomzarr.workflow.snakemake_quirks.command_line import parse_without_note
+    from dicomzarr.workflow.snakemake_quirks.command_line import parse_with_checks, parse_without_note
 
+    if os.environ.get("DICOMZARR_TERMINAL") or os.environ.get("DICOMZARR_VERDICT"):
         cli.parse_args = parse_without_note(cli.parse_args)
+    cli.parse_args = parse_with_checks(cli.parse_args)
     if os.environ.get("DICOMZARR_TERMINAL"):
         sys.argv.insert(1, PLUGIN)
     try:

@@ -79,6 +79,7 @@ EXIT_CODES = (
     (0, "every image that can be extracted is extracted and checked; every other entry has a reason"),
     (1, "the run is not complete, or the gate found more than allowed; the message says what to do"),
     (2, "./run could not start: a mistyped word or option, the configuration file, Python, the environment"),
+    (129, "ended by SIGHUP, since the terminal was closed or ssh was cut; `nohup ./run ...` goes on"),
     (130, "ended by Ctrl-C"),
     (143, "ended by SIGTERM, as a service manager or a queue sends it"),
 )

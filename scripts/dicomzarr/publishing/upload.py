@@ -250,7 +250,12 @@ class Publication:
             for path, claim in claims.items()
         )
         if wrong:
-            raise UserError(f"{wrong} objects in the target are not as they were sent; run the same command again")
+            words = (
+                "1 object in the target is not as it was"
+                if wrong == 1
+                else f"{wrong} objects in the target are not as they were"
+            )
+            raise UserError(f"{words} sent; run the same command again")
         self.work.proven = self._ledger.proven(self.version)
 
     # ---- Sending

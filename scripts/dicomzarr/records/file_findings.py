@@ -16,4 +16,4 @@ def lines_of(findings: Sequence[Finding]) -> list[str]:
 def totals(files: int, size: int, findings: Sequence[Finding]) -> str:
     """Return how many files, and how many bytes, were read, and how many findings of each kind there are."""
     counts = ", ".join(f"{sum(found == kind for found, _ in findings)} {kind}" for kind in (DAMAGED, MISSING, SURPLUS))
-    return f"{files} files, {size} bytes read: {counts}"
+    return f"{files} file{'' if files == 1 else 's'}, {size} bytes read: {counts}"

@@ -189,9 +189,10 @@ def refuse_foreign(root: Path) -> None:
         raise UserError(f"config key 'source': it cannot be read: {os.strerror(error.errno or 0)}") from None
     foreign = sum(1 for name in names if not _STUDY.fullmatch(name) and not _LEFT_BEHIND.fullmatch(name))
     if foreign:
+        entries = "1 entry" if foreign == 1 else f"{foreign} entries"
         raise UserError(
-            f"config key 'source': the folder holds {foreign} entries that ./run retrieve did not write; name an empty "
-            "folder, or one that does not exist yet"
+            f"config key 'source': the folder holds {entries} that ./run retrieve did not write; name an empty folder, "
+            "or one that does not exist yet"
         )
 
 

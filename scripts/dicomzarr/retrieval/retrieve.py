@@ -148,7 +148,7 @@ def retrieve(
 
     def report_file() -> None:
         report(
-            f"study {state['study']:,} of {len(asked.studies):,}: {transfer.tally.new:,} files new, "
+            f"study {state['study']:,} of {len(asked.studies):,}: {transfer.tally.new:,} new, "
             f"{transfer.tally.bytes / 1e6:,.0f} MB"
         )
 

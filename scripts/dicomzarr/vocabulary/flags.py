@@ -9,13 +9,13 @@ SERIES_FLAGS = {
     "shared_study_uid": "the same Study Instance UID occurs under another subject: a patient may have two Patient IDs",
     "several_studies": "files of the series name different studies; `study_id` is the first in order",
     "face_risk": "the face may be rendered from it: a scan of the head, or one that may hold it",
-    "face_by_geometry": "`face_risk` was set by modality and field of view; no header names the head, or another part "
-    "of the body for certain",
+    "face_by_geometry": "`face_risk` was set by modality and field of view, since no header says for certain which "
+    "part of the body it is",
     "same_pixels_elsewhere": "the same pixels occur under another subject; see the report",
     "incomplete": "files of this volume were quarantined, so it has fewer frames than its source",
     "images_elsewhere": "other images of the series are in an array of another series, which has the same SOP Instance "
     "UIDs",
-    "series_incomplete": "other images of the series were quarantined that would be arrays of their own",
+    "series_incomplete": "images of the series were quarantined; they would have been other arrays",
 }
 HEADER_FLAGS = {
     "assumed_transfer_syntax": "no transfer syntax is declared; it was inferred from the structure of the data set",
@@ -29,7 +29,7 @@ HEADER_FLAGS = {
     "implausible_number": "a number has a value that it cannot have: it was not used",
     "acr_nema": "written before DICOM (ACR-NEMA): no transfer syntax and no UIDs; read as Implicit VR Little Endian",
     "dose_scaling_missing": "Dose Grid Scaling (3004,000E) is missing: the stored values of a dose have no unit",
-    "bits_stored_differs": "Bits Stored (0028,0101) differs between frames: the largest is stated, also to invert grey",
+    "bits_stored_differs": "Bits Stored (0028,0101) differs between frames: the largest is stated and inverts grey",
     "padding_differs": "Pixel Padding Value or its Range Limit (0028,0121) differs between frames: none is stated",
     "high_bit_shifted": "High Bit (0028,0102) is not Bits Stored - 1; values were shifted down to bit 0",
 }
@@ -47,7 +47,7 @@ PIXEL_FLAGS = {
     "sign_extended": "negative values were stored with zeros above Bits Stored; the sign was extended",
     "missing_end_marker": "a JPEG stream lacks its end marker; a second decoding showed that nothing is missing",
     "photometric_from_stream": "the colour space is that of the compressed stream, which contradicts the header",
-    "photometric_from_header": "marks of colour in the stream contradict each other or prove nothing; as in the header",
+    "photometric_from_header": "the stream says nothing certain of its colour space; that of the header was used",
     "lossy_stream": "the compressed stream is lossy, although transfer syntax or header call it lossless",
     "precision_mismatch": "the precision of the compressed stream is not Bits Stored",
     "sign_mismatch": "the sign of a JPEG 2000 stream is not Pixel Representation; the header was followed",
@@ -92,8 +92,8 @@ MASK_FLAGS = {
     "duplicate_frames": "several frames of the segment lie at one place; the mask holds all of their voxels",
     "empty_mask": "no voxel of the image belongs to the mask",
     "frames_elsewhere": "frames of the segment refer to images that are not in this series; they are not in this mask",
-    "contours_cancel": "contours of a slice lie on each other within half a voxel, or leave no voxel: exclusive or "
-    "deletes what they enclose",
+    "contours_cancel": "contours of a slice nearly coincide (within half a voxel), or leave no voxel: what lies inside "
+    "an even number of contours is outside of the structure",
     "contours_elsewhere": "contours refer to images of another series alone; they were not used",
     "contours_without_t": "nothing says to which t of the image contours belong, while others of the region name "
     "theirs; they were not used",
@@ -120,7 +120,7 @@ NOT_ABSENT = frozenset({"nothing_left", "point_contours"})
 MASK_FILE_FLAGS = {
     "mask_without_image": "a segmentation whose image is not in the dataset, or lies in another frame of reference: "
     "its frames are kept as they are",
-    "mask_ambiguous": "a segmentation that several images fit: its frames are kept as they are, on no image's grid",
+    "mask_ambiguous": "a segmentation that fits several images: its frames are kept as they are, on no image's grid",
     "mask_unreadable": "a segmentation that cannot be placed on its image: its frames are kept as they are",
 }
 FLAG_TABLES = (

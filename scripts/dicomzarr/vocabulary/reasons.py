@@ -29,14 +29,15 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
     (
         "symbolic_link",
         "ignored",
-        "a symbolic link; with follow_links: true, only a broken one or one that leads out of the source",
+        "a symbolic link, which is not followed; with follow_links: true, one that is broken or leads elsewhere",
         "add the folder it points to as a source",
     ),
     ("special_file", "ignored", "a FIFO, socket or device; never opened", "nothing"),
     (
         "archive_listed",
         "ignored",
-        "an archive whose members have rows of their own; like a folder it has none, save in private/archives.csv",
+        "an archive whose members are listed one by one, each with its own outcome; the archive itself is listed in "
+        "private/archives.csv alone",
         "nothing",
     ),
     # valid, but not an image for the dataset
@@ -55,7 +56,7 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
     (
         "mask_ambiguous",
         "skipped",
-        "an RT structure set that several images of the dataset fit, and that names none of them",
+        "an RT structure set that fits several images of the dataset, and names none of them",
         "ask the sender for a structure set that refers to its images",
     ),
     ("mask_unreadable", "skipped", "an RT structure set whose contours cannot be read", "ask the sender"),
@@ -77,7 +78,7 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
     (
         "face_risk",
         "skipped",
-        "an image of its series may show a face, or one may be rendered from it, and the configuration says to skip "
+        "an image of its series may show a face, or a face may be rendered from it, and the configuration says to skip "
         "such series",
         "if faces may be in the dataset, set faces: keep, and say why in faces_reason",
     ),
@@ -117,7 +118,7 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
     (
         "text_search_failed",
         "quarantined",
-        "the search for text in its pixels (burned_in: scan) failed at it, so that nobody knows whether it has text",
+        "the search for text in its pixels (burned_in: scan) failed, so that it is not known whether there is any",
         "look at it with ./run review, and keep it if no text identifies anybody; or raise limits.seconds",
     ),
     # an archive or a member that cannot be read
@@ -130,14 +131,14 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
     (
         "unreadable_archive",
         "quarantined",
-        "the list of members, or the compressed data of a whole tar or gzipped file, is malformed",
+        "the archive is damaged: its list of members cannot be read, or a tar or gzip file cannot be decompressed",
         "copy the archive again",
     ),
     (
         "archive_bomb",
         "quarantined",
         "a member, or a compressed tar, inflates to more than archives.ratio times its compressed size",
-        "raise archives.ratio if it is right",
+        "raise archives.ratio if the file is right",
     ),
     ("encrypted_member", "quarantined", "a member of an archive that is encrypted", "unpack it with its password"),
     (

@@ -11,6 +11,7 @@ from dicomzarr.dicom import sop_classes
 from dicomzarr.volumes.acquisition import classes_of
 from dicomzarr.volumes.clocks import with_comparable_clocks
 from dicomzarr.volumes.describe import array_of, kind_of_object
+from dicomzarr.volumes.grouping import count_of
 from dicomzarr.volumes.image_type import KindOfImage, kind_of_image, makes_projections
 from dicomzarr.volumes.model import Frame, Volume
 from dicomzarr.volumes.slices import depth, has_geometry
@@ -121,7 +122,7 @@ def _by_instance_number(frames: list[Frame]) -> list[Volume]:
     axis = t_values([certain], ("acquisition_time_s", "instance_number") if mosaic else ("instance_number",))
     if not mosaic and "instance_number" not in axis.means:
         axis = replace(axis, order_only=True)
-    why = f"{len(certain)} images without a position, in the order of Instance Number"
+    why = f"{count_of(len(certain), 'image')} without a position, in the order of Instance Number"
     volume = array_of(
         [certain],
         ("unplaced", *map(str, _alike(first, kind_of_image(first.image_type, first.sop_class_uid)))),
@@ -162,7 +163,7 @@ def array_of_file(frames: list[Frame]) -> Volume:
         is_known = len(set(values)) == count
         if not is_known:  # such as optical paths that are parts of a concatenation: the header does not tell them apart
             means, values = [*means, "frame"], [(*value, float(index)) for index, value in enumerate(values)]
-        why = f"{count} tiles of one whole slide image, as stored"
+        why = f"{count_of(count, 'tile')} of one whole slide image, as stored"
         return _on_t(frames, name, "tiles", means, values, why, () if is_known else ("t_order_only",))
     if is_segmentation(first):
         return _segmentation(frames, name)
@@ -175,7 +176,7 @@ def array_of_file(frames: list[Frame]) -> Volume:
     if not axis.are_distinct or not means:
         numbers = [(float(index),) for index in range(count)]
         means, rows = ["frame"], list(numbers)
-    why = f"{count} frames of one image without positions, in stored order"
+    why = f"{count_of(count, 'frame')} of one image without positions, in stored order"
     return _on_t(frames, name, kind, means, rows, why, flags)
 
 
@@ -197,7 +198,7 @@ def _segmentation(frames: list[Frame], name: tuple[str, ...]) -> Volume:
         means.append("frame")
         columns.append([float(frame.number) for frame in frames])
     values = list(zip(*columns, strict=True))
-    why = f"{len(frames)} frames of one segmentation, in stored order"
+    why = f"{count_of(len(frames), 'frame')} of one segmentation, in stored order"
     if "segment_number" in means:
         segments = len(set(columns[0]))
         why += f", of {segments} segment{'' if segments == 1 else 's'}"

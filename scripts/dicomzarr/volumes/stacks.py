@@ -446,7 +446,7 @@ def _contested(cells: Cells, slices: Slices, scale: _Scale) -> list[Stack]:
                 ]
     if usual > 1 and 2 * sizes[usual] > len(cells) and (stacks := _by_number(cells, usual, scale)):
         return stacks
-    how = f": one of {len(frames)} at {len(cells)} positions, which nothing in the header distinguishes"
+    how = f": one of {len(frames)} at {len(cells)} position{'s' * (len(cells) > 1)}, which no header distinguishes"
     return [_alone(frame, how, frozenset({"ambiguous_stack"}), scale) for frame in frames]
 
 
@@ -465,7 +465,7 @@ def _by_number(cells: Cells, usual: int, scale: _Scale) -> list[Stack]:
         stack = Stack(grid.grid, slices, tuple(grid.means))
         if len(part[0]) != usual:
             label = f"depth={slices.depths[0]:.2f}"
-            why = f": not the {usual} frames that other positions have"
+            why = f": not the {usual} frame{'s' * (usual != 1)} that other positions have"
             stack = replace(stack, labels=(label,), split_by=("frames_at_position",), why=why, flags=_INCOMPLETE)
         stacks.append(stack)
     return stacks

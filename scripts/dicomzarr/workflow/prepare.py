@@ -135,7 +135,7 @@ def refuse_drop(settings: Settings, rows: Sequence[Sequence[Any]], known_invento
         if not now or before - now > settings.largest_drop * before:
             key = f"source.{label}" if label else "source"
             raise UserError(
-                f"config key {key!r}: {before - now} of the {before} files of the last run are missing; nothing was "
+                f"config key {key!r}: files of the last run are missing, {before - now} of {before}; nothing was "
                 "changed. Is the disk mounted? If they were removed on purpose, add: --config confirm_drop=true"
             )
 

@@ -173,6 +173,31 @@ def test_an_unreadable_file_and_broken_defaults_are_named(project: Project) -> N
 
 
 @pytest.mark.snakemake
+@pytest.mark.parametrize(
+    ("content", "answer"),
+    [
+        (None, "the configuration file 'my.yaml' does not exist in "),
+        (b"source: [a\n", "my.yaml, line 1, column 9: a bracket that is not closed"),
+        (b"\xff\xfea\0", "my.yaml, line 1, column 1: this is UTF-16"),
+        (b"- a\n", "the configuration file 'my.yaml' is a list, not keys"),
+    ],
+)
+def test_a_configuration_file_that_a_profile_names_is_checked_too(
+    tmp_path: Path, content: bytes | None, answer: str
+) -> None:
+    (tmp_path / "profile").mkdir()
+    (tmp_path / "profile/config.yaml").write_text("configfile: my.yaml\ncores: 2\n")
+    if content is not None:
+        (tmp_path / "my.yaml").write_bytes(content)
+    path = ROOT / "scripts/dicomzarr/commands/snakemake_process.py"
+    command = [sys.executable, "-P", str(path), "--snakefile", str(ROOT / "Snakefile"), "--profile", "profile"]
+    environment = {**os.environ, "DICOMZARR_TERMINAL": "stages"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"run: {answer}") and done.stderr.endswith("a profile names it as configfile:\n")
+
+
+@pytest.mark.snakemake
 def test_snakemake_answers_a_wrong_value_in_one_line(tmp_path: Path) -> None:
     path = ROOT / "scripts/dicomzarr/commands/snakemake_process.py"
     command = [sys.executable, "-P", str(path), "--cores", "2", "--rerun-triggers", "nothing"]

@@ -121,13 +121,13 @@ def test_ctrl_c_while_another_process_makes_the_environment(project: Project) ->
         assert first.poll() is None
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_sent_by_a_process_reaches_snakemake_as_sigterm(project: Project, number: signal.Signals) -> None:
     project.with_environment()
     with on_a_terminal(project, "demo", SNAKEMAKE_WAITS="1") as (running, _):
         wait_until((project.root / "started").exists)
         running.send_signal(number)
-        assert ended(running)[0] == (130 if number == signal.SIGINT else 5)  # 5: what the stand-in answers to SIGTERM
+        assert ended(running)[0] == (5 if number == signal.SIGTERM else 128 + number)  # 5: the stand-in's answer
     assert not (project.root / "sigint").exists()
 
 
@@ -158,12 +158,30 @@ def test_after_a_signal_no_child_is_started(tmp_path: Path) -> None:
     assert (done.communicate(timeout=60)[0], (tmp_path / "started").exists()) == ("130\n", False)
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, "130\n"), (signal.SIGTERM, "5\n")])
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGINT, "130\n"), (signal.SIGTERM, "5\n"), (signal.SIGHUP, "129\n"), (signal.SIGQUIT, "131\n")],
+)
 def test_a_signal_to_the_launcher_only_ends_the_child(tmp_path: Path, number: signal.Signals, status: str) -> None:
     done = started(CALL, tmp_path)
     wait_until((tmp_path / "started").exists)
     done.send_signal(number)
     assert done.communicate(timeout=60)[0] == status
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_a_signal_that_is_ignored_stops_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    """As SIGHUP after `nohup`, and SIGINT in a program that a script starts with `&`: waiting would receive it."""
+    child = f"import os, sys; os.kill(os.getppid(), {int(number)}); sys.exit(7)"
+    program = f"""
+import pathlib, signal, sys
+from dicomzarr.commands.processes import call, stopped_by_signals
+signal.signal({int(number)}, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {{signal.SIGINT}})
+with stopped_by_signals():
+    print(call([sys.executable, "-c", {child!r}], pathlib.Path.cwd()))
+"""
+    assert started(program, tmp_path).communicate(timeout=60)[0] == "7\n"
 
 
 def test_signals_at_many_instants_of_a_call_are_never_lost(tmp_path: Path) -> None:

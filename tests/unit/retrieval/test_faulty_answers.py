@@ -367,7 +367,7 @@ def test_looking_writes_nothing(retrieval: Retrieval) -> None:
 def test_a_folder_with_other_files_is_refused(retrieval: Retrieval) -> None:
     retrieval.source.mkdir()
     (retrieval.source / "mine.dcm").touch()
-    with pytest.raises(UserError, match="holds 1 entries that ./run retrieve did not write"):
+    with pytest.raises(UserError, match="holds 1 entry that ./run retrieve did not write"):
         retrieval.run()
 
 

@@ -144,12 +144,15 @@ def _are_several(patients: Set[tuple[str, str]]) -> bool:
     return len({patient for patient, _ in patients}) > 1 or len(issuers) > 1
 
 
+def _folder_names(plan: SeriesPlan, depth: int) -> set[str]:
+    """Return the names of the n-th folder of the paths of a series, percent-encoded as in the manifest."""
+    folders = [[part.removesuffix("!") for part in row["path"].split("/")[:-1]] for row in plan.files]
+    return {parts[depth - 1] for parts in folders if len(parts) >= depth}
+
+
 def _folder_values(plan: SeriesPlan, source: Mapping[str, Any]) -> set[str]:
     """Return the labels that a series gets from the n-th folder of its paths: names that the configuration lists."""
-    folders = [[part.removesuffix("!") for part in row["path"].split("/")[:-1]] for row in plan.files]
-    words = {str(word) for word in source["values"]}
-    depth = source["folder"]
-    return {parts[depth - 1] for parts in folders if len(parts) >= depth} & words
+    return _folder_names(plan, source["folder"]) & {str(word) for word in source["values"]}
 
 
 def label_names(sources: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -174,6 +177,18 @@ def _conflict_rows(
         if source.get("name") == name and "folder" in source:
             for value in _folder_values(plan, source):
                 yield [name, "label_conflicts", number, "", value, plan.series_id]
+
+
+def _unlabelled_rows(name: str, plan: SeriesPlan, sources: Sequence[Mapping[str, Any]]) -> Iterator[list[Any]]:
+    """Yield the rows of the details for a series without the label: with the names of its folders, if those count."""
+    found = [
+        (number, value)
+        for number, source in enumerate(sources)
+        if source.get("name") == name and "folder" in source
+        for value in sorted(_folder_names(plan, source["folder"]))
+    ]
+    for number, value in found or [("", "")]:
+        yield [name, "images_unlabelled", number, "", value, plan.series_id]
 
 
 def _series_with_images(table: Path) -> set[str]:
@@ -258,7 +273,7 @@ def join_labels(
                 details += _conflict_rows(name, labels, label_numbers, plan, sources)
             else:
                 counts[name, "images_unlabelled", ""] += 1
-                details.append([name, "images_unlabelled", "", "", "", series_id])
+                details += _unlabelled_rows(name, plan, sources)
         # All lines of a patient give one split: `read_fixed` refuses others.
         split = min((fixed.lines[n].values["split"] for n in fixed_numbers), default="")
         if split:

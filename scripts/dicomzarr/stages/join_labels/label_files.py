@@ -116,12 +116,13 @@ def _refused_message(where: str, places: Sequence[tuple[int, str, str]], labels:
     line, column, name = places[0]
     words = labels[name].get("values")
     low, high = labels[name].get("range", (0, 0))
-    needed = f"one of the {len(words)} values of the configuration" if words else f"a number from {low} to {high}"
+    allowed = "the one value" if len(words or "") == 1 else f"one of the {len(words or '')} values"
+    needed = f"{allowed} of the configuration" if words else f"a number from {low} to {high}"
     text = f"config key {where!r}: line {line}, column {column!r}: needed is {needed}, or an empty cell"
     if len(places) > 1:
         others = ", ".join(f"line {line} column {column!r}" for line, column, _ in places[1:MAX_CELLS_LISTED])
         more = len(places) - MAX_CELLS_LISTED
-        text += f"; the same holds for {others}" + (f" and {more} more cells" if more > 0 else "")
+        text += f"; the same holds for {others}" + (f" and {more} more" if more > 0 else "")
     return text
 
 
@@ -191,8 +192,8 @@ def _table(where: str, name: str, needed: Sequence[str]) -> pandas.DataFrame:
     for line, row in rows:
         if len(row) != len(columns):
             raise ConfigProblem(
-                f"config key {where!r}: line {line} of {name!r}: found {len(row)} cells, needed {len(columns)} as in "
-                "the first line"
+                f"config key {where!r}: line {line} of {name!r}: needed are as many cells as in the first line, "
+                f"{len(columns)}; found {len(row)}"
             )
     lines, cells = [line for line, _ in rows], [[cell.strip() for cell in row] for _, row in rows]
     return pandas.DataFrame(cells, index=lines, columns=columns, dtype=object)

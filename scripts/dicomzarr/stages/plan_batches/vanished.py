@@ -88,8 +88,8 @@ def refuse_vanished(
         if _is_too_many(missing, series_before[label], largest_drop):
             key = f"source.{label}" if label else "source"
             raise UserError(
-                f"config key {key!r}: of the {series_before[label]} series that earlier runs extracted, {missing} are "
-                "missing from the source, although its files can be read; nothing was removed. Check that it is the "
+                f"config key {key!r}: series that earlier runs extracted are missing from the source, {missing} of "
+                f"{series_before[label]}, although its files can be read; nothing was removed. Check that it is the "
                 "right disk or folder. If the series were removed or replaced on purpose, add: "
                 "--config confirm_drop=true"
             )

@@ -116,8 +116,8 @@ _FLAGS: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         "contested_place",
-        "has a place with several images",
-        "have a place with several images",
+        "has several images at one position",
+        "have several images at one position",
         "Their pixels differ, and nothing in the headers distinguishes them. Inspect that slice first.",
     ),
     (
@@ -323,6 +323,13 @@ def _label_findings(joinings: Sequence[Joining]) -> list[Finding]:
     lines = sum(row.unmatched for row in joinings if not row.is_list)
     listed = sum(row.unmatched for row in joinings if row.is_list)
     found = []
+    for row in joinings:
+        if row.unlabelled:
+            verb = "has" if row.unlabelled == 1 else "have"
+            is_all = not row.matched + row.conflicts
+            title = f"{'all ' * is_all}{count(row.unlabelled, 'series', 'series')} {verb} no label {row.label}"
+            advice = "No line of a label file, and no folder name that the configuration lists, gives them one."
+            found.append(Finding("warn", title, f"{advice} {_DETAILS}"))
     if conflicts:
         title = f"{count(conflicts, 'conflict')} between lines of label files for the same series"
         found.append(Finding("warn", title, f"The series gets no such label. {_DETAILS}"))

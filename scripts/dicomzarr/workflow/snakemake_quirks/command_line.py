@@ -6,6 +6,7 @@ import contextlib
 import enum
 import importlib.util
 import io
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dicomzarr.vocabulary.errors import UserError
+from dicomzarr.workflow import config_file
 
 # Options with which Snakemake builds no DAG, or one for which the source need not be listed.
 _WITHOUT_SOURCE = (
@@ -122,6 +124,32 @@ def all_options() -> list[str]:
         return [option for action in get_argument_parser()._actions for option in action.option_strings]
     except (ImportError, AttributeError):
         return []
+
+
+def parse_with_checks(parse_args: Callable[..., Any]) -> Callable[..., Any]:
+    """Return Snakemake's parser with a check of the configuration files that a profile names.
+
+    Purpose: Snakemake answers one that is missing, or no YAML, with words of Python. Those of the command line are
+    checked by the launcher. With another version, in which `main` calls another function, Snakemake answers.
+    """
+
+    def parse(*arguments: Any, **options: Any) -> Any:
+        parsed = parse_args(*arguments, **options)
+        try:
+            named = [str(path) for path in parsed[1].configfile or ()]
+        except (AttributeError, TypeError, IndexError):
+            return parsed
+        for path in named if not config_file.config_files(sys.argv) else ():
+            try:
+                if not os.path.lexists(path):
+                    raise UserError(f"the configuration file {path!r} does not exist in {os.getcwd()!r}")
+                config_file.read(Path(path), path)
+            except UserError as error:
+                print(f"run: {error}; a profile names it as configfile:", file=sys.stderr, flush=True)
+                sys.exit(2)
+        return parsed
+
+    return parse
 
 
 def parse_without_note(parse_args: Callable[..., Any]) -> Callable[..., Any]:

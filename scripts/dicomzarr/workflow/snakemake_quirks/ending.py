@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 from dicomzarr.system.project import ROOT
+from dicomzarr.system.stop_signals import heeded
 from dicomzarr.terminal import live_line
 from dicomzarr.workflow.snakemake_quirks import forked_jobs
 from dicomzarr.workflow.snakemake_quirks.tried import is_tried
@@ -23,12 +24,13 @@ KILLS_AFTER = 3.0  # s from SIGTERM to SIGKILL, for jobs
 
 
 def end_on_signals(workflow: Any) -> None:
-    """From now on, let SIGINT and SIGTERM end the run within `ENDS_WITHIN` seconds.
+    """From now on, let SIGINT, SIGTERM, SIGHUP and SIGQUIT end the run within `ENDS_WITHIN` seconds.
 
-    Purpose: a service is stopped, a batch job is cancelled, a user presses Ctrl-C. Snakemake's handler of SIGTERM takes
-    the scheduler's lock in the main thread. If the main thread holds it already, to update the DAG, the process waits
-    for itself for ever and keeps the run lock. Jobs that start at that moment run to their end, for hours. SIGINT
-    raises KeyboardInterrupt at any line and prints a traceback; so does each job that is still importing.
+    Purpose: a service is stopped, a batch job is cancelled, a terminal is closed, a user presses Ctrl-C. Snakemake's
+    handler of SIGTERM takes the scheduler's lock in the main thread. If the main thread holds it already, to update the
+    DAG, the process waits for itself for ever and keeps the run lock. Jobs that start at that moment run to their end,
+    for hours. SIGINT raises KeyboardInterrupt at any line and prints a traceback; so does each job that is still
+    importing. SIGHUP and SIGQUIT end the main process alone.
 
     Here, handlers take no lock and raise nothing. A thread stops the scheduler, ends the local jobs with SIGTERM, then
     with SIGKILL, and last the process itself; jobs on other nodes are cancelled by their executor plugin. The same
@@ -47,10 +49,11 @@ def end_on_signals(workflow: Any) -> None:
     if Path(workflow.main_snakefile).resolve().parent != ROOT:
         JobScheduler.exit_gracefully = _end_after_running_jobs
         return
-    _end.workflow = workflow
+    _end.workflow, _end.pid = workflow, os.getpid()
     JobScheduler.exit_gracefully = lambda scheduler, number, frame: _end.signalled(number, scheduler)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _end.interrupted)
+    for number in heeded() - {signal.SIGTERM}:  # of which the scheduler has a handler
+        if signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL):
+            signal.signal(number, _end.interrupted)
     if Path(shell.get_executable() or "").name == "bash":
         shell.prefix("set -euo pipefail; trap '' INT; ")  # the first half is Snakemake's default
 
@@ -66,6 +69,7 @@ class _End:
 
     def __init__(self) -> None:
         self.workflow: Any = None
+        self.pid = 0  # of the main process
         self.number = 0  # of the signal
 
     @property
@@ -74,7 +78,9 @@ class _End:
         return 128 + self.number
 
     def interrupted(self, number: int, frame: FrameType | None) -> None:
-        """Handle SIGINT."""
+        """Handle a signal that may come before the first job."""
+        if os.getpid() != self.pid:  # a fork, which has the handler too
+            os._exit(128 + number)
         scheduler = self.workflow.scheduler
         if scheduler is None:  # no job has started yet
             _write("Interrupted; run the same command again to continue\n")

@@ -233,9 +233,11 @@ def test_an_archive_is_a_folder_and_so_are_those_in_it(results: Results, tmp_pat
 
 
 def test_the_name_of_a_folder_is_a_class(results: Results) -> None:
-    joined, report, _ = join(results, [{"folder": 2, "name": "organ", "values": ["x", "y", "liver"]}])
-    assert {name: entry["labels"]["organ"] for name, entry in joined.items()} == {"a": "x", "b": "y"}
-    assert finding(report, "images_unlabelled") == 1
+    joined, report, details = join(results, [{"folder": 2, "name": "organ", "values": ["x", "liver"]}])
+    assert {name: entry["labels"]["organ"] for name, entry in joined.items()} == {"a": "x"}
+    assert finding(report, "images_unlabelled") == 2
+    unlabelled = [(line["series_id"][0], line["source"], line["key"]) for line in details]
+    assert unlabelled == [("b", "0", "y"), ("c", "0", "z")], "the folder that `values` lacks is named"
 
 
 def test_a_series_in_the_folders_of_two_classes_is_a_conflict(results: Results) -> None:
@@ -279,11 +281,11 @@ def test_csv_as_spreadsheets_write_it_is_read(results: Results, tmp_path: Path) 
         ("id,kind,score\np1,benign,seven\n", ("line 2", "column 'score'", "a number from 0 to 6")),
         ("id,kind,score\np1,benign,nan\n", ("line 2", "column 'score'")),
         ("id,kind,score\np1,benign,7\n", ("line 2", "column 'score'")),
-        ("id,kind,score\np1,benign\n", ("line 2", "found 2 cells, needed 3")),
+        ("id,kind,score\np1,benign\n", ("line 2", "first line, 3; found 2")),
         ("id|kind|score\np1|benign|1\n", ("no column 'id'", "commas, semicolons or tabs")),
         ("p1,benign,1\n", ("no column 'id'",)),
         ("id,kind,score\np1,Benign,1\np1,benign,1_0\n", ("line 2, column 'kind'", "line 3 column 'score'")),
-        ("id,kind,score\n" + "p1,Doe,seven\n" * 9, ("line 2, column 'kind'", "line 3 column 'score'", "13 more cells")),
+        ("id,kind,score\n" + "p1,Doe,seven\n" * 9, ("line 2, column 'kind'", "line 3 column 'score'", "13 more")),
         ("", ("no column 'id'",)),
         ("id,kind,kind,score\n", ("several columns 'kind'",)),
         (b"id,kind,score\np1,benign,1\n\xe4,benign,1\n", ("line 3", "not UTF-8")),

@@ -64,7 +64,7 @@ def test_a_run_is_refused_if_more_than_the_share_or_all_series_are_missing(
             run.add_row(path, [1, 2, 3, number if number >= missing else 99])
     planned = [*range(missing, extracted), *range(100, 100 + new)]
     if missing and (missing > share * extracted or missing == extracted):
-        message = f"of the {extracted} series that earlier runs extracted, {missing} are missing"
+        message = f"series that earlier runs extracted are missing from the source, {missing} of {extracted},"
         with pytest.raises(UserError, match=message):
             run.check(planned, share)
     else:
@@ -108,7 +108,7 @@ def test_series_are_counted_by_source_folder_and_a_folder_removed_from_the_confi
             run.add(number, "b/x")
         return run
 
-    with pytest.raises(UserError, match=r"config key 'source\.a': of the 4 series"):
+    with pytest.raises(UserError, match=r"config key 'source\.a': .* missing from the source, 4 of 4,"):
         run_with(tmp_path / "1", ("a", "b")).check([number for number, _ in present], 0.5, present)
     run_with(tmp_path / "2", ("a", "b"), ("b", "c")).check([number for number, _ in present], 0.5, present)
     run_with(tmp_path / "3", ("a", "b"), ("",)).check([number for number, _ in present[:2]], 0.5, present[:2])

@@ -104,7 +104,7 @@ def test_the_page_shows_matched_and_unmatched_labels(tmp_path: Path) -> None:
     assert ["kind", "1", "1", "0", "7"] in cells and ["lists of splits", "3", "–", "–", "1"] in cells
     assert ["all images", "1 50 %", "1 50 %", "2"] in cells
     titles = [finding.title for finding in findings(read_tables(folder))]
-    assert "7 lines of the label files match no image" in titles
+    assert "7 lines of the label files match no image" in titles and "1 series has no label kind" in titles
     assert "1 line of the lists of splits names no patient with an image" in titles
     assert not any("conflict" in title or "without a patient" in title for title in titles)
     used = {array.split for array in read_tables(folder).arrays}
