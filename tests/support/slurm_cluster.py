@@ -56,11 +56,13 @@ NodeName=n2 NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports[2]} CPUs=1 Rea
 PartitionName=test Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
 """
 # The executor unsets SLURM_CONF for `srun`. What is submitted is kept, for the search for names. A job that has started
-# waits while its command holds the word of the gate.
+# waits while its number is above that of the gate, and its command has the word of the gate.
 CLIENT = """#!/bin/sh
-while [ "$0" = "{folder}/bin/srun" ] && grep -q . "{folder}/gate" 2>/dev/null; do
-    case "$*" in *"$(cat "{folder}/gate")"*) sleep 0.1 ;; *) break ;; esac
-done
+is_held() {{
+    gate=$(cat "{folder}/gate" 2>/dev/null) && [ "${{SLURM_JOB_ID:-0}}" -gt "${{gate%% *}}" ] || return 1
+    case "$*" in *"${{gate#* }}"*) return 0 ;; *) return 1 ;; esac
+}}
+while [ "$0" = "{folder}/bin/srun" ] && is_held "$@"; do sleep 0.1; done
 [ "$0" = "{folder}/bin/sbatch" ] && printf '%s\\n' "$*" >> "{folder}/submitted"
 SLURM_CONF={folder}/slurm.conf exec {program} "$@"
 """
@@ -117,10 +119,11 @@ class SlurmCluster:
         wait_until(condition, every=0.1, explain=self.jobs)
 
     @contextlib.contextmanager
-    def held(self, word: str) -> Iterator[None]:
-        """Hold jobs whose command has a word: they start, and go on after the block."""
+    def held(self, word: str, after: int = 0) -> Iterator[None]:
+        """Hold jobs after a number whose command has a word: they start, and go on after the block."""
         gate = self.folder / "gate"
-        gate.write_text(word)
+        (self.folder / "next").write_text(f"{after} {word}")
+        (self.folder / "next").rename(gate)
         try:
             yield
         finally:

@@ -108,7 +108,7 @@ def test_jobs_on_two_nodes_survive_a_cancelled_job_and_a_killed_main_process(
     # The same command: every job on the nodes, the batches on both.
     third = start(workflow)
     try:
-        with cluster.held("extract_batch"):
+        with cluster.held("extract_batch", after=max(before)):
             cluster.wait(
                 lambda: (
                     {job.node for job in in_state(cluster, "extract_batch", "RUNNING") if job.number not in before}
