@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import yaml
 from forks import Forks, compiled
-from hypothesis import Phase, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from dicomzarr.commands.environment import DEV, PLAIN, Environment, stamp_of
 
@@ -28,7 +28,13 @@ from dicomzarr.commands.environment import DEV, PLAIN, Environment, stamp_of
 _PHASES = [
     phase for phase in Phase if phase not in (Phase.shrink, Phase.explain) or "DICOMZARR_PLANTED" not in os.environ
 ]
-settings.register_profile("dicomzarr", deadline=None, derandomize=bool(os.environ.get("CI")), phases=_PHASES)
+settings.register_profile(
+    "dicomzarr",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],  # a busy machine draws slowly, too
+    derandomize=bool(os.environ.get("CI")),
+    phases=_PHASES,
+)
 settings.load_profile("dicomzarr")
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -7,8 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from conftest import ROOT
@@ -17,6 +15,11 @@ from conftest import ROOT
 STAND_IN = """
 import json, os, pathlib, signal, sys, time
 name, arguments = sys.argv[1], sys.argv[2:]
+def wait(path):
+    for _ in range(30000):
+        if not path or os.path.exists(path):
+            break
+        time.sleep(0.01)
 if name == "python" and arguments[:3] == ["-P", "-m", "dicomzarr.commands"]:
     os.execv(sys.executable, [sys.executable, *arguments])  # the words are real
 if name == "python" and "snakemake_process.py" in arguments[1]:
@@ -27,7 +30,7 @@ with open(os.environ["CALLS"], "a") as file:
     env = {key: os.environ.get(key) for key in ("PATH", "PYTHONPATH", "PYTHONNOUSERSITE", "PYTHONDONTWRITEBYTECODE")}
     print(json.dumps({"name": name, "arguments": arguments, "cwd": os.getcwd(), "env": env}), file=file)
 if name == "uv":
-    time.sleep(float(os.environ.get("UV_TAKES", "0")))
+    wait(os.environ.get("UV_WAITS_FOR"))
     if os.environ.get("UV_FAILS"):
         sys.exit("uv: no route to host")
     if arguments[0] == "venv":
@@ -39,7 +42,7 @@ if name == "uv":
         path.write_text(pathlib.Path(os.environ["STAND_IN"], program).read_text())
         path.chmod(0o755)
 if name == "python":
-    time.sleep(float(os.environ.get("PYTHON_TAKES", "0")))
+    wait(os.environ.get("PYTHON_WAITS_FOR"))
 if "dicomzarr.commands.demo_files" in arguments:
     pathlib.Path(arguments[-1]).mkdir(parents=True)
 if name == "snakemake":
@@ -54,7 +57,7 @@ if name == "snakemake":
         signal.signal(signal.SIGINT, lambda *_: os._exit(pathlib.Path("sigint").touch() or 6))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         pathlib.Path("started").touch()
-        time.sleep(60)
+        time.sleep(600)
     sys.exit(int(os.environ.get("SNAKEMAKE_EXITS", "0")))
 """
 NO_CACHES = shutil.ignore_patterns("__pycache__")
@@ -127,10 +130,3 @@ class Project:
     def called(self, name: str) -> list[dict[str, object]]:
         lines = self.calls.read_text().splitlines() if self.calls.exists() else []
         return [call for call in map(json.loads, lines) if call["name"] == name]
-
-
-def wait_until(happened: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

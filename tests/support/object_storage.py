@@ -14,6 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from waiting import HANG
+
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "ROBINKEYID", "AWS_SECRET_ACCESS_KEY": "wrensecretaccess"}
 _OWNER = {"Authorization": "AWS4-HMAC-SHA256 Credential=OWNER/20261127/us-east-1/s3/aws4_request"}  # is not checked
 _HOP = {"connection", "transfer-encoding", "content-length", "server", "date"}
@@ -62,7 +64,7 @@ class ObjectStorage:
 
     def call(self, method: str, key: str = "", body: bytes = b"", **headers: str) -> bytes:
         """Send a request to the server itself, past the proxy."""
-        connection = http.client.HTTPConnection(*self.backend, timeout=30)
+        connection = http.client.HTTPConnection(*self.backend, timeout=HANG)
         with contextlib.closing(connection):
             path = f"/{self.bucket}/{quote(key, safe='')}" if key else f"/{self.bucket}"
             connection.request(method, path, body, {**_OWNER, **headers})
@@ -95,7 +97,7 @@ def _handler(storage: ObjectStorage) -> type[BaseHTTPRequestHandler]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             breaks_off = status == -1
             if status is None or breaks_off:
-                connection = http.client.HTTPConnection(*storage.backend, timeout=30)
+                connection = http.client.HTTPConnection(*storage.backend, timeout=HANG)
                 with contextlib.closing(connection):
                     connection.request(self.command, self.path, headers=dict(self.headers.items()))
                     answer = connection.getresponse()

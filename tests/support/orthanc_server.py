@@ -5,25 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 import requests
+from ports import HOST, free_ports
+from waiting import wait_until
 
 USER, PASSWORD = "reader", "ein Paßwort: geheim"
-HOST = "127.0.0.1"
 NO_PROXY = {"NO_PROXY": HOST, "no_proxy": HOST}
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.socket() as listening:
-        listening.bind((HOST, 0))
-        return int(listening.getsockname()[1])
 
 
 class Orthanc:
@@ -34,7 +26,7 @@ class Orthanc:
         plugins = sorted(Path("/usr/lib/orthanc").glob("libOrthancDicomWeb.so*"))
         if not program or not plugins:
             pytest.skip("no Orthanc with DICOMweb: apt-get install orthanc orthanc-dicomweb")
-        self.folder, self.port, self._program = folder, free_port(), program
+        self.folder, self.port, self._program = folder, free_ports(1)[0], program
         self._process: subprocess.Popen[bytes] | None = None
         self._session = requests.Session()
         self._session.trust_env = False
@@ -68,15 +60,17 @@ class Orthanc:
         with log:
             command = [self._program, str(self.folder / "orthanc.json")]
             self._process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log)
-        for _ in range(600):
-            with contextlib.suppress(requests.ConnectionError):
-                if self._session.get(f"{self.root}/system").ok:
-                    return
-            if self._process.poll() is not None:
-                break
-            time.sleep(0.05)
-        self.stop()
-        pytest.fail(f"Orthanc does not start:\n{(self.folder / 'log.txt').read_text()[-2000:]}")
+        wait_until(lambda: self._answers() or self._has_ended())
+        if self._has_ended():
+            pytest.fail(f"Orthanc does not start:\n{(self.folder / 'log.txt').read_text()[-2000:]}")
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(requests.ConnectionError):
+            return self._session.get(f"{self.root}/system").ok
+        return False
+
+    def _has_ended(self) -> bool:
+        return self._process is None or self._process.poll() is not None
 
     def stop(self) -> None:
         if self._process:

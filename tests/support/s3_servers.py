@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import threading
-import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,6 +16,8 @@ from typing import Any
 import boto3
 import pytest
 from moto.server import DomainDispatcherApplication, create_backend_app
+from ports import free_ports
+from waiting import HANG, wait_until
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 # s3rver takes this pair alone; moto takes any.
@@ -104,22 +104,23 @@ def s3rver(folder: Path) -> Iterator[S3]:
     """Serve S3 by s3rver until the end of the block; skips the test without it."""
     if not S3RVER:
         pytest.skip("no s3rver: npm install s3rver, and name its program in DICOMZARR_S3RVER or put it on PATH")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     command = [S3RVER, "--directory", str(folder), "--address", "127.0.0.1", "--port", str(port), "--silent"]
     process = subprocess.Popen([*command, "--configure-bucket", BUCKET])
     try:
         served = S3(f"http://127.0.0.1:{port}")
-        for _ in range(200):
+
+        def answers() -> bool:
             try:
-                urllib.request.urlopen(served.endpoint, timeout=1).close()
-                break
+                urllib.request.urlopen(served.endpoint, timeout=HANG).close()
             except urllib.error.HTTPError:
-                break
+                pass
             except OSError:
                 assert process.poll() is None, "s3rver ended"
-                time.sleep(0.05)
+                return False
+            return True
+
+        wait_until(answers)
         yield served
     finally:
         process.terminate()

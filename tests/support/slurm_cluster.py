@@ -7,22 +7,22 @@ import getpass
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from ports import free_ports
+from waiting import HANG, wait_until
 
 PROGRAMS = ("munged", "slurmctld", "slurmd")
 CLIENTS = ("sbatch", "srun", "sinfo", "scontrol", "scancel")
 SYSTEM = "/usr/sbin:/usr/bin:/sbin:/bin"
 NODES = ("n1", "n2")
 
-# No accounting, no cgroups, one core each. Jobs are shown for five minutes after their end, as only `squeue` is asked.
+# No accounting, no cgroups, one core each. Jobs are shown for an hour after their end, as only `squeue` is asked.
 CONFIG = """
 ClusterName=test
 SlurmctldHost=localhost(127.0.0.1)
@@ -48,15 +48,21 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 SlurmdParameters=config_overrides
 ReturnToService=2
-MinJobAge=300
+MinJobAge=3600
 KillWait=3
 SchedulerParameters=bf_interval=1,sched_min_interval=0
 NodeName=n1 NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports[1]} CPUs=1 RealMemory=64000
 NodeName=n2 NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports[2]} CPUs=1 RealMemory=64000
 PartitionName=test Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
 """
-# The executor unsets SLURM_CONF for `srun`. What is submitted is kept, for the search for names.
+# The executor unsets SLURM_CONF for `srun`. What is submitted is kept, for the search for names. A job that has started
+# waits while its number is above that of the gate, and its command has the word of the gate.
 CLIENT = """#!/bin/sh
+is_held() {{
+    gate=$(cat "{folder}/gate" 2>/dev/null) && [ "${{SLURM_JOB_ID:-0}}" -gt "${{gate%% *}}" ] || return 1
+    case "$*" in *"${{gate#* }}"*) return 0 ;; *) return 1 ;; esac
+}}
+while [ "$0" = "{folder}/bin/srun" ] && is_held "$@"; do sleep 0.1; done
 [ "$0" = "{folder}/bin/sbatch" ] && printf '%s\\n' "$*" >> "{folder}/submitted"
 SLURM_CONF={folder}/slurm.conf exec {program} "$@"
 """
@@ -97,7 +103,7 @@ class SlurmCluster:
 
     def _client(self, *command: str) -> str:
         path = str(self.folder / "bin" / command[0])
-        return subprocess.run([path, *command[1:]], capture_output=True, text=True, check=True, timeout=30).stdout
+        return subprocess.run([path, *command[1:]], capture_output=True, text=True, check=True, timeout=HANG).stdout
 
     def jobs(self) -> list[SlurmJob]:
         """Return all jobs, in the order in which they were submitted."""
@@ -108,12 +114,20 @@ class SlurmCluster:
             key=lambda job: job.number,
         )
 
-    def wait(self, condition: Callable[[], object], seconds: float = 90) -> None:
+    def wait(self, condition: Callable[[], object]) -> None:
         """Wait until a condition holds; fail with the jobs if it does not."""
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, self.jobs()
-            time.sleep(0.1)
+        wait_until(condition, every=0.1, explain=self.jobs)
+
+    @contextlib.contextmanager
+    def held(self, word: str, after: int = 0) -> Iterator[None]:
+        """Hold jobs after a number whose command has a word: they start, and go on after the block."""
+        gate = self.folder / "gate"
+        (self.folder / "next").write_text(f"{after} {word}")
+        (self.folder / "next").rename(gate)
+        try:
+            yield
+        finally:
+            gate.unlink()
 
     def control(self, *arguments: str) -> None:
         """Run `scontrol`, as in `control("hold", "3")`."""
@@ -132,14 +146,6 @@ class SlurmCluster:
         """Return the arguments of all calls of `sbatch`: options, commands and comments."""
         path = self.folder / "submitted"
         return path.read_text() if path.exists() else ""
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 def _write_scripts(folder: Path) -> None:
@@ -174,7 +180,7 @@ def running() -> Iterator[SlurmCluster]:
         for name in ("munge", "state", *NODES):
             (folder / name).mkdir(mode=0o755)
         folder.chmod(0o755)
-        ports = _free_ports(3)
+        ports = free_ports(3)
         (folder / "slurm.conf").write_text(CONFIG.format(folder=folder, ports=ports, user=getpass.getuser()))
         (folder / "munge" / "key").write_bytes(os.urandom(1024))
         (folder / "munge" / "key").chmod(0o400)
@@ -184,10 +190,10 @@ def running() -> Iterator[SlurmCluster]:
         options = [f"--{option}={munge}/{name}" for option, name in files.items()]
         daemons.append(_start(folder, "munged", "--foreground", "--force", *options))
         cluster = SlurmCluster(folder)
-        cluster.wait((munge / "socket").exists, 20)
+        cluster.wait((munge / "socket").exists)
         daemons.append(_start(folder, "slurmctld", "-D", "-i"))
         daemons += [_start(folder, "slurmd", "-D", "-N", node) for node in NODES]
-        cluster.wait(lambda: _states(cluster) == ["idle", "idle"], 60)
+        cluster.wait(lambda: _states(cluster) == ["idle", "idle"])
         yield cluster
     finally:
         _kill_all(folder)

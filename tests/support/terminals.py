@@ -6,17 +6,18 @@ import contextlib
 import fcntl
 import os
 import re
+import select
 import signal
 import struct
 import subprocess
 import sys
 import termios
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from conftest import ROOT, Workflow
+from waiting import HANG
 
 _ON_TERMINAL = (
     "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
@@ -88,9 +89,9 @@ def run_on_terminal(
         start_new_session=True,
     )
     os.close(terminal)
-    received, deadline = b"", time.monotonic() + 300
+    received = b""
     try:
-        while time.monotonic() < deadline:
+        while select.select([keyboard], [], [], HANG)[0]:
             try:
                 data = os.read(keyboard, 65536)
             except OSError:  # all who had the terminal open have ended
@@ -99,7 +100,7 @@ def run_on_terminal(
             if until and until(received.decode(errors="replace")):
                 os.write(keyboard, keys)
                 until = None
-        status = running.wait(timeout=30)
+        status = running.wait(timeout=HANG)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(running.pid, signal.SIGKILL)

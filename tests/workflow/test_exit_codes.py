@@ -7,12 +7,12 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 from conftest import ROOT, Launch, Workflow
 from dicoms import save_series
+from waiting import HANG, wait_until
 
 from dicomzarr.commands.json_forms import FORMS
 
@@ -68,9 +68,6 @@ def test_sigterm_to_the_launcher_ends_the_run(workflow: Workflow, environment: P
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     ) as running:
-        deadline = time.monotonic() + 60
-        while not (workflow.results / "private/run.json").exists():
-            assert running.poll() is None and time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(lambda: running.poll() is not None or (workflow.results / "private/run.json").exists())
         running.terminate()
-        assert running.wait(timeout=60) == 143
+        assert running.wait(timeout=HANG) == 143

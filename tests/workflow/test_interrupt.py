@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, Workflow
 from dicoms import save_series
+from waiting import HANG
 
 ON_TERMINAL = (
     "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
@@ -39,7 +40,7 @@ def test_ctrl_c_before_the_first_job(workflow: Workflow, environment: Path, afte
         assert running.stdout and running.stdout.readline().startswith("+ snakemake ")
         time.sleep(after)
         os.write(keyboard, b"\x03")
-        output = running.communicate(timeout=60)[0]
+        output = running.communicate(timeout=HANG)[0]
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(running.pid, signal.SIGKILL)

@@ -8,25 +8,17 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from conftest import Workflow
 from dicoms import save_series
 from queues import Queue
+from waiting import wait_until
 
 from dicomzarr.stages import verify_dataset
 from dicomzarr.system.results_folder import Results
 
 LOCKS = {"run.lock", "jobs.lock"}
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def state(results: Path) -> dict[str, tuple[str, int]]:

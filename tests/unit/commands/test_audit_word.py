@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browsers import CHROMIUM, chromium
+from browsers import CHROMIUM, chromium, patient
 from conftest import ROOT
 
 from dicomzarr.commands import audit, audit_facts, audit_page
@@ -90,7 +90,7 @@ def test_what_the_page_states(results: Results, capsys: pytest.CaptureFixture[st
 def test_the_page_fits_a_phone_and_its_parts_have_names_of_their_own(results: Results) -> None:
     assert audit.run_audit(["--results", str(results.root)]) == 0
     with chromium() as browser:
-        page = browser.new_page(viewport={"width": 320, "height": 800}, bypass_csp=True)
+        page = patient(browser.new_page(viewport={"width": 320, "height": 800}, bypass_csp=True))
         page.goto((results.private / audit.PAGE).as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") == 320
         found = Axe().run(page)

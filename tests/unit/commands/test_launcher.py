@@ -18,7 +18,8 @@ from types import ModuleType
 
 import pytest
 from conftest import ROOT
-from launched_project import Project, wait_until
+from launched_project import Project
+from waiting import wait_until
 
 from dicomzarr.commands.environment import DEV, MINORS, PLAIN, stamp_of
 from dicomzarr.commands.snakemake import snakemake_command
@@ -118,24 +119,41 @@ def test_a_changed_lock_file_rebuilds_the_environment(project: Project) -> None:
 
 def test_the_next_start_recovers_a_crash_while_the_environment_is_made(project: Project) -> None:
     project.with_uv()
-    making = subprocess.Popen(project.command("--version"), cwd=project.root, env=project.environment(UV_TAKES="1"))
+    go_on = project.elsewhere / "go on"
+    environment = project.environment(UV_WAITS_FOR=str(go_on))
+    making = subprocess.Popen(project.command("--version"), cwd=project.root, env=environment)
     wait_until(lambda: project.called("uv"))
     making.kill()
     making.wait()
     (project.venv / "half a package").touch()
     project.calls.unlink()
-    done = project.run("--version")
-    assert done.returncode == 0
-    assert "Waiting" in done.stderr, "the orphaned uv must end before its folder is cleared"
+    status, waited = waiting(project, "--version", go_on=go_on)
+    assert status == 0
+    assert "Waiting" in waited, "the orphaned uv must end before its folder is cleared"
     assert not (project.venv / "half a package").exists()
     assert len(project.called("snakemake")) == 1
 
 
+def waiting(project: Project, *arguments: str, go_on: Path) -> tuple[int, str]:
+    """Run the launcher; once it says something, create the file that the process it waits for waits for."""
+    command = project.command(*arguments)
+    with subprocess.Popen(
+        command, cwd=project.root, env=project.environment(), stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stderr
+        first = running.stderr.readline()
+        go_on.touch()
+        return running.wait(), first + running.stderr.read()
+
+
 def test_two_first_starts_at_once_make_one_environment(project: Project) -> None:
     project.with_uv()
-    environment = project.environment(UV_TAKES="0.5")
-    both = [subprocess.Popen(project.command("--version"), cwd=project.root, env=environment) for _ in range(2)]
-    assert [each.wait() for each in both] == [0, 0]
+    go_on = project.elsewhere / "go on"
+    environment = project.environment(UV_WAITS_FOR=str(go_on))
+    with subprocess.Popen(project.command("--version"), cwd=project.root, env=environment) as first:
+        wait_until(lambda: project.called("uv"))
+        status, waited = waiting(project, "--version", go_on=go_on)
+    assert first.returncode == status == 0 and f"Waiting for process {first.pid}" in waited
     assert len(project.called("uv")) == 2  # venv, pip install
     assert len(project.called("snakemake")) == 2
 
@@ -144,15 +162,15 @@ def test_two_first_starts_at_once_make_one_environment(project: Project) -> None
 def test_a_wait_for_the_environment_names_the_other_process_and_its_start(project: Project) -> None:
     project.with_environment()
     lock = project.root / "requirements-dev.lock"
-    with subprocess.Popen(
-        project.command("test"), cwd=project.root, env=project.environment(PYTHON_TAKES="1.5"), text=True
-    ) as first:
+    go_on = project.elsewhere / "go on"
+    environment = project.environment(PYTHON_WAITS_FOR=str(go_on))
+    with subprocess.Popen(project.command("test"), cwd=project.root, env=environment) as first:
         wait_until(lambda: project.called("python"))
         lock.write_text(lock.read_text() + "# changed\n")
-        second = project.run("test")  # must rebuild the environment, but only after the first has ended
-    assert first.returncode == second.returncode == 0
-    assert f"Waiting for process {first.pid}, started at " in second.stderr
-    assert "must be rebuilt, and is in use\n" in second.stderr
+        status, waited = waiting(project, "test", go_on=go_on)  # rebuilds the environment after the first has ended
+    assert first.returncode == status == 0
+    assert f"Waiting for process {first.pid}, started at " in waited
+    assert "must be rebuilt, and is in use\n" in waited
 
 
 def test_the_tests_add_packages_to_a_plain_environment(project: Project) -> None:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from launched_project import Project, wait_until
+from launched_project import Project
+from waiting import HANG, wait_until
 
 from dicomzarr.commands.processes import accept_any_text
 
@@ -34,7 +35,7 @@ CALL = """
 import pathlib, signal, sys
 from dicomzarr.commands.processes import Interrupt, Stopped, call, stopped_by_signals
 child = "import os, signal, time; signal.signal(15, lambda *_: os._exit(5)); signal.signal(2, lambda *_: os._exit(6));"
-child += "open('started', 'w'); time.sleep(60)"
+child += "open('started', 'w'); time.sleep(600)"
 try:
     with stopped_by_signals():
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -75,7 +76,7 @@ def on_a_terminal(project: Project, *arguments: str, **more: str) -> Iterator[tu
 
 
 def ended(running: subprocess.Popen[bytes]) -> tuple[int, str]:
-    output = running.communicate(timeout=60)[0].decode()
+    output = running.communicate(timeout=HANG)[0].decode()
     assert "Traceback" not in output and "KeyboardInterrupt" not in output, output
     return running.returncode, output
 
@@ -91,7 +92,7 @@ def test_ctrl_c_while_snakemake_runs(project: Project) -> None:
 
 def test_ctrl_c_while_the_demo_files_are_written(project: Project) -> None:
     project.with_environment()
-    with on_a_terminal(project, "demo", PYTHON_TAKES="60") as (running, keyboard):
+    with on_a_terminal(project, "demo", PYTHON_WAITS_FOR="never") as (running, keyboard):
         wait_until(lambda: project.called("python"))
         os.write(keyboard, b"\x03")
         assert ended(running)[0] == 130
@@ -101,7 +102,7 @@ def test_ctrl_c_while_the_demo_files_are_written(project: Project) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_the_environment_is_made_ends_its_processes(project: Project, number: signal.Signals) -> None:
     project.with_uv()
-    with on_a_terminal(project, "--version", UV_TAKES="60") as (running, keyboard):
+    with on_a_terminal(project, "--version", UV_WAITS_FOR="never") as (running, keyboard):
         wait_until(lambda: project.called("uv"))
         os.write(keyboard, b"\x03") if number == signal.SIGINT else running.terminate()
         assert ended(running)[0] == 128 + number
@@ -112,13 +113,16 @@ def test_a_signal_while_the_environment_is_made_ends_its_processes(project: Proj
 
 def test_ctrl_c_while_another_process_makes_the_environment(project: Project) -> None:
     project.with_uv()
-    with on_a_terminal(project, "--version", UV_TAKES="60") as (first, _):
+    go_on = project.elsewhere / "go on"
+    with on_a_terminal(project, "--version", UV_WAITS_FOR=str(go_on)) as (first, _):
         wait_until(lambda: project.called("uv"))
         with on_a_terminal(project, "--version") as (second, keyboard):
             assert second.stdout and b"Waiting for" in second.stdout.readline()
             os.write(keyboard, b"\x03")
             assert ended(second)[0] == 130
         assert first.poll() is None
+        go_on.touch()
+        assert ended(first)[0] == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -155,7 +159,7 @@ def test_a_signal_that_is_pending_at_the_start(program: list[str], tmp_path: Pat
 def test_after_a_signal_no_child_is_started(tmp_path: Path) -> None:
     program = CALL.replace("signal.pthread_sigmask", "signal.raise_signal(signal.SIGINT) or signal.pthread_sigmask")
     done = started(program, tmp_path)
-    assert (done.communicate(timeout=60)[0], (tmp_path / "started").exists()) == ("130\n", False)
+    assert (done.communicate(timeout=HANG)[0], (tmp_path / "started").exists()) == ("130\n", False)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +170,7 @@ def test_a_signal_to_the_launcher_only_ends_the_child(tmp_path: Path, number: si
     done = started(CALL, tmp_path)
     wait_until((tmp_path / "started").exists)
     done.send_signal(number)
-    assert done.communicate(timeout=60)[0] == status
+    assert done.communicate(timeout=HANG)[0] == status
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
@@ -191,7 +195,7 @@ def test_signals_at_many_instants_of_a_call_are_never_lost(tmp_path: Path) -> No
         assert done.stdout and done.stdout.readline() == "\n"
         time.sleep(number / 50)
         done.send_signal(signal.SIGINT)
-        assert done.communicate(timeout=60)[0] == "130\n"
+        assert done.communicate(timeout=HANG)[0] == "130\n"
 
 
 def started(program: str, folder: Path) -> subprocess.Popen[str]:

@@ -29,6 +29,8 @@ def test_what_matches_every_label_is_refused(pattern: str) -> None:
         Vocabulary({"liver": [pattern]})
 
 
+SECONDS = 30  # of processor time, for what takes a fraction of one; what is wrong takes minutes
+
 # Each takes minutes or longer on some text of 64 characters.
 SLOW = [
     r"(a+)+b",
@@ -49,7 +51,7 @@ def test_what_can_match_in_too_many_ways_is_refused(pattern: str) -> None:
     start = time.process_time()
     with pytest.raises(ConfigProblem, match="'masks.names.liver.0'.* could take very long .*list several patterns"):
         Vocabulary({"liver": [pattern]})
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < SECONDS
 
 
 USUAL = [
@@ -71,7 +73,7 @@ def test_usual_patterns_are_accepted_and_fast_on_hostile_labels(pattern: str) ->
     for part in ("a", "ab", "left upper ", "l", " ", "GTV", "1", "lesio", "\0", "couch outer "):
         text = (part * 10_000)[:10_000]
         vocabulary.name_of(Description("RTSTRUCT", 1, label=text, description=text[1:]))
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < SECONDS
 
 
 def test_a_text_is_searched_in_its_first_characters() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import random
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from dicomzarr.pixels.byte_source import BlockSource, FileSource, block_digests
 from dicomzarr.vocabulary.errors import SourceChanged
 from dicomzarr.vocabulary.reasons import NotExtracted
 
-DATA = os.urandom(1000)
+DATA = random.Random(1).randbytes(1000)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from made_up_volumes import MadeUp, write
 from s3_servers import BUCKET, REGION, S3, VARIABLES, moto, s3rver
 from sealed_dataset import seal
 from signing_keys import allowed, key_pair, signed_by_hand
+from waiting import HANG
 
 from dicomzarr.dataset import open_dataset
 from dicomzarr.publishing import places, stores, upload, verify_copy
@@ -176,7 +177,7 @@ def test_readers_see_the_old_version_until_the_new_one_is_whole(s3: S3, results:
 
     s3.before = kill
     child.append(subprocess.Popen([sys.executable, "-c", CHILD, str(results.root), json.dumps(config(s3))]))
-    assert child[0].wait(60) == -signal.SIGKILL
+    assert child[0].wait(HANG) == -signal.SIGKILL
     s3.before = None
     during = s3.objects()
     assert {key: during[key] for key in before} == before  # nothing that readers see was touched

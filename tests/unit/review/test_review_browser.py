@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browsers import CHROMIUM, chromium
+from browsers import CHROMIUM, chromium, patient
 from playwright.sync_api import Browser, Locator, Page, expect
 from reviewed_results import content, everything, reviewing, write_results
 from viewed_dataset import Viewer
+from waiting import HANG, wait_until
 
 from dicomzarr.records import decisions
 from dicomzarr.system.results_folder import Results
@@ -51,8 +51,7 @@ def opened(browser: Browser, server: Viewer) -> Iterator[Open]:
     def open_page(width: int = 1200, **options: Any) -> Page:
         context = browser.new_context(viewport={"width": width, "height": 900}, **options)
         contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(15_000)
+        page = patient(context.new_page())
         page.on("console", lambda message: faults.append(f"console {message.type}: {message.text}"))
         page.on("pageerror", lambda error: faults.append(f"error {error}"))
         base = f"http://127.0.0.1:{server.port}/"
@@ -73,10 +72,8 @@ def card(page: Page, number: int) -> Locator:
 def until(results: Results, expected: dict[int, str]) -> None:
     """Wait until the table has these decisions alone."""
     wanted = {content(number): decision for number, decision in expected.items()}
-    end = time.monotonic() + 15
-    while (there := decisions.read(results.private / "decisions.csv")) != wanted:
-        assert time.monotonic() < end, there
-        time.sleep(0.02)
+    table = results.private / "decisions.csv"
+    wait_until(lambda: decisions.read(table) == wanted, explain=lambda: decisions.read(table))
 
 
 def focused(page: Page) -> str:
@@ -209,7 +206,7 @@ def test_filters_hide_and_what_is_hidden_is_not_decided(opened: Open, results: R
 def test_what_could_not_be_saved_is_said_and_not_shown_as_decided(
     browser: Browser, server: Viewer, results: Results
 ) -> None:
-    page = browser.new_page()
+    page = patient(browser.new_page())
     page.goto(server.address)
     (results.private / "decisions.csv").write_text("other\n")
     card(page, 1).get_by_role("button", name="Keep").click()
@@ -221,7 +218,7 @@ def test_what_could_not_be_saved_is_said_and_not_shown_as_decided(
     until(results, {1: "keep"})
     expect(problem).to_be_empty()
     server.process.terminate()
-    server.process.wait(10)
+    server.process.wait(HANG)
     card(page, 3).get_by_role("button", name="Keep").click()
     expect(problem).to_contain_text("The server has ended")
     expect(card(page, 3).locator(".state")).to_have_text("undecided")

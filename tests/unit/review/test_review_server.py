@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from reviewed_results import CT, SECRET, US, content, everything, reviewing, write_results
 from viewed_dataset import Viewer
+from waiting import HANG
 
 from dicomzarr.records import decisions
 from dicomzarr.system.results_folder import Results
@@ -35,7 +36,7 @@ def answer(
     page: Viewer, path: str, method: str = "GET", body: object = None, token: bool = True, **headers: str
 ) -> tuple[http.client.HTTPResponse, bytes]:
     """Return the answer to a request whose path is sent as it is."""
-    connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=HANG)
     data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
     try:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -220,6 +221,6 @@ def test_it_listens_on_this_machine_alone(page: Viewer) -> None:
 def test_at_its_end_it_says_what_comes_next(page: Viewer, number: int, status: int) -> None:
     post(page, {content(1): "keep"})
     page.process.send_signal(number)
-    output, errors = page.process.communicate(timeout=10)
+    output, errors = page.process.communicate(timeout=HANG)
     assert (page.process.returncode, output) == (status, "")
     assert errors == "1 decision changed, 2 undecided; the next run applies it: ./run\n"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,16 +57,23 @@ def test_a_file_of_another_node_is_waited_for_only_if_it_must_exist(
     monkeypatch.setenv(shared_files.VARIABLE, "")
     shared_files.expect_other_nodes()
     path = tmp_path / "record"
-    began = time.monotonic()
+    waits: list[float] = []
+    monkeypatch.setattr(shared_files.time, "sleep", waits.append)
     with pytest.raises(FileNotFoundError):
         json_files.read_json(path)
-    assert time.monotonic() - began < 0.1
-    written = threading.Timer(0.05, path.write_bytes, (b"{}",))
-    written.start()
+    assert not waits
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            path.write_bytes(b"{}")
+
+    monkeypatch.setattr(shared_files.time, "sleep", sleep)
     shared_files.await_files(lambda: [path])
-    assert path.exists() and shared_files.read_bytes(path, must_exist=True) == b"{}"
-    written.join()
+    assert waits == [0.01, 0.1]
+    assert shared_files.read_bytes(path, must_exist=True) == b"{}" and len(waits) == 2
     shared_files.await_files(lambda: [path, tmp_path / "none"])  # ends
+    assert waits == [0.01, 0.1, 0.01, 0.1, 0.3]
     with pytest.raises(FileNotFoundError):
         shared_files.read_bytes(tmp_path / "none", must_exist=True)
 

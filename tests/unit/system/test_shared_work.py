@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import time
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from dicomzarr.system import shared_work
 from dicomzarr.system.shared_work import sharing
@@ -32,7 +34,8 @@ def test_other_processes_work_while_this_one_does_something_else() -> None:
         return os.getpid()
 
     with sharing(who, range(100), 2) as work:
-        time.sleep(1)  # both children have emptied the queue by then
+        pipes = [answers for _, answers in work._children]
+        wait_until(lambda: len(select.select(pipes, [], [], 0)[0]) == 2)  # both have emptied the queue and answer
         answers = work.finish()
     assert os.getpid() not in answers and len(answers) == 100
 

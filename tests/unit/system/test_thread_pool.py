@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from waiting import HANG
 
 from dicomzarr.system import thread_pool
 from dicomzarr.system.thread_pool import ThreadPool
@@ -24,7 +25,7 @@ def test_results_come_in_order(threads: int) -> None:
 
 
 def test_threads_share_the_work() -> None:
-    barrier = threading.Barrier(3, timeout=60)  # opens once three threads wait; the timeout is only against a hang
+    barrier = threading.Barrier(3, timeout=HANG)  # opens once three threads wait
     assert list(ThreadPool(3).map(lambda _: barrier.wait() >= 0, range(6), SIZE)) == [True] * 6
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browsers import CHROMIUM, chromium
+from browsers import CHROMIUM, chromium, patient, wait_on
 from made_up_results import OBLIQUE, array_of
 from numpy.typing import NDArray
 from PIL import Image
@@ -24,7 +23,6 @@ pytestmark = [
     pytest.mark.filterwarnings("default"),  # of the browser's driver
 ]
 SOFTWARE_GL = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
-WAIT = 60  # s, for the slowest machine; the pictures come after one or two
 SHOW = """async ([url, changes]) => {
   const state = await (await fetch(url)).json();
   viewer.state.reset();
@@ -66,10 +64,11 @@ class Seen:
         self, found: Callable[[NDArray[np.uint8]], bool], explain: Callable[[NDArray[np.uint8]], str] = lambda _: ""
     ) -> None:
         """Wait for a screenshot in which something is found."""
-        end = time.monotonic() + WAIT
-        while not found(picture := self.picture()):
-            assert time.monotonic() < end, f"not in the picture: {explain(picture)}; faults: {self.faults}"
-            self.page.wait_for_timeout(200)
+        wait_on(
+            self.page,
+            lambda: found(self.picture()),
+            lambda: f"not in the picture: {explain(self.picture())}; faults: {self.faults}",
+        )
         self.check()
 
     def check(self) -> None:
@@ -100,7 +99,7 @@ def seen(dataset: Path) -> Iterator[Seen]:
         viewing(CT, "--dataset", str(dataset), "--no-open", folder=dataset.parent) as viewer,
         chromium(*SOFTWARE_GL) as browser,
     ):
-        page = browser.new_page(viewport={"width": 1000, "height": 640})
+        page = patient(browser.new_page(viewport={"width": 1000, "height": 640}))
         seen = Seen(page, viewer)
         seen.watch(page)
         page.goto(viewer.address)
@@ -170,7 +169,7 @@ def test_each_panel_says_where_the_sides_of_the_patient_lie(seen: Seen) -> None:
 
     def until(expected: list[str]) -> None:
         found = f"[...document.querySelectorAll('{SIDES}')].map(side => side.textContent).join(' ')"
-        seen.page.wait_for_function(f"wanted => {found} === wanted", arg=" ".join(expected), timeout=WAIT * 1000)
+        seen.page.wait_for_function(f"wanted => {found} === wanted", arg=" ".join(expected))
 
     seen.show(CT, layout="4panel-alt")
     until(["L R F H", "A P F H", "L R P A"])
@@ -249,7 +248,7 @@ def test_the_names_of_many_masks_leave_room_for_the_voxels(seen: Seen) -> None:
 def test_the_list_is_searched_and_leads_to_an_image(seen: Seen) -> None:
     from playwright.sync_api import expect
 
-    page = seen.page.context.browser.new_page()
+    page = patient(seen.page.context.browser.new_page())
     seen.watch(page)
     page.goto(f"{seen.base}/")
     assert page.locator("tbody tr:visible").count() == 7 + len(KINDS)
@@ -257,6 +256,6 @@ def test_the_list_is_searched_and_leads_to_an_image(seen: Seen) -> None:
     assert page.locator("tbody tr:visible").count() == 1
     assert page.inner_text("#shown") == "1 shown"
     page.click("tbody tr:visible a")
-    expect(page).to_have_title(re.compile(f"CT {CT}.*"), timeout=WAIT * 1000)
+    expect(page).to_have_title(re.compile(f"CT {CT}.*"))
     page.close()
     seen.check()

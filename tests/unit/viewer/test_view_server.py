@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from made_up_results import array_of
 from viewed_dataset import CT, KINDS, Viewer, start, viewing, write_viewed
+from waiting import HANG
 
 from dicomzarr.commands.view import run_view
 from dicomzarr.viewer import files, index_page
@@ -42,7 +43,7 @@ def answer(
     viewer: Viewer, path: str, method: str = "GET", token: bool = True, **headers: str
 ) -> tuple[http.client.HTTPResponse, bytes]:
     """Return the answer to a request whose path is sent as it is."""
-    connection = http.client.HTTPConnection("127.0.0.1", viewer.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", viewer.port, timeout=HANG)
     try:
         connection.request(method, (viewer.path if token else "") + path, headers=headers)
         response = connection.getresponse()
@@ -187,7 +188,7 @@ def test_a_signal_ends_it_quietly(results: Path, number: int, status: int) -> No
         page.sendall(f"GET {viewer.path}/events/client HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         assert b"text/event-stream" in page.recv(4096)
         viewer.process.send_signal(number)
-        output, errors = viewer.process.communicate(timeout=10)
+        output, errors = viewer.process.communicate(timeout=HANG)
     assert (viewer.process.returncode, output, errors) == (status, "", "")
 
 

