@@ -2,7 +2,7 @@
 
     PYTHONPATH=scripts python benchmarks/headers.py [--files 400] [--rounds 7]
 
-The headers are those of `scanner_headers.py`: MR with 361 elements and 17 kB, CT with 160 elements and 8 kB, series
+The headers are those of `scanner_headers`: MR with 361 elements and 17 kB, CT with 160 elements and 8 kB, series
 after series of 25 and 100 images; and multi-frame MR with 500 frames, each file a series. Both readers open, read and
 close each file; the files are in the page cache. The reader of the index also collects texts for the privacy search.
 Rounds are interleaved. `index` is the median with what was learned from headers before, as in a run, and `least` the

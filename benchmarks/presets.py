@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import zarr
-from benchmarks.reading import made_up
+from benchmarks.reading_formats import made_up
 
 from dicomzarr.arrays import shard_writer
 from dicomzarr.dataset import Volume

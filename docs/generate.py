@@ -29,7 +29,7 @@ from dicomzarr.vocabulary.rules import DATASET_RULES, RULES, rules_before  # noq
 
 SCAN = "scan"
 OPTIONAL = {rule.name for rule in RULES if rule.optional}  # their edges are dashed
-# Arrays are not declared as outputs: Snakemake would delete published arrays when a job fails (decision 0006).
+# Arrays are not declared as outputs: Snakemake would delete finished arrays when a job fails (decision 0006).
 UNDECLARED = {
     "extract_batch": ("<results>/dataset/images.zarr",),
     "export_png": ("<results>/exports/png",),

@@ -426,7 +426,7 @@ def test_a_damaged_array_is_not_exported(mine: Workflow) -> None:
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory, warm: Forks | None) -> Workflow:
-    """A finished dataset with more series than one group of publishing, and its export."""
+    """A finished dataset with more series than are committed as one group, and its export."""
     workflow = Workflow(tmp_path_factory.mktemp("many"), environment={"DICOMZARR_KEY": "k" * 32}, forks=warm)
     for number in range(70):
         add(workflow.source, f"series {number}", [noise(str(number), 0, 0, 4095, "<u2", (256, 256))], 12)
@@ -435,7 +435,7 @@ def many(tmp_path_factory: pytest.TempPathFactory, warm: Forks | None) -> Workfl
     return workflow
 
 
-MOMENTS = ["first file written", "first series published", "later"]
+MOMENTS = ["first file written", "first series committed", "later"]
 
 
 @pytest.mark.parametrize("moment", in_ci(1, MOMENTS))

@@ -38,7 +38,7 @@ SOME = [
 ]  # fmt: skip
 COUNTS = [*range(1, 41), *range(43, 600, 6)]
 FAULTS = [(call, error, count) for call in CALLS for error in ERRORS for count in COUNTS] if FULL else SOME
-# Before (1) and after (2) the Nth fsync or rename of a run: every step of publishing.
+# Before (1) and after (2) the Nth fsync or rename of a run: every step of a commit.
 KILLS = [(call, when, n) for call in ("fsync", "rename") for when in "12" for n in range(1, 201)]
 KILLS = KILLS if FULL else [("fsync", "1", 14), ("fsync", "2", 25), ("rename", "1", 12), ("rename", "2", 23)]
 # Opening the Nth file of the source, or all from then on; files are opened for headers first, then for pixels.
@@ -161,7 +161,7 @@ def test_source_files_that_cannot_be_opened_are_read_by_the_next_run(
 
 
 @pytest.mark.parametrize(("call", "when", "count"), KILLS)
-def test_a_kill_at_a_point_of_publication_loses_nothing(
+def test_a_kill_at_a_point_of_a_commit_loses_nothing(
     victim: Workflow, shim: Path, undisturbed: tuple[Path, str], call: str, when: str, count: int
 ) -> None:
     done = run_with_counted_fault(victim, shim, call, count, FAULT_KILL=when)
@@ -268,7 +268,7 @@ def test_a_file_that_changes_during_the_run_affects_only_its_series(
     extract_options = options(yaml.safe_load((ROOT / "config.yaml").read_text()) | {"burned_in": "keep"})
     with pytest.raises(SourceChanged, match="1 series of the source"):
         extract.extract_batch(batch, results.inventory, results, pseudonyms.Pseudonyms(b"k" * 32), extract_options)
-    assert len(list((results.records / "extract_batch").glob("*/*.json"))) == 2  # the other series are published
+    assert len(list((results.records / "extract_batch").glob("*/*.json"))) == 2  # the other series are committed
     assert workflow.run().sealed["digest"] == undisturbed[1]
 
 
@@ -292,7 +292,7 @@ def test_a_file_that_changes_all_the_time_affects_only_itself(
     assert run.process.returncode == 1 and "changed_while_reading: 1 file of the source" in run.output
     assert (
         len(list((workflow.results / "private/records/check_batch").glob("*/*.json"))) == 3
-    )  # all series are published
+    )  # all series are committed
     assert not (workflow.results / "dataset/dataset.json").exists()
     assert workflow.run().sealed["digest"] == undisturbed[1]
 

@@ -380,7 +380,7 @@ def write_small_array(folder: Path, values: NDArray[Any], names: Sequence[str]) 
 
 
 def write_file(path: Path, data: bytes) -> tuple[int, str]:
-    """Write a new file of a temporary store; it becomes durable when the store is published.
+    """Write a new file of a temporary store; it becomes durable when the store is committed.
 
     Parameters
     ----------

@@ -202,7 +202,7 @@ def segmentation_of(header: Any) -> Segmentation:
         # Which groups are those of which frame is not known.
         raise MaskProblem("invalid_attribute" if own else "missing_attribute", found=len(own), needed=count)
     total = _total_matrix(header)
-    reader = _Groups(shared, form)
+    reader = _FrameReader(shared, form)
     if own:
         frames = tuple(reader.frame(group) for group in own)
     else:
@@ -338,7 +338,7 @@ def _total_matrix(header: Any) -> tuple[int, int] | None:
 
 
 def _implied_tiles(
-    header: Any, groups: _Groups, count: int, size: tuple[int, int], total: tuple[int, int] | None
+    header: Any, reader: _FrameReader, count: int, size: tuple[int, int], total: tuple[int, int] | None
 ) -> tuple[SegmentFrame, ...]:
     """Return the frames of a TILED_FULL segmentation, whose places and segments the header leaves implicit.
 
@@ -352,8 +352,8 @@ def _implied_tiles(
     if planes > 1 or count % (down * across):
         # Which focal plane of the image a mask belongs to is nowhere in the grid of the image.
         raise MaskProblem("invalid_attribute", found=count, needed=down * across * planes)
-    frame = groups.frame(None)
-    label_map = groups.form == "LABELMAP"
+    frame = reader.frame(None)
+    label_map = reader.form == "LABELMAP"
     return tuple(
         SegmentFrame(
             None if label_map else index // (down * across) + 1,
@@ -364,8 +364,8 @@ def _implied_tiles(
     )
 
 
-class _Groups:
-    """Functional groups of the frames of one file: an attribute is the frame's own, else the shared one.
+class _FrameReader:
+    """Reads the frames of one file from their functional groups: an attribute is the frame's own, else the shared one.
 
     Parameters
     ----------

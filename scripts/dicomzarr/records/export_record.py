@@ -183,8 +183,8 @@ def exported(folder: Path, kind: Kind, series_id: str = "") -> Iterator[tuple[Pa
             yield path, match[1]
 
 
-def published_names(kind: Kind, record: ExportRecord) -> list[str]:
-    """Return what is renamed to publish a series: its files, or its one folder or file; below the folder.
+def committed_names(kind: Kind, record: ExportRecord) -> list[str]:
+    """Return what is renamed to commit a series: its files, or its one folder or file; below the folder.
 
     Parameters
     ----------

@@ -118,7 +118,7 @@ class Folder:
         self._waiting[self.root / path] = received.path
         self._bytes += received.size
         if len(self._waiting) >= GROUP_FILES or self._bytes >= GROUP_BYTES:
-            self.publish()
+            self.commit()
 
     def remove(self, path: str) -> None:
         """Remove a file, named or about to be."""
@@ -127,7 +127,7 @@ class Folder:
             if each is not None:
                 each.unlink(missing_ok=True)
 
-    def publish(self) -> None:
+    def commit(self) -> None:
         """Make all that waits durable, then name it."""
         if not self._waiting:
             return
@@ -139,12 +139,12 @@ class Folder:
 
     def make_names_durable(self) -> None:
         """Make the names durable: before an account says that the files are there."""
-        self.publish()
+        self.commit()
         self._disk.flush()
 
     def close(self) -> None:
         """Name what waits, and remove what is not complete."""
-        self.publish()
+        self.commit()
         self._disk.close()
         with contextlib.suppress(OSError):  # unlocked, not only closed: the process that reads headers inherited it
             fcntl.flock(self._lock, fcntl.LOCK_UN)

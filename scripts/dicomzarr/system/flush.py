@@ -59,7 +59,7 @@ class Staged:
             _put(beside, path)
         self._waiting = {}
 
-    def publish(self) -> None:
+    def commit(self) -> None:
         """Flush the file system and rename the files to their paths."""
         if self._waiting:
             self.flush()

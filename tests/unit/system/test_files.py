@@ -64,7 +64,7 @@ def test_shared_files_become_durable_together(tmp_path: Path) -> None:
     staged.add_if_changed(old, b"unchanged")
     staged.add_if_changed(new, b"new")
     assert not new.exists() and len(staged) == 1
-    staged.publish()
+    staged.commit()
     assert new.read_bytes() == b"new" and identity(old) == before
     assert new.stat().st_mode == old.stat().st_mode  # both follow the umask
     assert sorted(path.name for path in old.parent.iterdir()) == ["new", "old"]
@@ -89,7 +89,7 @@ def test_the_disk_is_opened_before_files_are_written(tmp_path: Path, monkeypatch
     records = flush.Staged(flush.Disk(tmp_path))
     records.add(tmp_path / "record", b"{}")
     assert opened[0] == str(tmp_path) and len(opened) == 2
-    records.publish()
+    records.commit()
     assert len(opened) == 2 and (tmp_path / "record").exists()
 
 

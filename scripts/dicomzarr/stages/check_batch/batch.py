@@ -14,10 +14,10 @@ from dicomzarr.records.batch_record import CHECK, EXTRACT, BatchRecord, CheckBat
 from dicomzarr.records.check_record import CheckRecord, DepthRow, FileState, MaskVerdict, PictureRow, SizeRow
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.series_record import SeriesRecord
+from dicomzarr.stages.check_batch.commit import Committer
 from dicomzarr.stages.check_batch.copies import Copies, SeriesState
 from dicomzarr.stages.check_batch.masks import check_masks, files_of_image, no_watcher
 from dicomzarr.stages.check_batch.picture import Picture
-from dicomzarr.stages.check_batch.publish import Publisher
 from dicomzarr.stages.check_batch.read_back import read_back
 from dicomzarr.stages.check_batch.verdicts import depth_row, size_row
 from dicomzarr.system import shared_files
@@ -37,7 +37,7 @@ class _Job:
     results: Results
     code: str
     draws: bool
-    publisher: Publisher
+    committer: Committer
     pool: ThreadPool
     copies: Copies
 
@@ -51,10 +51,10 @@ class _Job:
             if not self.draws:
                 rows = tuple(PictureRow(row.array, trouble=NOT_DRAWN) for row in last.pictures)
                 without = dataclasses.replace(last, pictures=rows, draws=False)
-                return self._publish(record.series_id, without, {}), False
+                return self._commit(record.series_id, without, {}), False
         if last and last.draws == self.draws and state.moved(self.results) and self.copies.are_intact():
             renewed = dataclasses.replace(last, disk=state.arrays, pictures_on_disk=state.pictures)
-            self.publisher.add(self.results.series_record(CHECK, record.series_id), renewed.to_bytes().data)
+            self.committer.add(self.results.series_record(CHECK, record.series_id), renewed.to_bytes().data)
             return renewed, False
         return self._read(record, state.arrays), True
 
@@ -84,14 +84,14 @@ class _Job:
                 rows.append(PictureRow(volume.array, trouble=NOT_DRAWN))
         verdicts_of_series = (tuple(depth), tuple(size), tuple(masks), tuple(rows))
         checked = CheckRecord(self.code, record.fingerprint, disk, *verdicts_of_series, draws=self.draws)
-        return self._publish(record.series_id, checked, pictures)
+        return self._commit(record.series_id, checked, pictures)
 
-    def _publish(self, series_id: str, checked: CheckRecord, pictures: Mapping[str, bytes]) -> CheckRecord:
-        """Hand the pictures and the record of a series to the publisher; return the record."""
+    def _commit(self, series_id: str, checked: CheckRecord, pictures: Mapping[str, bytes]) -> CheckRecord:
+        """Hand the pictures and the record of a series to the committer; return the record."""
         claims = {name: FileClaim(len(data), sha256_of_bytes(data)) for name, data in pictures.items()}
-        states = self.publisher.write_pictures(series_id, pictures)
+        states = self.committer.write_pictures(series_id, pictures)
         checked = dataclasses.replace(checked, picture_files=claims, pictures_on_disk=states)
-        self.publisher.add(self.results.series_record(CHECK, series_id), checked.to_bytes().data)
+        self.committer.add(self.results.series_record(CHECK, series_id), checked.to_bytes().data)
         return checked
 
 
@@ -124,9 +124,9 @@ def check_batch(results: Results, record: Path, code: str, threads: int = 1, *, 
     size: list[SizeRow] = []
     read = masks = mask_mismatches = drawn = 0
     claims: dict[str, FileClaim] = {}
-    publisher = Publisher(results, record.stem)
+    committer = Committer(results, record.stem)
     copies = Copies(results, code, sorted(extracted.series))
-    job = _Job(results, code, draws, publisher, ThreadPool(threads), copies)
+    job = _Job(results, code, draws, committer, ThreadPool(threads), copies)
     progress = Progress(results.private, f"{CHECK}.{record.stem}")
     try:
         for series_id in sorted(extracted.series):
@@ -142,10 +142,10 @@ def check_batch(results: Results, record: Path, code: str, threads: int = 1, *, 
             folder = os.path.relpath(results.pictures / series_id, results.root)
             claims |= {f"{folder}/{name}": claim for name, claim in checked.picture_files.items()}
             progress.add(1, sum(file.stat[0] for file in series.files), is_new=was_read)
-        publisher.publish()
+        committer.commit()
         progress.note()
     finally:
-        publisher.close()
+        committer.close()
     paths = [results.series_record(CHECK, series_id) for series_id in extracted.series]
     mismatches = sum(row.read_back != "exact" for row in depth) + mask_mismatches
     counts = {"arrays": len(depth), "masks": masks, "pictures": drawn, "read": read, "mismatches": mismatches}

@@ -250,7 +250,7 @@ def _build(basis: Basis, folder: Path, name: str, key: str, batches: Sequence[st
     parts["frames"].sort()
     parts["digests"].sort()
     shared = {path: b"".join(lines) for path, lines in provenance.items()}
-    _publish(basis.results.dataset / "provenance", shared)
+    _commit(basis.results.dataset / "provenance", shared)
     claims = {
         f"dataset/provenance/{path}": FileClaim(len(data), files.sha256_of_bytes(data)) for path, data in shared.items()
     }
@@ -267,7 +267,7 @@ def _build(basis: Basis, folder: Path, name: str, key: str, batches: Sequence[st
     return partition
 
 
-def _publish(folder: Path, shared: Mapping[str, bytes]) -> None:
+def _commit(folder: Path, shared: Mapping[str, bytes]) -> None:
     """Write the files whose content changed, given by path below a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     disk = flush.Disk(folder)
@@ -275,7 +275,7 @@ def _publish(folder: Path, shared: Mapping[str, bytes]) -> None:
     try:
         for path, data in shared.items():
             staged.add_if_changed(folder / path, data)
-        staged.publish()
+        staged.commit()
     finally:
         staged.abandon()
         disk.close()

@@ -1,4 +1,4 @@
-"""Bring an export up to date: export changed series in child processes and publish them by rename.
+"""Bring an export up to date: export changed series in child processes and commit them by rename.
 
 A series is exported again if the files of its arrays, the code, the software or the level of compression differ from
 its record, or if a file of its export is missing. Its record is written after its files, `export.json` last.
@@ -137,7 +137,7 @@ class _Export:
     ----------
     store : Path
         Temporary folder, on the same file system as the exports.
-    unpublished : list of ExportRecord
+    uncommitted : list of ExportRecord
         Series written to `store` and not yet renamed.
     """
 
@@ -145,7 +145,7 @@ class _Export:
     recipe: Recipe
     store: Path
     disk: flush.Disk
-    unpublished: list[ExportRecord] = field(default_factory=list)
+    uncommitted: list[ExportRecord] = field(default_factory=list)
 
     @property
     def kind(self) -> Kind:
@@ -178,27 +178,27 @@ class _Export:
         return sorted(to_export, key=lambda item: (-item[0], item[1]))
 
     def add(self, record: ExportRecord) -> None:
-        """Add an exported series; publish once enough have gathered."""
-        self.unpublished.append(record)
-        size = sum(file.bytes for record in self.unpublished for file in record.files)
-        if size > GROUP_BYTES or len(self.unpublished) >= GROUP_SERIES:
-            self.publish()
+        """Add an exported series; commit once enough have gathered."""
+        self.uncommitted.append(record)
+        size = sum(file.bytes for record in self.uncommitted for file in record.files)
+        if size > GROUP_BYTES or len(self.uncommitted) >= GROUP_SERIES:
+            self.commit()
 
-    def publish(self) -> None:
+    def commit(self) -> None:
         """Flush the gathered series to disk, rename them into place, and write their records last."""
-        if not self.unpublished:
+        if not self.uncommitted:
             return
         staged = flush.Staged(self.disk)
         try:
-            for record in self.unpublished:
+            for record in self.uncommitted:
                 path = self.results.series_record(self.kind.rule, record.series_id)
                 staged.add(path, record.to_bytes().data)
             self.disk.flush(path for path in self.store.rglob("*") if path.is_file())
-            for record in self.unpublished:
+            for record in self.uncommitted:
                 path = self.results.series_record(self.kind.rule, record.series_id)
                 export_record.remove_files(self.results, self.kind, record.series_id)
                 revoke(self.results, path, Revocation.SUPERSEDED)
-                for name in export_record.published_names(self.kind, record):
+                for name in export_record.committed_names(self.kind, record):
                     target = export_record.folder_of(self.results, self.kind) / name
                     target.parent.mkdir(parents=True, exist_ok=True)
                     os.replace(self.store / name, target)
@@ -206,7 +206,7 @@ class _Export:
             staged.rename()
         finally:
             staged.abandon()
-        self.unpublished = []
+        self.uncommitted = []
 
 
 def software(*names: str) -> dict[str, str]:
@@ -268,7 +268,7 @@ def export(
                     work.add(ExportRecord(series_id, fingerprint, tuple(outcome.arrays), tuple(outcome.files)))
                     log.info("series %s exported", series_id)
                 progress.add(1, 0)
-        work.publish()
+        work.commit()
         progress.note()
     finally:
         work.disk.close()

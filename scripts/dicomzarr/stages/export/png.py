@@ -1,4 +1,4 @@
-"""Lossless PNG: every stored value, one file per frame, decoded and compared before it is published.
+"""Lossless PNG: every stored value, one file per frame, decoded and compared before it is committed.
 
 8 bits if both Bits Stored (0028,0101) and the values need no more, else 16; RGB for colour. PNG has no negative
 numbers: signed values are shifted by half of the range, and the offset is recorded.

@@ -18,17 +18,17 @@ from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.source import inventory as source_inventory
 from dicomzarr.source.object_store import NOT_REACHED, UNREACHABLE, is_object_store
 from dicomzarr.stages.extract_batch import faces
-from dicomzarr.stages.extract_batch.contents import SeriesContents, read_contents, unreadable_in
-from dicomzarr.stages.extract_batch.looking import control
-from dicomzarr.stages.extract_batch.one_pass import extract_in_one_pass
-from dicomzarr.stages.extract_batch.options import Options
-from dicomzarr.stages.extract_batch.publish import (
-    Publisher,
+from dicomzarr.stages.extract_batch.commit import (
+    Committer,
     files_exist,
     move_pictures,
     pictures_of,
     remove_unplanned,
 )
+from dicomzarr.stages.extract_batch.contents import SeriesContents, read_contents, unreadable_in
+from dicomzarr.stages.extract_batch.looking import control
+from dicomzarr.stages.extract_batch.one_pass import extract_in_one_pass
+from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series import (
     extract,
     extract_masks,
@@ -116,7 +116,7 @@ class _Batch:
     notes: sandbox.Notes
     pool: ThreadPool
     claims: _Claims
-    publisher: Publisher
+    committer: Committer
     suspect: str
     paranoid: bool
     hashed: int = 0
@@ -177,7 +177,7 @@ class _Batch:
         return True
 
     def _add(self, record: SeriesRecord, digest_of_plan: str) -> None:
-        """Publish a series that was extracted."""
+        """Commit a series that was extracted."""
         new = dataclasses.replace(record, plan_digest=digest_of_plan)
         for file in new.files:
             if file.found is not None and file.needed is not None:
@@ -186,7 +186,7 @@ class _Batch:
         reasons = {file.reason for file in new.files} | {file.problem for file in new.masks.files}
         if not reasons.isdisjoint(limits.LIMITED):
             new = dataclasses.replace(new, limits=self.limits)
-        self.publisher.add(new)
+        self.committer.add(new)
 
     def _extract_in_one_pass(self, plan: SeriesPlan, path: Path, reason: Revocation) -> SeriesRecord | None:
         """Extract a series without a record in one pass over its files; None if it needs two, or anything fails."""
@@ -323,7 +323,7 @@ def extract_batch(
     Raises
     ------
     SourceChanged
-        If files changed or vanished while they were read, in two attempts; all other series are published first.
+        If files changed or vanished while they were read, in two attempts; all other series are committed first.
     """
     if options.burned_in == "scan" and not control():
         raise UserError(
@@ -337,14 +337,14 @@ def extract_batch(
     notes, disk, claims = sandbox.Notes(results.private, name), flush.Disk(store), _Claims(results)
     batch = _Batch(
         results, store, pseudonyms, options, read_roots(inventory), notes, ThreadPool(threads), claims,
-        Publisher(results, store, disk, claims.add), notes.suspect(), paranoid,
+        Committer(results, store, disk, claims.add), notes.suspect(), paranoid,
     )  # fmt: skip
     try:
         removed = remove_unplanned(results, name, {series.series_id for series in planned}, keep=keep_removed)
         progress = Progress(results.private, f"{EXTRACT}.{name}")
         to_retry = _update_all(batch, planned, progress)
         changed = _update_all(batch, to_retry, progress, again=True)
-        batch.publisher.publish()
+        batch.committer.commit()
         progress.note()
     except OSError as error:
         is_remote = any(map(is_object_store, batch.roots.by_label.values()))

@@ -24,6 +24,7 @@ from dicomzarr.records.series_record import (
 )
 from dicomzarr.source.row import HeaderRow
 from dicomzarr.stages.extract_batch import faces
+from dicomzarr.stages.extract_batch.commit import pictures_of
 from dicomzarr.stages.extract_batch.duplicates import (
     has_images_elsewhere,
     mark_copies,
@@ -36,7 +37,6 @@ from dicomzarr.stages.extract_batch.expected import expected_frames
 from dicomzarr.stages.extract_batch.looking import FAILED, TEXT, Looker
 from dicomzarr.stages.extract_batch.masks import place_masks
 from dicomzarr.stages.extract_batch.options import Options
-from dicomzarr.stages.extract_batch.publish import pictures_of
 from dicomzarr.stages.extract_batch.series_files import Readers, Roots, SourceFile, interpret, reason_of_content
 from dicomzarr.stages.extract_batch.volume import BadFile, write_volume
 from dicomzarr.system import json_files

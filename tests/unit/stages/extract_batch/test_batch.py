@@ -118,7 +118,7 @@ def test_a_series_that_left_the_source_is_removed_and_noted(results: Results, tm
     assert revoked(results.root) == {("extract_batch", "series", "removed")}
 
 
-def test_a_job_publishes_nothing_after_another_run_has_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_commits_nothing_after_another_run_has_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_series(tmp_path / "source", "alpha", 3)
     results = Results(tmp_path / "results")
     files.make_private(results.private)

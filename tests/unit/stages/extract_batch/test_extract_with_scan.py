@@ -18,8 +18,8 @@ from dicomzarr.burned_in import scan
 from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.records.plan import SeriesPlan
 from dicomzarr.records.series_record import SeriesRecord
+from dicomzarr.stages.extract_batch.commit import pictures_of
 from dicomzarr.stages.extract_batch.options import Options
-from dicomzarr.stages.extract_batch.publish import pictures_of
 from dicomzarr.stages.extract_batch.series import extract, look_again
 from dicomzarr.stages.extract_batch.series_files import Roots
 from dicomzarr.system import sandbox

@@ -1,4 +1,4 @@
-"""Make the pictures and the records of checked series durable: pictures first, records last, in groups."""
+"""Commit the pictures and the records of checked series, in groups: flush, pictures, records last."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dicomzarr.system.results_folder import Results
 GROUP_SERIES = 256  # series that are flushed together: a crash loses at most as many
 
 
-class Publisher:
+class Committer:
     """Writes pictures into a folder of the private tree, and renames the folder of each series into the dataset.
 
     Parameters
@@ -52,12 +52,12 @@ class Publisher:
         return states
 
     def add(self, record: Path, data: bytes) -> None:
-        """Add the record of a series whose pictures were written; publish the group once it is large enough."""
+        """Add the record of a series whose pictures were written; commit the group once it is large enough."""
         self._records.add(record, data)
         if len(self._records) >= GROUP_SERIES:
-            self.publish()
+            self.commit()
 
-    def publish(self) -> None:
+    def commit(self) -> None:
         """Flush what was written, replace the pictures of the series, and rename the records last."""
         if not len(self._records):
             return
@@ -73,7 +73,7 @@ class Publisher:
         self._records.rename()
 
     def close(self) -> None:
-        """Remove what was not published."""
+        """Remove what was not committed."""
         self._records.abandon()
         files.remove_tree(self._store)
         self._disk.close()

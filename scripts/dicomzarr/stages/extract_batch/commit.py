@@ -1,4 +1,4 @@
-"""Move extracted series into the dataset (fsync in groups, rename, records last), and remove series from it."""
+"""Commit extracted series to the dataset (flush in groups, rename, records last), and remove series from it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def move_pictures(results: Results, record: SeriesRecord, drawn: Path) -> None:
 
 
 @dataclass(slots=True)
-class Publisher:
+class Committer:
     """Moves extracted series into the dataset.
 
     Attributes
@@ -85,7 +85,7 @@ class Publisher:
     disk : Disk
         The file system of `results` and `store`.
     claim : callable
-        Called for each published series with its record, the size of the record in bytes, and its digest.
+        Called for each committed series with its record, the size of the record in bytes, and its digest.
     """
 
     results: Results
@@ -96,13 +96,13 @@ class Publisher:
     _waiting_bytes: int = 0
 
     def add(self, record: SeriesRecord) -> None:
-        """Add a series; it is published with others once the group is large enough."""
+        """Add a series; it is committed with others once the group is large enough."""
         self._waiting.append(record)
         self._waiting_bytes += sum(claim.size for claim in record.claimed_files().values())
         if self._waiting_bytes > GROUP_BYTES or len(self._waiting) >= GROUP_SERIES:
-            self.publish()
+            self.commit()
 
-    def publish(self) -> None:
+    def commit(self) -> None:
         """Flush the waiting series to disk, rename them into the dataset, and write their records last."""
         if not self._waiting:
             return
