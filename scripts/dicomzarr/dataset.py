@@ -583,6 +583,8 @@ def _texts(name: str, value: str | Collection[str]) -> tuple[str, ...]:
 
 def _sizes_along(name: str, sizes: Mapping[str, int] | None, axes: str) -> dict[str, int]:
     """Return sizes along axes as a dict of int."""
+    if sizes is not None and not isinstance(sizes, Mapping):
+        raise TypeError(f"{name} names the axes, such as {{'z': 16, 'y': 32, 'x': 32}}; found {sizes!r}")
     sizes = dict(sizes or {})
     if not set(sizes) <= set(axes):
         raise ValueError(f"{name} has sizes along {', '.join(axes[:-1])} and {axes[-1]}")

@@ -120,6 +120,14 @@ def test_sizes_of_unknown_axes_are_refused() -> None:
         Select(min_shape={"Z": 16})
 
 
+def test_sizes_without_axes_are_refused_by_a_message_that_shows_the_form() -> None:
+    needed = r" names the axes, such as {'z': 16, 'y': 32, 'x': 32}; found \(16, 32, 32\)"
+    with pytest.raises(TypeError, match=f"^patch{needed}"):
+        Sample(kind="patch", patch=(16, 32, 32))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=f"^min_shape{needed}"):
+        Select(min_shape=(16, 32, 32))  # type: ignore[arg-type]
+
+
 # ---- Objects and keywords
 
 

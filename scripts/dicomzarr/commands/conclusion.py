@@ -231,7 +231,7 @@ def _next_step(content: Mapping[str, Any], arguments: Sequence[str]) -> str:
     if not content["complete"]:
         return "start it without --until to build the rest"
     if not content.get("outcomes", {}).get("extracted"):
-        return f"check `source` in the configuration; ./run files{end} counts what is there"
+        return f"check `source` in the configuration; count what is there: ./run files{end}"
     steps = [f"open the report: ./run report{end}"]
     if content["outcomes"]["quarantined"]:
         steps.append(f"see what could not be used: ./run files --outcome quarantined{end}")

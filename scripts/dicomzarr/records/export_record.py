@@ -64,6 +64,8 @@ NNUNET = Kind("export_nnunet", "nnunet", by_case=True, index=("dataset.json", "s
 MONAI = Kind("export_monai", "monai", index=("datalist.json",), source="export_nnunet")
 KINDS = (PNG, PREVIEW, NPZ, NIFTI, NNUNET, MONAI)
 
+TABLES = ("report.csv", "files.csv")
+
 _CASE = re.compile(r"([0-9a-f]{16})_[0-9a-f]{8}[_.]")
 
 
@@ -254,8 +256,9 @@ def incomplete_records(results: Results, kind: Kind) -> list[Path]:
 def mark_incomplete(
     results: Results, kind: Kind, why: Revocation = Revocation.FILE_MISSING, datasets: Iterable[str] = ()
 ) -> None:
-    """Mark an export, and those that refer to it, as incomplete: remove its summary and its lists, revoke its record.
+    """Mark an export, and those that refer to it, as incomplete: remove summary, tables and lists, revoke its record.
 
+    The tables have a row for each array, so that a series which is removed would stay in them until the next export.
     Folders beside those of its own datasets are left alone: `nnUNet_raw` may hold datasets of others.
 
     Parameters
@@ -271,7 +274,8 @@ def mark_incomplete(
             mark_incomplete(results, other, why)
     folder = folder_of(results, kind)
     own = {*datasets, _dataset_of(folder / SUMMARY)} - {""} if kind.by_case else {""}
-    (folder / SUMMARY).unlink(missing_ok=True)
+    for name in (SUMMARY, *TABLES):
+        (folder / name).unlink(missing_ok=True)
     for name in kind.index:
         for dataset in own:
             (folder / dataset / name).unlink(missing_ok=True)

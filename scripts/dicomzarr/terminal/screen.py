@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import textwrap
 from dataclasses import dataclass
 from typing import TextIO
 
 WIDEST, NARROWEST = 100, 40  # columns of our lines
+_COMMAND = re.compile(r"(?<=: )\./run .*$")  # ends a text
 _COLOURS = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "dim": "2"}
 
 
@@ -53,20 +55,28 @@ class Screen:
         Parameters
         ----------
         label, text : str
+            A command at the end of the text stays on one line, since users copy it.
         indent : int
             Column at which the text begins.
         right : str
             Ends the first line.
         """
         room = self.columns - indent - (len(right) + 2 if right else 0)
-        parts = textwrap.wrap(text, max(room, 16), break_long_words=False, break_on_hyphens=False) or [""]
-        if max(map(len, parts)) > room and not right:  # a path, which would not be one if it were broken
-            below = textwrap.wrap(text, self.columns - 2, break_long_words=False, break_on_hyphens=False)
+        parts = _wrapped(text, max(room, 16)) or [""]
+        if max(map(len, parts)) > room and not right:  # a path or a command, which would not be one if it were broken
+            below = _wrapped(text, self.columns - 2)
             return [label.rstrip(), *(f"  {part}" for part in below)]
         first = f"{label:<{indent}}{parts[0]}"
         if right:
             first = f"{first:<{self.columns - len(right)}}{right}"
         return [first.rstrip(), *(f"{'':<{indent}}{part}" for part in parts[1:])]
+
+
+def _wrapped(text: str, room: int) -> list[str]:
+    """Return a text in lines of this length; paths, and a command at its end, are not broken."""
+    whole = _COMMAND.sub(lambda command: command[0].replace(" ", "\0"), text)
+    lines = textwrap.wrap(whole, room, break_long_words=False, break_on_hyphens=False)
+    return [line.replace("\0", " ") for line in lines]
 
 
 def _is_terminal(out: TextIO) -> bool:

@@ -186,11 +186,13 @@ def test_signs_that_are_no_variables_are_accepted(name: str, tmp_path: Path, mon
         {"masks": {"names": {"Liver!": ["x"]}}},
         {"masks": {"expected": ["Li ver"]}},
         {"splits": {"fractions": {"A b": 1}}},
+        {"splits": {"fractions": {"a" * 41: 1}}},
+        {"masks": {"expected": ["4th_rib"]}},
     ],
 )
 def test_a_name_that_is_not_possible_is_answered_with_what_is(config: dict[str, Any]) -> None:
     defaults = yaml.safe_load(settings.DEFAULTS.read_text())
-    with pytest.raises(ConfigProblem, match="allowed is a name of small letters, digits and _"):
+    with pytest.raises(ConfigProblem, match="allowed is a name of small letters, digits and _, a letter first, at most 40"):
         settings.check({**defaults, "source": "x", "results": "y", **config})
 
 

@@ -376,7 +376,7 @@ def test_a_withdrawn_series_leaves_the_export_and_its_lists_without_a_new_export
     write_results(tmp_path, cases_of(("1", "train")))
     assert export_record.remove_deleted(results) == 1
     left = {path.name for path in (tmp_path / "exports").rglob("*") if path.is_file()}
-    assert left == {f"{names(0)[0]}_0000.nii.gz", f"{names(0)[0]}.nii.gz", "report.csv", "files.csv"}
+    assert left == {f"{names(0)[0]}_0000.nii.gz", f"{names(0)[0]}.nii.gz"}
 
 
 def test_datasets_of_others_beside_it_are_left_alone(tmp_path: Path) -> None:
