@@ -10,6 +10,7 @@ import cases_of_frames
 import cases_of_meaning
 import cases_of_pixels
 import cases_of_quantities
+import cases_of_repetitions
 import cases_of_series
 from case_writer import CASES, FlowCase
 
@@ -22,5 +23,6 @@ for part in (
     cases_of_meaning,
     cases_of_quantities,
     cases_of_devices,
+    cases_of_repetitions,
 ):
     part.add()

@@ -1,7 +1,7 @@
 """Read numbers that are written in forms DICOM does not allow, where they have one meaning only.
 
 PS3.5 6.2 allows a DS digits, a sign, a point and an exponent E. Writers that follow the locale of the system put a
-comma for the point; some old programs put D for E.
+comma for the point; some old programs put D for E, and some end a value of several numbers with a backslash.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def read_nonstandard(parts: Sequence[str], keyword: str = "") -> list[float] | N
     A comma is a decimal comma unless it may separate thousands: ``0,143``, ``12,5`` and ``1,2345`` have one meaning,
     ``1,234`` has two. A value of several numbers is read as one: a decimal comma anywhere in it settles the others, and
     so does an attribute that cannot be as large as the second meaning says. A value with points and commas is refused.
+    Empty parts behind the last number hold nothing, and move no number; one before it leaves open what is missing.
 
     Parameters
     ----------
@@ -45,9 +46,12 @@ def read_nonstandard(parts: Sequence[str], keyword: str = "") -> list[float] | N
     Returns
     -------
     list of float, or None
-        None if a part is no number, or the numbers have more than one meaning.
+        One for each part up to the last that is not empty; None if a part is no number, or the numbers have more than
+        one meaning.
     """
     stripped = [part.strip(" \0") for part in parts]
+    while stripped and not stripped[-1]:
+        stripped.pop()
     if any("," in part for part in stripped):
         commas = [_COMMA.fullmatch(part) for part in stripped]
         plain = [part.lstrip("+-").isdigit() and part.isascii() for part in stripped]

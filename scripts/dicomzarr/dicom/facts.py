@@ -110,6 +110,11 @@ class ImageFacts(TypedDict, total=False):
     AngularViewVector: list[int]
     TimeSliceVector: list[int]
     NumberOfSlices: int
+    NumberOfTimeSlots: int
+    SeriesType: list[str]
+    ImageIndex: int
+    ReceiveCoilName: str
+    coil_string: str  # Siemens: the elements of the receive coil
     real_world: list[
         float | str
     ]  # Real World Value Slope (0040,9225) and Intercept (0040,9224), and the code of the unit
@@ -145,6 +150,9 @@ class ImageFacts(TypedDict, total=False):
     GridFrameOffsetVector: list[float]
     DoseGridScaling: float
     DoseUnits: str
+    DoseType: str
+    DoseSummationType: str
+    dose_references: str  # digest of Referenced RT Plan Sequence (300C,0002): plans, fraction groups and beams
     RescaleSlope: float
     RescaleIntercept: float
     RescaleType: str

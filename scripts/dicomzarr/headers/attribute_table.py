@@ -31,6 +31,7 @@ PRIVATE: Final = (
     PrivateElement("b_value_ge", 0x0043, 0x39, "GEMS_PARM_01", "GE MEDICAL", "IS", "first"),
     PrivateElement("b_value_uih", 0x0065, 0x09, "Image Private Header", "UIH", "FD", "real"),
     PrivateElement("direction_uih", 0x0065, 0x37, "Image Private Header", "UIH", "FD", "reals"),
+    PrivateElement("coil_siemens", 0x0051, 0x0F, "SIEMENS MR HEADER", "SIEMENS", "LO", "text"),
     PrivateElement("b_value_philips", 0x2001, 0x03, "Philips Imaging DD 001", "PHILIPS", "FL", "real"),
     PrivateElement("word_philips", 0x2001, 0x04, "Philips Imaging DD 001", "PHILIPS", "CS", "text"),
     PrivateElement("velocity_philips", 0x2001, 0x1A, "Philips Imaging DD 001", "PHILIPS", "FL", "reals"),
@@ -49,6 +50,7 @@ BLOCKS: Final = range(0x10, 0x20)  # that are looked into; scanners reserve them
 #   first       the first of several numbers        present  True where the element is present, even if empty
 #   head        True where a text names the head
 #   velocity    the end of a name of Siemens' sequences that says how velocity was encoded
+#   digest      a digest of the bytes of a sequence
 #   real_world, radionuclide, detector, energy: numbers within the items of a sequence, see `sequence_values`
 ATTRIBUTES: Final[dict[int, tuple[str, str, str]]] = {
     0x00080008: ("ImageType", "CS", "texts"),
@@ -86,6 +88,7 @@ ATTRIBUTES: Final[dict[int, tuple[str, str, str]]] = {
     0x00181164: ("ImagerPixelSpacing", "DS", "reals"),
     0x00181210: ("ConvolutionKernel", "SH", "text"),
     0x00181242: ("ActualFrameDuration", "IS", "first"),
+    0x00181250: ("ReceiveCoilName", "SH", "text"),
     0x00181314: ("FlipAngle", "DS", "real"),
     0x00182010: ("NominalScannedPixelSpacing", "DS", "reals"),
     0x00189075: ("DiffusionDirectionality", "CS", "text"),
@@ -145,18 +148,24 @@ ATTRIBUTES: Final[dict[int, tuple[str, str, str]]] = {
     0x00540050: ("RotationVector", "US", "integers"),
     0x00540060: ("RRIntervalVector", "US", "integers"),
     0x00540070: ("TimeSlotVector", "US", "integers"),
+    0x00540071: ("NumberOfTimeSlots", "US", "integer"),
     0x00540080: ("SliceVector", "US", "integers"),
     0x00540081: ("NumberOfSlices", "US", "integer"),
     0x00540090: ("AngularViewVector", "US", "integers"),
     0x00540100: ("TimeSliceVector", "US", "integers"),
+    0x00541000: ("SeriesType", "CS", "texts"),
     0x00541001: ("Units", "CS", "text"),
     0x00541002: ("CountsSource", "CS", "text"),
     0x00541006: ("SUVType", "CS", "text"),
     0x00541102: ("DecayCorrection", "CS", "text"),
     0x00541300: ("FrameReferenceTime", "DS", "real"),
+    0x00541330: ("ImageIndex", "US", "integer"),
     0x30040002: ("DoseUnits", "CS", "text"),
+    0x30040004: ("DoseType", "CS", "text"),
+    0x3004000A: ("DoseSummationType", "CS", "text"),
     0x3004000C: ("GridFrameOffsetVector", "DS", "reals"),
     0x3004000E: ("DoseGridScaling", "DS", "real"),
+    0x300C0002: ("dose_references", "SQ", "digest"),
     0x52009229: ("has_functional_groups", "SQ", "present"),
     0x52009230: ("has_functional_groups", "SQ", "present"),
 }
@@ -168,7 +177,7 @@ for _element in PRIVATE:
         ATTRIBUTES[_element.group << 16 | _block] = (CREATOR, "LO", "text")
 PRIVATE_TAGS: Final = frozenset(tag for tag in ATTRIBUTES if tag >> 16 & 1)
 # Sequences of which the bytes are read, whatever the length says.
-SEQUENCES: Final = frozenset((0x00189364, 0x00409096, 0x00540016, 0x00540022))
+SEQUENCES: Final = frozenset((0x00189364, 0x00409096, 0x00540016, 0x00540022, 0x300C0002))
 # How many numbers a value has; another count is unusable.
 COUNTS: Final = {
     "PixelSpacing": 2,

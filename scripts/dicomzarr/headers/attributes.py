@@ -235,7 +235,9 @@ def _interpret(tag: int, vr: str, value: bytes | None, little: bool, signed: boo
         return (keyword, content) if content is not None else ("", None)
     content = _value_of(row, vr, value, little, signed)
     if isinstance(content, Note):
-        return "", content
+        meant = content.value if isinstance(content.value, list) else [content.value]
+        is_whole = content.what != "nonstandard" or len(meant) == attribute_table.COUNTS.get(keyword, len(meant))
+        return "", content if is_whole else Note("bad", keyword)
     if content is None:
         return "", None
     numbers: list[Any] = content if isinstance(content, list) else [content]

@@ -29,6 +29,7 @@ class PrivateFacts(NamedTuple):
     of_image: list[float] | None = None  # direction of GE
     component: str = ""
     velocity: str = ""  # see `dicom.velocity`
+    coil: str = ""
 
 
 def private_facts(private: Mapping[int, object], maker: str) -> PrivateFacts:
@@ -76,6 +77,7 @@ def private_facts(private: Mapping[int, object], maker: str) -> PrivateFacts:
         of_image=_three(values, "ge"),
         component=_COMPONENTS_OF_GE.get(cast(int, values.get("component_ge", -1)), ""),
         velocity=_velocity(values.get("velocity_philips")),
+        coil=str(values.get("coil_siemens") or ""),
     )
 
 
@@ -86,7 +88,7 @@ def add_private(facts: dict[str, object], private: PrivateFacts) -> tuple[str, s
     ----------
     facts : dict
         Attributes by keyword; DiffusionBValue, DiffusionGradientOrientation, DiffusionDirectionality,
-        direction_of_image, velocity_encoding and ComplexImageComponent may be added.
+        direction_of_image, velocity_encoding, coil_string and ComplexImageComponent may be added.
     private : PrivateFacts
 
     Returns
@@ -112,6 +114,8 @@ def add_private(facts: dict[str, object], private: PrivateFacts) -> tuple[str, s
         facts["direction_of_image"] = private.of_image if b_value else [0.0, 0.0, 0.0]
     if private.velocity:
         facts.setdefault("velocity_encoding", private.velocity)
+    if private.coil:
+        facts["coil_string"] = private.coil
     if private.component:
         facts.setdefault("ComplexImageComponent", private.component)
     return wrong

@@ -1,4 +1,4 @@
-"""Read numbers within the items of a few sequences of the header, from the bytes of the sequence.
+"""Read numbers within the items of a few sequences of the header, from the bytes of the sequence; a digest of others.
 
 Only the elements of each item itself are read, not those of sequences within it, but for the code of a unit. Malformed
 items count as absent: PS3.5 7.5 (sequences), 7.1 (elements).
@@ -6,6 +6,7 @@ items count as absent: PS3.5 7.5 (sequences), 7.1 (elements).
 
 from __future__ import annotations
 
+import hashlib
 import math
 import struct
 from collections.abc import Callable
@@ -169,6 +170,26 @@ def energy_of(value: bytes, little: bool, odd: set[str]) -> float | None:
     return energies.pop() if len(energies) == 1 else None
 
 
+def digest_of(value: bytes, little: bool, odd: set[str]) -> str | None:
+    """Return a digest of the bytes of a sequence of which only matters whether it is the same in two files.
+
+    Parameters
+    ----------
+    value : bytes
+        The items of the sequence.
+    little : bool
+        Unused.
+    odd : set of str
+        Unused.
+
+    Returns
+    -------
+    str or None
+        16 hexadecimal digits; None for an empty sequence.
+    """
+    return hashlib.sha256(value).hexdigest()[:16] if value else None
+
+
 def _code(value: bytes | None, little: bool) -> str:
     """Return scheme and value of the one item of a code sequence; empty where one of them is missing."""
     items = _items(value or b"", little)
@@ -294,4 +315,5 @@ FORMS: Final = {
     "radionuclide": radionuclide_of,
     "detector": detector_of,
     "energy": energy_of,
+    "digest": digest_of,
 }

@@ -24,7 +24,8 @@ HEADER_FLAGS = {
     "assumed_bits_stored": "Bits Stored (0028,0101) is missing; taken as Bits Allocated",
     "assumed_unsigned": "Pixel Representation (0028,0103) is missing, at 8 bits or fewer; taken as unsigned",
     "assumed_planar_configuration": "Planar Configuration (0028,0006) is missing; taken as 0",
-    "nonstandard_number": "a number is written in a form that DICOM does not allow (a decimal comma); it was read",
+    "nonstandard_number": "a number is written in a form that DICOM does not allow, such as a decimal comma; it was "
+    "read",
     "unreadable_number": "a number cannot be read: `unreadable_numbers` names its attribute, which counts as absent",
     "implausible_number": "a number has a value that it cannot have: it was not used",
     "acr_nema": "written before DICOM (ACR-NEMA): no transfer syntax and no UIDs; read as Implicit VR Little Endian",
@@ -81,6 +82,8 @@ GEOMETRY_FLAGS = {
     "rounded_positions": "positions or distances have few decimals; the affine is fitted to them, see its residual",
     "t_order_only": "the order along t comes from a counter; what changes from frame to frame is not known",
     "uneven_spacing": "the distances between slices have no common step; positions are kept",
+    "unplaced_slices": "slices of reconstructed nuclear medicine whose distance or place is not stated: `slice_number` "
+    "gives their order",
     "unplaced_tiles": "frames of a whole slide image whose positions are not known; stored order is kept",
     "volume_coordinates": "positions are those in an ultrasound volume, not in the patient: only spacing is stated",
 }

@@ -176,6 +176,8 @@ def array_of_file(frames: list[Frame]) -> Volume:
     if not axis.are_distinct or not means:
         numbers = [(float(index),) for index in range(count)]
         means, rows = ["frame"], list(numbers)
+    if "slice_number" in means:
+        flags = ("unplaced_slices",)
     why = f"{count_of(count, 'frame')} of one image without positions, in stored order"
     return _on_t(frames, name, kind, means, rows, why, flags)
 

@@ -286,7 +286,7 @@ def _facts(frame: Frame) -> Hashable:
     """Return everything that frames at one place must share to be copies, except their pixels."""
     return (
         *(frame.number, frame.frames_in_file, frame.concatenation_offset),
-        *(frame.sop_class_uid, frame.modality, frame.image_type, frame.kernel),
+        *(frame.sop_class_uid, frame.modality, frame.image_type, frame.kernel, frame.coil),
         *(frame.rows, frame.columns, frame.samples, frame.dtype, frame.photometric, frame.bits_stored),
         *(_rounded(frame.pixel_spacing), _rounded(frame.rescale), _rounded(frame.real_world)),
         *(_causes(frame), frozenset(frame.terms.items()), frozenset(frame.constants.items())),

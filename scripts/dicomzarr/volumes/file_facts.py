@@ -33,6 +33,7 @@ from dicomzarr.volumes.frame_attributes import (
     FrameAttributes,
 )
 from dicomzarr.volumes.image_type import COMPONENTS, makes_projections
+from dicomzarr.volumes.numbering import image_index
 from dicomzarr.volumes.terms import LATERALITIES, RESCALE_TYPES, unit_of
 
 # Cause, attribute. Each sorts frames into volumes: see `t_axis.CAUSES`.
@@ -215,6 +216,9 @@ def _causes(facts: ImageFacts) -> dict[str, float]:
         causes["acquisition_time_s"] = acquisition_time
     if content_time is not None:
         causes["content_time_s"] = content_time
+    if "ImageIndex" in facts:
+        kind = "".join(facts.get("SeriesType", [])[:1])
+        causes |= image_index(facts["ImageIndex"], kind, facts.get("NumberOfSlices"), facts.get("NumberOfTimeSlots"))
     milliseconds = number(facts.get("FrameReferenceTime"))
     if milliseconds is not None:
         causes["frame_reference_time_s"] = milliseconds / 1000

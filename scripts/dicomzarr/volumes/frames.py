@@ -142,6 +142,8 @@ def frames_of(
     if not defects.unreadable.isdisjoint({"RescaleSlope", "RescaleIntercept"}):
         defects.flags.add("rescale_incomplete")  # also where both are: the header states a rescale
     flags, unreadable = tuple(sorted(defects.flags)), tuple(sorted(defects.unreadable))
+    coils = (facts.get("ReceiveCoilName", ""), facts.get("coil_string", "")) if facts.get("Modality") == "MR" else ()
+    coil = "\n".join(coils).strip("\n")
     frames = []
     for index, place in enumerate(places):
         type_of_frame = _of_multi_frame(place.image_type or image_type) if count > 1 else place.image_type or image_type
@@ -166,6 +168,7 @@ def frames_of(
             causes={**of_file.causes, **place.causes, **concatenation.causes},
             terms=_terms(of_file, place, type_of_frame, facts),
             constants={**of_file.constants, **place.constants},
+            coil=coil,
             kernel=place.kernel or of_file.kernel,
             tables=place.tables,
             frame_of_reference=facts.get("FrameOfReferenceUID", ""),

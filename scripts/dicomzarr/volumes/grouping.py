@@ -11,6 +11,7 @@ from dicomzarr.volumes.acquisition import classes_of
 from dicomzarr.volumes.clocks import with_comparable_clocks
 from dicomzarr.volumes.image_type import KindOfImage, kind_of_image
 from dicomzarr.volumes.model import Frame
+from dicomzarr.volumes.numbering import with_numbers
 from dicomzarr.volumes.stacks import Stack, arrange
 from dicomzarr.volumes.t_axis import BY_NAME, is_weak
 from dicomzarr.volumes.terms import terms_that_differ
@@ -81,7 +82,7 @@ def groups_of(frames: Sequence[Frame], prefix: tuple[str, ...], tolerance: float
     apart_from = [count_of(number, words) for words, number in differing.items()]
     why = f"; apart from other frames of the series by {', '.join(apart_from)}" if apart_from else ""
     groups = []
-    for group in map(with_comparable_clocks, members.values()):
+    for group in map(with_numbers, map(with_comparable_clocks, members.values())):
         kind = kind_of_image(group[0].image_type, group[0].sop_class_uid)
         facts = (*prefix, *_facts(group[0], kind, terms))
         if "table of values" in differing:
@@ -104,7 +105,7 @@ def _separated(frames: list[Frame], tolerance: float) -> list[tuple[str, tuple[s
 
     Orientations that differ by little, and stacks of a file, are one volume where together they are one even stack:
     noise of the scanner, and packages of slices. Image Type (0008,0008) holds remarks beside its vocabulary: it
-    separates only images at the same places that nothing but a counter tells apart.
+    separates only images at the same places of which nothing but a counter tells some apart.
     """
     if len(frames) == 1:
         return [("", (), frames)]
@@ -127,11 +128,28 @@ def _separated(frames: list[Frame], tolerance: float) -> list[tuple[str, tuple[s
                 for _, label, members in _separated(part, tolerance)
             ]
     by_type = _by(frames, [frame.image_type for frame in frames])
-    if len(by_type) > 1 and not all(map(_is_certain, _arranged(frames, tolerance))):
-        separate = [found for part in by_type.values() for found in _arranged(part, tolerance)]
-        if all(map(_is_certain, separate)):
-            return [("image_type", (f"image_type={key}",), part) for key, part in by_type.items()]
+    if len(by_type) > 1 and _are_separate(_arranged(frames, tolerance), list(by_type.values()), tolerance):
+        return [("image_type", (f"image_type={key}",), part) for key, part in by_type.items()]
     return [("", (), frames)]
+
+
+def _are_separate(together: list[list[Stack]], parts: list[list[Frame]], tolerance: float) -> bool:
+    """Return whether Image Types are images of their own, not remarks.
+
+    They are, where a counter distinguishes frames of several types, and is needed for no type by itself; or where it
+    is needed for each, and each fills the same places equally often, at least twice: a time series before and after
+    its motion correction.
+    """
+    if all(_needs_no_counter(found) for found in together):
+        return False
+    alone = [found for part in parts for found in _arranged(part, tolerance)]
+    if all(_needs_no_counter(found) for found in alone):
+        return True
+    if all(map(_is_certain, alone)):
+        return not all(map(_is_certain, together))
+    is_whole = all(len(found) == 1 and not found[0].is_doubtful for found in alone)
+    sizes = {(len(stack.grid), len(stack.grid[0])) for found in alone for stack in found}
+    return is_whole and len(sizes) == 1 and sizes.pop()[1] > 1
 
 
 def _may_share_a_space(frames: Sequence[Frame], by_reference: dict[object, list[Frame]], tolerance: float) -> bool:
@@ -174,6 +192,14 @@ def _is_certain(stacks: Sequence[Stack]) -> bool:
     return not any(
         stack.is_doubtful
         or (stack.sorted_by and not any(_says_what_varies(cause, stack.frames) for cause in stack.sorted_by))
+        for stack in stacks
+    )
+
+
+def _needs_no_counter(stacks: Sequence[Stack]) -> bool:
+    """Return whether facts and clocks alone tell all frames at the same position apart."""
+    return not any(
+        stack.is_doubtful or any(not _says_what_varies(cause, stack.frames) for cause in stack.sorted_by)
         for stack in stacks
     )
 

@@ -41,6 +41,9 @@ class Frame:
         share a volume.
     constants : mapping of str to float
         Numbers that describe the acquisition and sort nothing, such as ``slice_thickness_mm``.
+    coil : str
+        What names the receive coil of an MR image: Receive Coil Name (0018,1250) and the coil string of Siemens
+        (0051,xx0F). Several coils of one place are distinguished by it; the text is never written.
     kernel : str
         Convolution Kernel (0018,1210). Frames of different kernels never share a volume; the text is never written.
     tables : mapping of str to str
@@ -90,6 +93,7 @@ class Frame:
     causes: Mapping[str, float] = field(default_factory=dict)
     terms: Mapping[str, str] = field(default_factory=dict)
     constants: Mapping[str, float] = field(default_factory=dict)
+    coil: str = ""
     kernel: str = ""
     tables: Mapping[str, str] = field(default_factory=dict)
     frame_of_reference: str = ""

@@ -22,8 +22,9 @@ from dicomzarr.volumes.as_stored import array_of_file, arrays_of_singles, in_ord
 from dicomzarr.volumes.describe import array_of, kind_of_object, with_slices
 from dicomzarr.volumes.grouping import Group, count_of, groups_of
 from dicomzarr.volumes.model import Frame, Volume
+from dicomzarr.volumes.parters import thicknesses
 from dicomzarr.volumes.slices import Slices, depth, has_geometry, last_digit, near_mm
-from dicomzarr.volumes.stacks import Stack, arrange, identity, name_of, thicknesses
+from dicomzarr.volumes.stacks import Stack, arrange, identity, name_of
 from dicomzarr.volumes.t_axis import CAUSES
 from dicomzarr.volumes.t_values import TValues, t_values
 

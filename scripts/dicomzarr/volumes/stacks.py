@@ -7,17 +7,18 @@ the acquisition number of two interleaved acquisitions, for example. The arrange
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import accumulate, pairwise, starmap
+from itertools import pairwise, starmap
 from statistics import median
 from typing import Final
 
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.model import Frame
-from dicomzarr.volumes.slices import Slices, cells_of, depth, last_digit, near_mm, points_of, slices_of
-from dicomzarr.volumes.t_axis import BY_NAME, CAUSES, FullGrid, sort_along_t
+from dicomzarr.volumes.parters import ORDERS, PARTERS, THICKNESS
+from dicomzarr.volumes.slices import Slices, cells_of, last_digit, near_mm, points_of, slices_of
+from dicomzarr.volumes.t_axis import BY_NAME, CAUSES, TIMES, FullGrid, is_in_order, sort_along_t
 
 Cells = list[list[Frame]]
 
@@ -97,108 +98,12 @@ class _Scale:
     tolerance: float
 
 
-def _cause(name: str) -> Callable[[Sequence[Frame]], list[Hashable]]:
-    return lambda frames: [frame.causes.get(name) for frame in frames]
-
-
-def _image_of(frame: Frame) -> Hashable:
-    """Return the multi-frame image of a frame: all parts of a concatenation are one image; -1 for a single frame."""
-    return frame.concatenation or (frame.source if frame.frames_in_file > 1 else -1)
-
-
-def _passes(frames: Sequence[Frame]) -> list[Hashable]:
-    """Return the number of the pass through the stack to which each frame belongs, if Instance Numbers run so.
-
-    A pass ends where the depth turns back. Without a number in each frame, all belong to one pass.
-    """
-    if any("instance_number" not in frame.causes for frame in frames):
-        return [0] * len(frames)
-    order = sorted(range(len(frames)), key=lambda i: frames[i].causes["instance_number"])
-    return list(_by_runs([depth(frames[i]) for i in order], order))
-
-
-def _by_runs(depths: list[float], order: list[int]) -> list[int]:
-    """Return the run of rising or of falling depths to which each frame belongs, whichever makes fewer runs."""
-    runs = [list(accumulate([0] + [int(b < a) for a, b in pairwise(way)])) for way in (depths, [-d for d in depths])]
-    best = min(runs, key=lambda run: run[-1])
-    number = [0] * len(order)
-    for index, run in zip(order, best, strict=True):
-        number[index] = run
-    return number
-
-
-def _blocks(frames: Sequence[Frame]) -> list[Hashable]:
-    """Return the block of slices to which each frame belongs, where blocks are farther apart than each is long.
-
-    So are two breasts in one series. A gap is short beside the slices around it.
-    """
-    depths = sorted({depth(frame) for frame in frames})
-    gaps = [after - before for before, after in pairwise(depths)]
-    if len(gaps) < 5:
-        return [0] * len(frames)
-    far = _FAR * median(gaps)
-    ends = [index for index, gap in enumerate(gaps, 1) if gap > far]
-    parts = [depths[start:end] for start, end in pairwise([0, *ends, len(depths)])]
-    is_apart = (
-        len(parts) == 2
-        and all(len(part) >= 3 for part in parts)
-        and all(
-            after[0] - before[-1] > max(before[-1] - before[0], after[-1] - after[0])
-            for before, after in pairwise(parts)
-        )
-    )
-    block = {at: number for number, part in enumerate(parts) for at in part}
-    return [block[depth(frame)] if is_apart else 0 for frame in frames]
-
-
-_FAR: Final = 10  # times the usual distance of slices
 _INCOMPLETE: Final = frozenset({"incomplete_grid"})
-_THICKNESS: Final = "slice_thickness_mm"
-_SAME_THICKNESS: Final = 1.1  # largest ratio of two that differ by rounding alone
-
-
-def thicknesses(frames: Sequence[Frame]) -> list[float | None]:
-    """Return Slice Thickness (0018,0050) of each frame, the smallest of those that are nearly equal.
-
-    Parameters
-    ----------
-    frames : sequence of Frame
-
-    Returns
-    -------
-    list of float or None
-        mm; None where it is unknown.
-    """
-    values = [frame.constants.get(_THICKNESS) for frame in frames]
-    leader: dict[float, float] = {}
-    last = 0.0
-    for value in sorted({value for value in values if value is not None}):
-        last = leader[value] = last if value <= last * _SAME_THICKNESS else value
-    return [None if value is None else leader[value] for value in values]
-
-
-# What may part the stacks of a series, in the order in which it is tried.
-_PARTERS: Final[tuple[tuple[str, Callable[[Sequence[Frame]], list[Hashable]]], ...]] = (
-    (_THICKNESS, lambda frames: [*thicknesses(frames)]),
-    ("acquisition_number", _cause("acquisition_number")),
-    ("temporal_position", _cause("temporal_position")),
-    ("image_type", lambda frames: [frame.image_type for frame in frames]),
-    ("trigger_time_ms", _cause("trigger_time_ms")),
-    ("acquisition_time_s", _cause("acquisition_time_s")),
-    ("series_number", _cause("series_number")),
-    ("file", lambda frames: [_image_of(frame) for frame in frames]),
-    ("pass", _passes),
-    ("block", _blocks),
-)
-
-
 # What parts two or three interleaved stacks, although together they are even.
-_WEAVES: Final = frozenset({_THICKNESS, "image_type", "trigger_time_ms"})
+_WEAVES: Final = frozenset({THICKNESS, "image_type", "trigger_time_ms"})
 # Counters and clocks that go on from slice to slice of one stack, too: they part only what lies apart.
 _RUNNING: Final = frozenset({"acquisition_number", "temporal_position", "trigger_time_ms", "acquisition_time_s"})
 _MOST_LOST: Final = 3  # slices between two parts that may be one stack of which slices were lost
-# Passes are in the order of their Instance Numbers.
-_ORDERS: Final = {"pass": "instance_number"}
 
 
 def arrange(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
@@ -219,11 +124,11 @@ def arrange(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
     best = _on_lines(frames, tolerance)
     doubts = _doubts(best)
     if len(best) == 1 and len(best[0].grid[0]) == 1:
-        for name, values_of in _PARTERS:
+        for name, values_of in PARTERS:
             woven = _interleaved(frames, name, values_of(frames), tolerance) if name in _WEAVES else []
             if woven:
                 return woven
-    for name, values_of in _PARTERS:
+    for name, values_of in PARTERS:
         if not any(doubts[:5]) and len(best) == 1:
             break
         values = values_of(frames)
@@ -235,9 +140,11 @@ def arrange(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
         parted = [_parted(stack, name, value) for value, part in parts.items() for stack in _on_lines(part, tolerance)]
         if name in _RUNNING and (_are_one(best, parted, tolerance) or all(len(part.grid) == 1 for part in parted)):
             continue
-        if name == _THICKNESS and min(_gaps(parted), default=0.0) > 0:  # one after the other: unevenly cut, no weave
+        if name == THICKNESS and min(_gaps(parted), default=0.0) > 0:  # one after the other: unevenly cut, no weave
             continue
-        if _doubts(parted) < doubts and (name != "pass" or _are_passes(parted, doubts[0] in (1, 2) and not doubts[1])):
+        if _doubts(parted) < doubts and (
+            name not in ORDERS or _are_passes(parted, doubts[0] in (1, 2) and not doubts[1])
+        ):
             best, doubts = parted, _doubts(parted)
     return best
 
@@ -319,7 +226,7 @@ def _parted(stack: Stack, name: str, value: Hashable) -> Stack:
     """Return a stack with what parts it from others; a file and an image type have no short value for its label."""
     return replace(
         stack,
-        sorted_by=(*stack.sorted_by, _ORDERS.get(name, name)),
+        sorted_by=(*stack.sorted_by, ORDERS.get(name, name)),
         labels=(*stack.labels, f"{name}={value:g}") if isinstance(value, float) else stack.labels,
         split_by=(*stack.split_by, name),
         why=f"{stack.why}, parted by {name}",
@@ -454,13 +361,16 @@ def _by_number(cells: Cells, usual: int, scale: _Scale) -> list[Stack]:
     """Return the positions with the usual number of frames as one stack, and each other position by itself.
 
     Where a slice of a cine lacks a phase, nothing says which one: its frames have an order, but no place in the stack.
-    An empty list if the frames at a position have no order.
+    An empty list if the frames at a position have no order, or their clock contradicts it.
     """
     stacks = []
+    most = max(map(len, cells))
     for part in ([cell for cell in cells if len(cell) == usual], *([cell] for cell in cells if len(cell) != usual)):
         grid = sort_along_t(part) if len(part[0]) > 1 else FullGrid(part, [])
-        if not isinstance(grid, FullGrid):
+        if not isinstance(grid, FullGrid) or not is_in_order(grid.grid, grid.means):
             return []
+        if most > usual and not TIMES.isdisjoint(grid.means):
+            return []  # scans that overlap here, not one that lacks a time there
         slices = slices_of([row[0] for row in grid.grid], scale.digit, scale.tolerance)
         stack = Stack(grid.grid, slices, tuple(grid.means))
         if len(part[0]) != usual:

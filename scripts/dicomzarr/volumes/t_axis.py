@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final, Literal
 
 from dicomzarr.volumes.acquisition import FACTS
@@ -41,6 +42,9 @@ CAUSES: Final[tuple[Cause, ...]] = (
     Cause(("frame_reference_time_s",), "rank"),
     Cause(("acquisition_time_s",), "rank"),
     Cause(("reference_time_s",), "rank"),
+    # Only where nothing above distinguishes frames: the coil may change in the midst of a time series.
+    Cause(("receive_coil",), "label"),
+    *(Cause((f"{name}_index",), "label") for name in ("rr_interval", "time_slot", "time_slice")),
     Cause(("content_time_s",), "rank"),
     Cause(("frame_acquisition_number",), "label", weak=True),
     *(Cause((f"dimension_{index}",), "label", weak=True) for index in range(1, DIMENSIONS + 1)),
@@ -54,6 +58,10 @@ BY_NAME: Final = {key: cause for cause in CAUSES for key in cause.keys}
 CLOCKS: Final = frozenset({"acquisition_time_s", "reference_time_s", "content_time_s"})
 # Delays from a heart beat, or from the start of a scan.
 DELAYS: Final = frozenset({"trigger_time_ms", "temporal_offset_s", "frame_time_s", "frame_reference_time_s"})
+# Times that go on from the start of a scan to its end.
+TIMES: Final = CLOCKS | {"temporal_offset_s", "frame_reference_time_s"}
+# Those of them that are no times of reconstruction.
+OF_ACQUISITION: Final = ("acquisition_time_s", "reference_time_s", "frame_reference_time_s")
 # Content Time (0008,0033) may be the time of reconstruction: accepted only if it sweeps the stack without overlap.
 SWEEPING: Final = frozenset({"content_time_s"})
 # Of a frame whose acquisition has a time of its own it is that of the reconstruction: an order, and not what varies.
@@ -148,6 +156,7 @@ def sort_along_t(cells: list[list[Frame]]) -> FullGrid | GridWithHoles | None:
     state = _State(cells, [[()] * len(row) for row in cells], holes=len({len(row) for row in cells}) > 1)
     total = sum(len(row) for row in cells)
     frames = [frame for row in cells for frame in row]
+    are_several = 2 * sum(len(row) > 1 for row in cells) > len(cells)
     in_file = any(frame.frames_in_file > 1 for frame in frames)
     in_files = in_file and len({frame.source for frame in frames}) > 1
     for cause in CAUSES:
@@ -155,6 +164,8 @@ def sort_along_t(cells: list[list[Frame]]) -> FullGrid | GridWithHoles | None:
             break
         if cause.keys == ("frame",) and not in_file:
             continue
+        if cause.keys == ("receive_coil",) and not are_several:
+            continue  # one slice that is there twice does not separate a stack that the coil follows
         of_the_file = in_file and cause.keys[0] in OF_THE_FILE
         if (of_the_file and not in_files) or (in_files and cause.keys[0].startswith("dimension_")):
             continue  # dimension indices of different files are not comparable
@@ -262,6 +273,39 @@ def _is_in_another_order(state: _State, other: Cause, by_time: list[list[float]]
     return len(orders) > 1
 
 
+def is_in_order(grid: list[list[Frame]], causes: Iterable[str]) -> bool:
+    """Return whether the clocks by which a grid was sorted run through it volume by volume, or position by position.
+
+    Parameters
+    ----------
+    grid : list of list of Frame
+        The frames: `grid[z][t]`.
+    causes : iterable of str
+        Names of what the frames were sorted by.
+
+    Returns
+    -------
+    bool
+        False where the earliest frames of the positions are frames of several volumes, for example of scans that cover
+        different parts of the body.
+    """
+    for name in TIMES.intersection(causes):
+        values: list[list[Key]] = [[(frame.causes[name],) for frame in row] for row in grid]
+        ranks: list[list[Key]] = [[(float(t),) for t in range(len(row))] for row in grid]
+        if not _disjoint(ranks, values):
+            return False
+    return True
+
+
+def _contradicts(state: _State, name: str, labels: list[list[Key]]) -> bool:
+    """Return whether a clock that all frames have, and that is not the same for all, contradicts labels of passes."""
+    times = _values(state.cells, BY_NAME[name])
+    if times is None or len({time for row in times for time in row}) == 1:
+        return False
+    keys = [[key + label for key, label in zip(*rows, strict=True)] for rows in zip(state.keys, labels, strict=True)]
+    return not _disjoint(keys, times)
+
+
 def _volumes_follow(ranks: list[list[Key]], values: list[list[Key]], *, strict: bool = True) -> bool:
     """Return whether the values of each rank are over before those of the next begin; not `strict`: or just then."""
     by_rank: dict[Key, list[float]] = {}
@@ -311,7 +355,7 @@ def _try_count(state: _State, cause: Cause, values: list[list[Key]], total: int)
     """Accept a counter if it runs through the stack in one of two ways: volume by volume, or position by position."""
     if state.holes:
         labels = _periods([[value[0] for value in row] for row in values])
-        if labels is not None:
+        if labels is not None and not any(_contradicts(state, name, labels) for name in OF_ACQUISITION):
             _try_labels(state, cause, labels, total)
         return
     keys = _extended(state, _ranks(state, values))
@@ -350,7 +394,7 @@ def _periods(numbers: list[list[float]]) -> list[list[Key]] | None:
     if period >= len(whole) and sum(len(row) > 1 for row in whole) > 1:
         residues = {number % period for row in whole for number in row}  # one per row, by the choice of period
         if len(residues) == len(whole):
-            base = 1 if 1 <= low <= period else low
+            base = _first_of_pass(whole, period, 1 if 1 <= low <= period else low)
             return [[(float((number - base) // period),) for number in row] for row in whole]
     times = max(len(row) for row in whole)
     base = 1 if 1 <= low <= times else low
@@ -358,6 +402,18 @@ def _periods(numbers: list[list[float]]) -> list[list[Key]] | None:
     if all(len(of_row) == 1 for of_row in quotients) and len(set().union(*quotients)) == len(whole):
         return [[(float((number - base) % times),) for number in row] for row in whole]
     return None
+
+
+def _first_of_pass(numbers: list[list[int]], period: int, base: int) -> int:
+    """Return the number with which the first pass begins: `base`, unless the stack shows that passes begin elsewhere.
+
+    Passes that cover different parts of the stack begin where the position turns back, not at a multiple of a period.
+    """
+    order = sorted((number, z) for z, row in enumerate(numbers) for number in row)
+    steps = [(b, z_b - z_a) for (a, z_a), (b, z_b) in pairwise(order) if b == a + 1]
+    rising = 2 * sum(step > 0 for _, step in steps) > len(steps)
+    starts = {number % period for number, step in steps if (step > 0) is not rising}
+    return base - (base - starts.pop()) % period if len(starts) == 1 else base
 
 
 def _full_grid(state: _State) -> FullGrid:

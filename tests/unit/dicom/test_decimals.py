@@ -31,7 +31,12 @@ from dicomzarr.dicom.plausible import RANGES, is_plausible
         ("1,234.5", "", None),
         ("1.5\\2,5", "", None),
         ("0,5 mm", "", None),
-        ("0,5\\", "", None),
+        # Empty parts at the end move no number; elsewhere it is not known which number is missing.
+        ("0,5\\", "", [0.5]),
+        ("1.5\\-2\\3.25\\", "ImagePositionPatient", [1.5, -2.0, 3.25]),
+        ("1.5\\-2\\3.25\\ \\\0", "ImagePositionPatient", [1.5, -2.0, 3.25]),
+        ("\\1.5", "", None),
+        ("\\", "", None),
         ("1.5D+02", "", [150.0]),
         ("1d3", "", [1000.0]),
         ("1.5 mm", "", None),
@@ -56,7 +61,14 @@ def test_a_decimal_comma_with_many_digits_has_one_meaning(value: float, digits: 
 @given(st.lists(st.text("0123456789,.eEdD+- mx", max_size=9), max_size=4), st.sampled_from(["", *RANGES]))
 def test_no_text_raises_and_results_are_finite(parts: list[str], keyword: str) -> None:
     numbers = read_nonstandard(parts, keyword)
-    assert numbers is None or (len(numbers) == len(parts) and all(abs(number) < float("inf") for number in numbers))
+    assert numbers is None or all(abs(number) < float("inf") for number in numbers)
+    filled = [index for index, part in enumerate(parts, 1) if part.strip()]
+    assert numbers is None or len(numbers) == filled[-1]
+
+
+@given(st.lists(st.floats(-1e6, 1e6).map(str), min_size=1, max_size=6), st.lists(st.sampled_from(["", " ", "\0"])))
+def test_empty_parts_at_the_end_change_no_number(parts: list[str], empty: list[str]) -> None:
+    assert read_nonstandard([*parts, *empty]) == [float(part) for part in parts]
 
 
 def test_ranges() -> None:

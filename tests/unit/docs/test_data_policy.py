@@ -29,7 +29,7 @@ STANDARD = {tag: row for tag, row in attribute_table.ATTRIBUTES.items() if tag n
 MET = ("by construction", "by leaving out", "no", "numbers and a closed list")
 # VRs of texts, dates, times, people and UIDs. Of them only these are read that Table E.1-1 does not name.
 TELLING = {"AE", "AS", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UT"}
-NOT_IN_PROFILE = {"SOPClassUID", "Manufacturer", "ConvolutionKernel", "RescaleType", "SequenceName"}
+NOT_IN_PROFILE = {"SOPClassUID", "Manufacturer", "ConvolutionKernel", "ReceiveCoilName", "RescaleType", "SequenceName"}
 # Groups that describe the patient, a trial, a request, a visit or an interpretation.
 OF_PEOPLE = {0x0010, 0x0012, 0x0032, 0x0038, 0x4008}
 
@@ -77,7 +77,7 @@ def test_what_the_options_claim_of_the_code() -> None:
     assert not {tag_for_keyword(word) for word in devices} & {*tags}  # 113109, 113112
     assert [name for name, allowed in OF_IMAGES.items() if "UID" in allowed] == ["transfer_syntax"]  # 113110
     private = {re.sub(r"_(siemens|ge|uih|philips)(_\d)?$", "", each.name) for each in attribute_table.PRIVATE}
-    assert private == {"b_value", "direction", "velocity", "component", "word"}  # 113111
+    assert private == {"b_value", "direction", "velocity", "component", "word", "coil"}  # 113111
     clocks = {"acquisition_time_s", "reference_time_s", "content_time_s"}
     assert clocks == t_axis.CLOCKS  # 113107
 

@@ -34,11 +34,34 @@ def test_decimal_commas_are_read_and_named(syntax: str) -> None:
     assert "unreadable_numbers" not in facts
 
 
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG])
+@pytest.mark.parametrize("end", ["\\", "\\ ", "\\\\", " \\\0"])
+def test_a_backslash_behind_the_last_number_is_no_number(syntax: str, end: str) -> None:
+    facts = facts_with(
+        text(0x00180050, "DS", f"2.5{end}"),
+        text(0x00200032, "DS", f"-12.5\\3.25\\7{end}"),
+        text(0x00200037, "DS", f"1\\0\\0\\0\\1\\0{end}"),
+        text(0x00281050, "DS", f"40\\400{end}"),
+        syntax=syntax,
+    )
+    assert facts["SliceThickness"] == 2.5
+    assert facts["ImagePositionPatient"] == [-12.5, 3.25, 7.0]
+    assert facts["ImageOrientationPatient"] == [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    assert facts["WindowCenter"] == [40.0, 400.0]
+    keywords = ["ImageOrientationPatient", "ImagePositionPatient", "SliceThickness", "WindowCenter"]
+    assert facts["nonstandard_numbers"] == keywords
+    assert "unreadable_numbers" not in facts
+
+
 @pytest.mark.parametrize(
     ("tag", "vr", "value", "keyword"),
     [
         (0x00280030, "DS", "1.5 mm\\1.5 mm", "PixelSpacing"),
         (0x00280030, "DS", "1\\\\1", "PixelSpacing"),
+        (0x00280030, "DS", "1\\", "PixelSpacing"),
+        (0x00280030, "DS", "0,143", "PixelSpacing"),
+        (0x00280030, "DS", "0,143\\0,143\\0,143", "PixelSpacing"),
+        (0x00200032, "DS", "\\1\\2\\3", "ImagePositionPatient"),
         (0x00200032, "DS", "CANARY", "ImagePositionPatient"),
         (0x00200037, "DS", "1,234,5\\0\\0\\0\\1\\0", "ImageOrientationPatient"),
         (0x00281053, "DS", "1,000", "RescaleSlope"),

@@ -84,9 +84,18 @@ def digests_of_tables(
         "modality_lut": modality_lut,
         "dose_grid_scaling": facts.get("DoseGridScaling"),
         "dose_units": facts.get("DoseUnits"),
+        "dose": _dose(facts),
         "velocity_component": "" if direction in VELOCITY_DIRECTIONS else direction,
         "real_world_units": "" if unit_of(unit) else unit,
     }
     return {
         name: blake3(json_files.canonical_json(table)).hexdigest(length=8) for name, table in tables.items() if table
     }
+
+
+def _dose(facts: ImageFacts) -> list[str]:
+    """Return what a dose of one plane is the dose of: kind, summation, plan and beam. One of several is an object."""
+    if facts.get("NumberOfFrames", 1) > 1:
+        return []
+    words = [facts.get("DoseType", ""), facts.get("DoseSummationType", ""), facts.get("dose_references", "")]
+    return words if any(words) else []

@@ -1,0 +1,111 @@
+"""What may part the frames of several stacks in one series: counters, clocks, thicknesses, passes and blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
+from itertools import accumulate, pairwise
+from statistics import median
+from typing import Final
+
+from dicomzarr.volumes.model import Frame
+from dicomzarr.volumes.slices import depth
+
+_FAR: Final = 10  # times the usual distance of slices
+THICKNESS: Final = "slice_thickness_mm"
+_SAME_THICKNESS: Final = 1.1  # largest ratio of two that differ by rounding alone
+
+
+def thicknesses(frames: Sequence[Frame]) -> list[float | None]:
+    """Return Slice Thickness (0018,0050) of each frame, the smallest of those that are nearly equal.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+
+    Returns
+    -------
+    list of float or None
+        mm; None where it is unknown.
+    """
+    values = [frame.constants.get(THICKNESS) for frame in frames]
+    leader: dict[float, float] = {}
+    last = 0.0
+    for value in sorted({value for value in values if value is not None}):
+        last = leader[value] = last if value <= last * _SAME_THICKNESS else value
+    return [None if value is None else leader[value] for value in values]
+
+
+def _cause(name: str) -> Callable[[Sequence[Frame]], list[Hashable]]:
+    return lambda frames: [frame.causes.get(name) for frame in frames]
+
+
+def _image_of(frame: Frame) -> Hashable:
+    """Return the multi-frame image of a frame: all parts of a concatenation are one image; -1 for a single frame."""
+    return frame.concatenation or (frame.source if frame.frames_in_file > 1 else -1)
+
+
+def _passes(frames: Sequence[Frame], cause: str) -> list[Hashable]:
+    """Return the number of the pass through the stack to which each frame belongs, by a counter or a clock.
+
+    A pass ends where the depth turns back, rising or falling, whichever makes fewer passes; frames of one time are in
+    the order of their depths. Without a value in each frame, or where a counter begins anew, all belong to one pass.
+    """
+    depths = [depth(frame) for frame in frames]
+    places = {(frame.causes.get(cause), at) for frame, at in zip(frames, depths, strict=True)}
+    values = {value for value, _ in places}
+    in_files = any(frame.frames_in_file > 1 for frame in frames)  # all frames of a file have its number
+    if None in values or (cause == "instance_number" and len(values) < len(places) and not in_files):
+        return [0] * len(frames)
+    best: list[Hashable] = []
+    fewest = len(frames)
+    for sign in (1, -1):
+        order = sorted(range(len(frames)), key=lambda i: (frames[i].causes[cause], sign * depths[i]))
+        runs = list(accumulate([0] + [int(sign * depths[b] < sign * depths[a]) for a, b in pairwise(order)]))
+        if runs[-1] < fewest:
+            fewest = runs[-1]
+            number = dict(zip(order, runs, strict=True))
+            best = [number[index] for index in range(len(frames))]
+    return best
+
+
+def _blocks(frames: Sequence[Frame]) -> list[Hashable]:
+    """Return the block of slices to which each frame belongs, where blocks are farther apart than each is long.
+
+    So are two breasts in one series. A gap is short beside the slices around it.
+    """
+    depths = sorted({depth(frame) for frame in frames})
+    gaps = [after - before for before, after in pairwise(depths)]
+    if len(gaps) < 5:
+        return [0] * len(frames)
+    far = _FAR * median(gaps)
+    ends = [index for index, gap in enumerate(gaps, 1) if gap > far]
+    parts = [depths[start:end] for start, end in pairwise([0, *ends, len(depths)])]
+    is_apart = (
+        len(parts) == 2
+        and all(len(part) >= 3 for part in parts)
+        and all(
+            after[0] - before[-1] > max(before[-1] - before[0], after[-1] - after[0])
+            for before, after in pairwise(parts)
+        )
+    )
+    block = {at: number for number, part in enumerate(parts) for at in part}
+    return [block[depth(frame)] if is_apart else 0 for frame in frames]
+
+
+# What may part the stacks of a series, in the order in which it is tried.
+PARTERS: Final[tuple[tuple[str, Callable[[Sequence[Frame]], list[Hashable]]], ...]] = (
+    (THICKNESS, lambda frames: [*thicknesses(frames)]),
+    ("acquisition_number", _cause("acquisition_number")),
+    ("temporal_position", _cause("temporal_position")),
+    ("image_type", lambda frames: [frame.image_type for frame in frames]),
+    ("trigger_time_ms", _cause("trigger_time_ms")),
+    ("acquisition_time_s", _cause("acquisition_time_s")),
+    ("series_number", _cause("series_number")),
+    ("file", lambda frames: [_image_of(frame) for frame in frames]),
+    ("pass", partial(_passes, cause="instance_number")),
+    ("pass_of_time", partial(_passes, cause="acquisition_time_s")),
+    ("block", _blocks),
+)
+# Passes are in the order of their Instance Numbers, or of their times.
+ORDERS: Final = {"pass": "instance_number", "pass_of_time": "acquisition_time_s"}

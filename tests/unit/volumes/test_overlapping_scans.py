@@ -1,0 +1,136 @@
+"""Scans of one series that overlap, and Image Types of one place: no array holds two of them at one index of `t`."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from made_up_frames import checked_volumes, frame, grid, means
+
+from dicomzarr.volumes.model import Frame, Volume
+
+UNCERTAIN = {"ambiguous_stack", "contested_place", "t_order_only"}
+
+
+def scans(seed: int) -> tuple[list[Frame], dict[int, int], bool]:
+    """Frames of two to four scans of overlapping parts, the scan of each, and whether more than a counter says so."""
+    rng = random.Random(seed)
+    spans: list[range] = []
+    while len(spans) < rng.choice([2, 3, 4]):
+        start = rng.randint(0, 5)
+        span = range(start, start + rng.randint(5, 10))
+        # Scans that go on where another ends, or share one slice, are one stack to anybody.
+        if all(min(span.stop, other.stop) - max(span.start, other.start) > 1 for other in spans):
+            spans.append(span)
+    numbering = rng.choice(["none", "anew", "on"])
+    clock = rng.choice(["none", "of slices", "of scans"])
+    falls = rng.random() < 0.5
+    frames: list[Frame] = []
+    truth: dict[int, int] = {}
+    for scan, span in enumerate(spans):
+        for rank, z in enumerate(reversed(span) if falls else span):
+            causes: dict[str, float] = {}
+            if numbering != "none":
+                causes["instance_number"] = 1.0 + (rank if numbering == "anew" else len(frames))
+            if clock != "none":
+                causes["acquisition_time_s"] = 1e8 + 60 * scan + (0.5 * rank if clock == "of slices" else 0)
+            truth[len(frames)] = scan
+            frames.append(frame(len(frames), 2.5 * z, causes, modality="CT"))
+    rng.shuffle(frames)
+    return frames, truth, clock != "none" or numbering == "on"
+
+
+def scans_at_each_time(volume: Volume, truth: dict[int, int]) -> list[set[int]]:
+    found: dict[int | None, set[int]] = {}
+    for place in volume.places:
+        found.setdefault(place.t, set()).add(truth[place.frame.source])
+    return list(found.values())
+
+
+def test_no_array_mixes_scans_that_overlap() -> None:
+    whole = 0
+    for seed in range(250):
+        frames, truth, is_known = scans(seed)
+        volumes = checked_volumes(frames)
+        for volume in volumes:
+            if "z" in volume.axes and not UNCERTAIN & set(volume.flags):
+                assert all(len(found) == 1 for found in scans_at_each_time(volume, truth)), (seed, volume.why)
+        whole += is_known and not any(UNCERTAIN & set(volume.flags) for volume in volumes)
+    assert whole > 150  # most are told apart; the others say that they are not
+
+
+@pytest.mark.parametrize("start", [1, 4, 1001])
+@pytest.mark.parametrize("falls", [False, True])
+def test_numbers_that_run_through_two_scans(start: int, falls: bool) -> None:
+    """The counter differs by the same at each place of both; its first pass ends where the position turns back."""
+    lower, upper = range(2, 8), range(4, 10)
+    places = [z for span in (lower, upper) for z in (reversed(span) if falls else span)]
+    frames = [frame(n, 2.5 * z, {"instance_number": float(start + n)}) for n, z in enumerate(places)]
+    volumes = checked_volumes(frames)
+    assert {frozenset(place.frame.source for place in volume.places) for volume in volumes} == {
+        frozenset(range(6)),
+        frozenset(range(6, 12)),
+    }
+
+
+@pytest.mark.parametrize("numbers", ["none", "anew"])
+def test_scans_of_different_parts_are_told_apart_by_their_times(numbers: str) -> None:
+    """Two frames at each of seven places: first of scans one and two, then of scans two and three."""
+    frames = []
+    for scan, span in enumerate((range(6), range(2, 12), range(4, 11))):
+        for rank, z in enumerate(span):
+            causes = {"acquisition_time_s": 1e8 + 60 * scan + rank}
+            causes |= {"instance_number": rank + 1.0} if numbers == "anew" else {}
+            frames.append(frame(len(frames), 2.5 * z, causes))
+    volumes = checked_volumes(frames)
+    assert sorted(len(volume.places) for volume in volumes) == [6, 7, 10]
+    assert all({"pass_of_time"} <= set(volume.split_by) for volume in volumes)
+
+
+# ------------------------------------------------------------------------------------------------------- Image Type
+
+PLAIN = ("ORIGINAL", "PRIMARY", "M", "ND")
+
+
+def corrected(causes: Any, second: tuple[str, ...], times: int = 3) -> list[Frame]:
+    """Frames of a time series (sources 0 …) and of the same after a correction (sources 100 …)."""
+    before = grid(4, times, lambda z, t: causes(z, t, False), image_type=PLAIN)
+    after = grid(4, times, lambda z, t: causes(z, t, True), image_type=second)
+    return before + [frame(one.source + 100, 0, one.causes, position=one.position, image_type=second) for one in after]
+
+
+@pytest.mark.parametrize("word", ["MOCO", "DIS2D", "NORM", "a remark"])
+@pytest.mark.parametrize(
+    "causes",
+    [
+        lambda z, t, is_second: {"acquisition_time_s": 1e8 + t, "instance_number": 8.0 * t + 4 * is_second + z},
+        lambda z, t, is_second: {"acquisition_number": t + 1.0, "instance_number": 8.0 * t + 4 * is_second + z},
+        lambda z, t, is_second: {"instance_number": 12.0 * is_second + 4 * t + z},
+        lambda z, t, is_second: {"instance_number": 4.0 * t + z},
+        lambda z, t, is_second: {"acquisition_time_s": 1e8 + t, "content_time_s": 1e8 + 9 + 10 * t + 5 * is_second},
+    ],
+)
+def test_a_time_series_before_and_after_a_correction_is_two(causes: Any, word: str) -> None:
+    volumes = checked_volumes(corrected(causes, (*PLAIN, word)))
+    assert {tuple(place.frame.source for place in volume.places) for volume in volumes} == {
+        tuple(range(12)),
+        tuple(range(100, 112)),
+    }
+    assert all(volume.split_by == ("image_type",) for volume in volumes)
+
+
+@pytest.mark.parametrize("has_clock", [False, True])
+def test_a_remark_on_the_first_volume_does_not_split_a_time_series(has_clock: bool) -> None:
+    frames = [
+        frame(
+            4 * t + z,
+            2.0 * z,
+            {"instance_number": 4.0 * t + z, **({"acquisition_time_s": 1e8 + t} if has_clock else {})},
+            image_type=PLAIN if t else (*PLAIN, "FIRST"),
+        )
+        for t in range(5)
+        for z in range(4)
+    ]
+    (volume,) = checked_volumes(frames)
+    assert means(volume) == (["acquisition_time_s"] if has_clock else ["instance_number"])
