@@ -12,6 +12,7 @@ from importlib import import_module
 from dicomzarr.commands.help_texts import status_of_failure
 from dicomzarr.commands.processes import Stopped, accept_any_text, is_unread, say, stopped_by_signals
 from dicomzarr.commands.words import BY_NAME, RUN, TARGETS
+from dicomzarr.system import limits
 from dicomzarr.system.stop_signals import STOPPING
 from dicomzarr.vocabulary.errors import UserError
 
@@ -24,6 +25,8 @@ def main(arguments: list[str]) -> int:
         with stopped_by_signals():
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
             word = BY_NAME.get(command, RUN)  # a module is imported when its command runs
+            if word.module != "development":  # its tests try out core dumps
+                limits.dump_no_core()  # of this process, which may have the key and paths, and of what it starts
             run = getattr(import_module(f"dicomzarr.commands.{word.module}"), word.function)
             is_target = word is RUN or word.name in TARGETS  # of Snakemake, which needs its name
             status: int = run(arguments if is_target else arguments[1:])

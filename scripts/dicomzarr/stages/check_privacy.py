@@ -30,6 +30,7 @@ from dicomzarr.source.object_store import SCHEME, ObjectRoot, is_object_store
 from dicomzarr.system import locks, other_hosts, safe_messages
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
+from dicomzarr.system.software import software
 from dicomzarr.vocabulary.errors import UserError
 
 LEVELS = ("standard", "full")
@@ -87,7 +88,8 @@ def check_privacy(
         ) from None
     own = own_words(ROOT)
     self_test(own, results, with_voxels=level == "full")
-    own |= {word for text in chosen for word in words_of(text)}
+    # Records state versions of software: one of a year, a month and a day may be the name of a folder of the source.
+    own |= {word for text in (*chosen, *software().values()) for word in words_of(text)}
     absent_hashes = AbsentHashes(cache, identifiers)
     snakemakes = own | snakemake_words()
     # What is accepted beside them only grows, so that clean files stay clean: it is no condition of the cache.

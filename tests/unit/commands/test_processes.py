@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -154,6 +155,21 @@ def test_a_signal_that_is_pending_at_the_start(program: list[str], tmp_path: Pat
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_a_word_writes_no_core_and_gives_no_memory(tmp_path: Path) -> None:
+    program = "import sys; from pathlib import Path; from dicomzarr.commands.__main__ import main; main(sys.argv[1:])\n"
+    program += "for name in ('limits', 'coredump_filter'): print(Path('/proc/self', name).read_text().strip())"
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -c "$(ulimit -H -c)"; exec "$@"', "sh", sys.executable, "-c", program, "diff", "nowhere"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.search(r"^Max core file size +0 +0 ", done.stdout, re.MULTILINE)
+    assert int(done.stdout.split()[-1], 16) == 0
 
 
 def test_after_a_signal_no_child_is_started(tmp_path: Path) -> None:

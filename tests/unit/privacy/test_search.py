@@ -115,6 +115,21 @@ def test_texts_of_the_configuration_are_no_leak(results: Results) -> None:
         search(results)
 
 
+def test_a_version_of_software_is_no_leak(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of the source may be called after a day, as the version of a package is: 2031.4.17."""
+    identifiers = IdentifierFile(results.private / "cache" / IDENTIFIERS, "code")
+    identifiers.load()
+    identifiers.add([number for day in (b"2031.4.17", b"2031.4.18") for number in identifiers_of("path", day)])
+    identifiers.save()
+    monkeypatch.setattr(check_privacy, "software", lambda: {"pydicom": "2031.4.17"})
+    note = results.dataset / "record.json"
+    note.write_text('{"software": ["pydicom 2031.4.17"]}')
+    assert search(results) > 0
+    note.write_text('{"software": ["pydicom 2031.4.18"]}')
+    with pytest.raises(check_privacy.PrivacyProblem, match="value_in_file in results/dataset/record.json"):
+        search(results)
+
+
 def test_a_full_disk_is_no_fault_of_the_search(
     results: Results, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
