@@ -192,7 +192,8 @@ def test_signs_that_are_no_variables_are_accepted(name: str, tmp_path: Path, mon
 )
 def test_a_name_that_is_not_possible_is_answered_with_what_is(config: dict[str, Any]) -> None:
     defaults = yaml.safe_load(settings.DEFAULTS.read_text())
-    with pytest.raises(ConfigProblem, match="allowed is a name of small letters, digits and _, a letter first, at most 40"):
+    allowed = "allowed is a name of small letters, digits and _, a letter first, at most 40"
+    with pytest.raises(ConfigProblem, match=allowed):
         settings.check({**defaults, "source": "x", "results": "y", **config})
 
 

@@ -356,7 +356,7 @@ def splits(arrays: Sequence[Array]) -> Chart | None:
         return None
     modalities = list(by_modality(arrays))[:MAX_ROWS]
     numbers = Counter((a.modality, a.split or NO_SPLIT) for a in arrays)
-    colours = ("accent", "warn", "skipped", "soft")
+    colours = ("accent", "warn", "o-skipped", "soft")
     return Chart(
         "splits",
         "Arrays by split",

@@ -194,6 +194,18 @@ def test_charts_have_a_table_of_their_values(page: str) -> None:
     assert ["uint16, 12 bits", "4"] in cells
 
 
+def test_every_colour_of_a_chart_is_one_of_the_style_sheet(tmp_path: Path) -> None:
+    """A name that it lacks is drawn black: bars that no legend explains, and none on a dark page."""
+    made = some_arrays()
+    splits = ("train", "val", "test", "holdout")
+    folder = write_dataset(tmp_path, [replace(a, split=splits[i % 4]) for i, a in enumerate(made)], OUTCOMES)
+    page = render(folder)
+    charts = data_of(page)["charts"]
+    used = {series["colour"] for chart in charts.values() for series in chart.get("series", ()) if "colour" in series}
+    assert len(charts["splits"]["series"]) == 4 and {"accent", "soft"} < used
+    assert [name for name in sorted(used) if f"--{name}:" not in page] == []
+
+
 def test_tables_pictures_and_charts_have_descriptions(page: str) -> None:
     parsed = Page(page)
     assert parsed.tags["h1"] == 1
