@@ -37,6 +37,9 @@ settings.register_profile(
 )
 settings.load_profile("dicomzarr")
 
+for _size in ("COLUMNS", "LINES"):  # the help fits its lines to them
+    os.environ.pop(_size, None)
+
 ROOT = Path(__file__).resolve().parents[1]
 CORPUS = ROOT.parent / "shared" / "corpus"
 CHECKER = ROOT.parent / "shared" / "check_contract.py"

@@ -127,6 +127,11 @@ class Project:
         assert "Traceback" not in done.stderr, done.stderr
         return done
 
+    def imported(self, *arguments: str, cwd: Path | None = None) -> list[str]:
+        """Return the modules that a command and the Python processes that it starts import."""
+        lines = self.run(*arguments, cwd=cwd, PYTHONPROFILEIMPORTTIME="1").stderr.splitlines()
+        return [line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")]
+
     def called(self, name: str) -> list[dict[str, object]]:
         lines = self.calls.read_text().splitlines() if self.calls.exists() else []
         return [call for call in map(json.loads, lines) if call["name"] == name]

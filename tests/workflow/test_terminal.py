@@ -59,7 +59,7 @@ def test_a_run_shows_one_line_a_stage_and_ends_with_the_table(built: tuple[Workf
     lines = shown.text.splitlines()
     assert [name for name in STAGES if sum(line.startswith(f"{name:<12}") for line in lines) != 1] == []
     assert len(lines) < 45  # Snakemake alone prints some 160
-    assert re.search(r"^Extraction +3 series, .* \d+\.\d s$", shown.text, re.MULTILINE)
+    assert re.search(r"^Extraction +3 series, .* (\d+ min )?[\d.]+ s$", shown.text, re.MULTILINE)
     numbers = dict(re.findall(r"^ *([a-z ]+?) +([\d,]+)$", shown.text, re.MULTILINE))
     assert {name: numbers[name] for name in ("files found", "extracted", "quarantined", "ignored", "arrays")} == {
         "files found": "8",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import os
-import resource
 import shlex
 import shutil
 import subprocess
@@ -96,13 +95,11 @@ def test_uv_installs_by_hashes_and_compiles_bytecode(project: Project) -> None:
     assert {"--require-hashes", "--compile-bytecode", str(project.root / "requirements.lock")} <= set(installed)  # type: ignore[call-overload]
 
 
-def test_a_current_environment_is_unchanged_and_starts_fast(project: Project) -> None:
+def test_a_current_environment_is_unchanged_and_starts_with_few_imports(project: Project) -> None:
     project.with_environment()
     before = sorted((path, path.stat().st_mtime_ns) for path in project.venv.rglob("*"))
-    began = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert project.run("--version").returncode == 0
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert ended.ru_utime - began.ru_utime + ended.ru_stime - began.ru_stime < 1  # s of processor time
+    imported = {name.partition(".")[0] for name in project.imported("--version")}
+    assert "dicomzarr" in imported and not {"numpy", "pandas", "pydicom", "snakemake", "zarr", "pip"} & imported
     assert not project.called("uv")
     assert sorted((path, path.stat().st_mtime_ns) for path in project.venv.rglob("*")) == before
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -72,6 +76,48 @@ def test_nothing_depends_on_speed_or_chance() -> None:
 )
 def test_what_depends_on_them_is_found(code: str) -> None:
     assert [*races(ast.parse(code))]
+
+
+BACKWARDS = """
+from going_back import pytest_runtest_teardown
+
+def pytest_runtestloop(session):
+    items = [*reversed(session.items), None]
+    for item, following in zip(items, items[1:]):
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+    return True
+"""
+SHARING = """
+import pytest
+
+@pytest.fixture(scope="session")
+def once():
+    return []
+
+@pytest.fixture(scope="module")
+def shared(once):
+    once.append(0)
+    yield []
+    once.append(1)
+
+def test_a(shared, once):
+    assert (shared, once) == ([], [0, 1, 0])
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_b(shared, once, number):
+    assert shared == []
+    shared.append(number)
+    del once[:-1]
+"""
+
+
+def test_what_a_file_shares_is_built_again_if_its_tests_go_back(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(BACKWARDS)
+    (tmp_path / "test_sharing.py").write_text(SHARING)
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "tests" / "support")}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", "--rootdir", "."]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert "3 passed" in done.stdout, done.stdout
 
 
 def test_other_code_is_not_found() -> None:
