@@ -120,6 +120,26 @@ def test_a_time_series_before_and_after_a_correction_is_two(causes: Any, word: s
     assert all(volume.split_by == ("image_type",) for volume in volumes)
 
 
+@pytest.mark.parametrize("lost", [(5,), (105,), (5, 105), (0,), (111,)])
+@pytest.mark.parametrize(
+    "causes",
+    [
+        lambda z, t, is_second: {"acquisition_time_s": 1e8 + t, "instance_number": 8.0 * t + 4 * is_second + z},
+        lambda z, t, is_second: {
+            "acquisition_time_s": 1e8 + t + z / 10,
+            "instance_number": 8.0 * t + 4 * is_second + z,
+        },
+        lambda z, t, is_second: {"acquisition_number": t + 1.0, "instance_number": 8.0 * t + 4 * is_second + z},
+        lambda z, t, is_second: {"instance_number": 12.0 * is_second + 4 * t + z},
+    ],
+)
+def test_a_lost_slice_does_not_mix_what_a_correction_divides(causes: Any, lost: tuple[int, ...]) -> None:
+    frames = [one for one in corrected(causes, (*PLAIN, "MOCO")) if one.source not in lost]
+    for volume in checked_volumes(frames):
+        assert len({place.frame.image_type for place in volume.places}) == 1
+        assert "ambiguous_stack" not in volume.flags
+
+
 @pytest.mark.parametrize("has_clock", [False, True])
 def test_a_remark_on_the_first_volume_does_not_split_a_time_series(has_clock: bool) -> None:
     frames = [
