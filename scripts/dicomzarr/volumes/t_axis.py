@@ -408,7 +408,10 @@ def _first_of_pass(numbers: list[list[int]], period: int, base: int) -> int:
     """Return the number with which the first pass begins: `base`, unless the stack shows that passes begin elsewhere.
 
     Passes that cover different parts of the stack begin where the position turns back, not at a multiple of a period.
+    Of four slices or more, an interleaved order turns back more than once in a pass, and shows nothing.
     """
+    if len(numbers) < 4:
+        return base
     order = sorted((number, z) for z, row in enumerate(numbers) for number in row)
     steps = [(b, z_b - z_a) for (a, z_a), (b, z_b) in pairwise(order) if b == a + 1]
     rising = 2 * sum(step > 0 for _, step in steps) > len(steps)

@@ -74,6 +74,30 @@ def test_numbers_that_run_through_two_scans(start: int, falls: bool) -> None:
     }
 
 
+@pytest.mark.parametrize("slices", [2, 3, 4, 5, 8, 11])
+@pytest.mark.parametrize("start", [1, 101])
+@pytest.mark.parametrize("order", ["rising", "falling", "interleaved", "odd first", "from the centre"])
+@pytest.mark.parametrize("lost", [0, 1, 3])
+def test_the_last_volume_lacks_slices_in_any_order_of_acquisition(
+    slices: int, start: int, order: str, lost: int
+) -> None:
+    places = list(range(slices))
+    orders = {
+        "rising": places,
+        "falling": places[::-1],
+        "interleaved": places[::2] + places[1::2],
+        "odd first": places[1::2] + places[::2],
+        "from the centre": sorted(places, key=lambda z: abs(2 * z - slices + 1)),
+    }
+    numbered = [(n, z) for n, z in enumerate(orders[order] * 4)][: 4 * slices - min(lost, slices - 1)]
+    frames = [frame(n, 2.5 * z, {"instance_number": float(start + n)}) for n, z in numbered]
+    for volume in checked_volumes(frames):
+        volumes_at: dict[int | None, set[int]] = {}
+        for place in volume.places:
+            volumes_at.setdefault(place.t, set()).add(place.frame.source // slices)
+        assert all(len(found) == 1 for found in volumes_at.values())
+
+
 @pytest.mark.parametrize("numbers", ["none", "anew"])
 def test_scans_of_different_parts_are_told_apart_by_their_times(numbers: str) -> None:
     """Two frames at each of seven places: first of scans one and two, then of scans two and three."""
