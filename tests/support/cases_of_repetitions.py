@@ -98,6 +98,7 @@ def _tomography() -> None:
     case = add_case("tomography without a distance", axes="tyx", flags={"unplaced_slices"})
     case.facts = {"t_axis": {"means": ["slice_number"], "values": [0, 1, 2]}, "affine_lps": None}
     frames = [np.random.default_rng([9, z]).integers(0, 4000, (6, 5), dtype="<u2") for z in range(3)]
+    detector = item_of(ImagePositionPatient=[0, 0, 100], ImageOrientationPatient=AXIAL)
     dataset = dataset_of(
         case.name,
         frames,
@@ -107,7 +108,7 @@ def _tomography() -> None:
         NumberOfSlices=3,
         SliceVector=[1, 2, 3],
         PixelSpacing=[4.4, 4.4],
-        DetectorInformationSequence=item_of(ImagePositionPatient=[0, 0, 100], ImageOrientationPatient=AXIAL),
+        DetectorInformationSequence=Sequence([detector]),
     )
     case.put("t.dcm", dataset, frames)
 

@@ -33,6 +33,8 @@ TEXTS = PRIVATE_TAGS | {tag for tag, (_, vr, _) in ATTRIBUTES.items() if vr in (
 PRIVATE_TEXT_VRS = TEXT_VRS | {""}
 PIXEL_REPRESENTATION = 0x00280103
 
+_SPECIAL = {0x0051100F: "coil"}
+_OF_COIL = (0x00510010, "SIEMENS MR HEADER")  # creator of the block
 _PADDING = b" \0"
 _DECIMAL_VRS = ("DS", "FD", "FL")
 
@@ -44,7 +46,7 @@ class Bad(Exception):
 class Note(NamedTuple):
     """What is special about an element: it is private, or its value is nonstandard, implausible or unusable."""
 
-    what: str  # private, creator, nonstandard, implausible or bad
+    what: str  # private, coil, creator, nonstandard, implausible or bad
     keyword: str
     tag: int = 0  # of private elements alone
     value: object = None
@@ -135,9 +137,17 @@ def finish(facts: dict[str, object], notes: Sequence[Note]) -> frozenset[str]:
     frozenset of str
     """
     maker = facts.pop("Manufacturer", "")
+    creator = coil = None
     for note in notes:
-        if note.what != "creator":
+        what = note.what
+        if what == "creator":
+            creator = note
+        elif what == "coil" and creator is not None and creator.tag == _OF_COIL[0] and creator.value == _OF_COIL[1]:
+            coil = note  # of most MR images of Siemens nothing else is special
+        else:
             return _apply(notes, facts, str(maker))
+    if coil is not None and coil.value and facts.get("Modality") == "MR":
+        facts["coil_string"] = coil.value
     return frozenset()
 
 
@@ -223,7 +233,7 @@ def _interpret(tag: int, vr: str, value: bytes | None, little: bool, signed: boo
         content = _value_of(row, vr, value, little, signed)
         if isinstance(content, Note):
             content = content.value
-        return "", Note("creator" if keyword == CREATOR else "private", keyword, tag, content)
+        return "", Note("creator" if keyword == CREATOR else _SPECIAL.get(tag, "private"), keyword, tag, content)
     if form in sequence_values.FORMS:
         odd: set[str] = set()
         try:

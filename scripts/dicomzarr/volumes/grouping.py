@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -12,6 +13,7 @@ from dicomzarr.volumes.clocks import with_comparable_clocks
 from dicomzarr.volumes.image_type import KindOfImage, kind_of_image
 from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.numbering import with_numbers
+from dicomzarr.volumes.slices import depth
 from dicomzarr.volumes.stacks import Stack, arrange
 from dicomzarr.volumes.t_axis import BY_NAME, is_weak
 from dicomzarr.volumes.terms import terms_that_differ
@@ -137,8 +139,8 @@ def _are_separate(together: list[list[Stack]], parts: list[list[Frame]], toleran
     """Return whether Image Types are images of their own, not remarks.
 
     They are, where a counter distinguishes frames of several types, and is needed for no type by itself; or where it
-    is needed for each, and each fills the same places equally often, at least twice: a time series before and after
-    its motion correction.
+    is needed for them too, and each fills the same places equally often, at least twice: a time series before and
+    after its motion correction.
     """
     if all(_needs_no_counter(found) for found in together):
         return False
@@ -147,9 +149,16 @@ def _are_separate(together: list[list[Stack]], parts: list[list[Frame]], toleran
         return True
     if all(map(_is_certain, alone)):
         return not all(map(_is_certain, together))
-    is_whole = all(len(found) == 1 and not found[0].is_doubtful for found in alone)
-    sizes = {(len(stack.grid), len(stack.grid[0])) for found in alone for stack in found}
-    return is_whole and len(sizes) == 1 and sizes.pop()[1] > 1
+    return not any(stack.is_doubtful for found in alone for stack in found) and _fill_equally(parts)
+
+
+def _fill_equally(parts: Sequence[Sequence[Frame]]) -> bool:
+    """Return whether each part has as many frames at the same places, at least two, but for a quarter that was lost."""
+    counts = [Counter(round(depth(frame), 2) for frame in part) for part in parts]
+    places = set().union(*counts)
+    times = {max(count.values()) for count in counts}
+    each = times.pop()
+    return not times and each > 1 and all(4 * count.total() >= 3 * each * len(places) for count in counts)
 
 
 def _may_share_a_space(frames: Sequence[Frame], by_reference: dict[object, list[Frame]], tolerance: float) -> bool:

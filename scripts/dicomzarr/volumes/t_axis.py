@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, Literal
@@ -34,6 +34,7 @@ class Cause:
     weak: bool = False  # gives an order, but not what changes from frame to frame
 
 
+COIL: Final = ("receive_coil",)
 CAUSES: Final[tuple[Cause, ...]] = (
     *(Cause(fact.keys, "label") for fact in FACTS),
     Cause(("trigger_time_ms",), "rank"),
@@ -43,7 +44,7 @@ CAUSES: Final[tuple[Cause, ...]] = (
     Cause(("acquisition_time_s",), "rank"),
     Cause(("reference_time_s",), "rank"),
     # Only where nothing above distinguishes frames: the coil may change in the midst of a time series.
-    Cause(("receive_coil",), "label"),
+    Cause(COIL, "label"),
     *(Cause((f"{name}_index",), "label") for name in ("rr_interval", "time_slot", "time_slice")),
     Cause(("content_time_s",), "rank"),
     Cause(("frame_acquisition_number",), "label", weak=True),
@@ -151,20 +152,29 @@ def sort_along_t(cells: list[list[Frame]]) -> FullGrid | GridWithHoles | None:
     -------
     FullGrid, GridWithHoles or None
         `FullGrid` if every position has every value, `GridWithHoles` if some lack a value, None if nothing in the
-        header distinguishes the frames.
+        header distinguishes the frames. A coil counts unless all other causes give a full grid, and it does not.
     """
+    found = _sorted_by(cells, CAUSES)
+    if isinstance(found, FullGrid) or not any(COIL[0] in frame.causes for row in cells for frame in row):
+        return found
+    others = _sorted_by(cells, [cause for cause in CAUSES if cause.keys != COIL])
+    return others if isinstance(others, FullGrid) or found is None else found
+
+
+def _sorted_by(cells: list[list[Frame]], causes: Sequence[Cause]) -> FullGrid | GridWithHoles | None:
+    """Return `sort_along_t` by some of its causes."""
     state = _State(cells, [[()] * len(row) for row in cells], holes=len({len(row) for row in cells}) > 1)
     total = sum(len(row) for row in cells)
     frames = [frame for row in cells for frame in row]
     are_several = 2 * sum(len(row) > 1 for row in cells) > len(cells)
     in_file = any(frame.frames_in_file > 1 for frame in frames)
     in_files = in_file and len({frame.source for frame in frames}) > 1
-    for cause in CAUSES:
+    for cause in causes:
         if state.keys_are_unique:
             break
         if cause.keys == ("frame",) and not in_file:
             continue
-        if cause.keys == ("receive_coil",) and not are_several:
+        if cause.keys == COIL and not are_several:
             continue  # one slice that is there twice does not separate a stack that the coil follows
         of_the_file = in_file and cause.keys[0] in OF_THE_FILE
         if (of_the_file and not in_files) or (in_files and cause.keys[0].startswith("dimension_")):
@@ -218,8 +228,9 @@ def _try_labels(state: _State, cause: Cause, values: list[list[Key]], total: int
         return
     if not state.holes and _same_everywhere(keys):
         _accept(state, cause, keys)
-    elif 2 * len({key for row in keys for key in row}) <= total:
+    elif (state.holes or cause.keys != COIL) and 2 * len({key for row in keys for key in row}) <= total:
         # Values that recur at other positions are labels. With a hole, each of them becomes its own, incomplete stack.
+        # A coil may change from image to image, and proves no hole.
         state.holes = True
         _accept(state, cause, keys)
 
@@ -408,7 +419,10 @@ def _first_of_pass(numbers: list[list[int]], period: int, base: int) -> int:
     """Return the number with which the first pass begins: `base`, unless the stack shows that passes begin elsewhere.
 
     Passes that cover different parts of the stack begin where the position turns back, not at a multiple of a period.
+    Of four slices or more, an interleaved order turns back more than once in a pass, and shows nothing.
     """
+    if len(numbers) < 4:
+        return base
     order = sorted((number, z) for z, row in enumerate(numbers) for number in row)
     steps = [(b, z_b - z_a) for (a, z_a), (b, z_b) in pairwise(order) if b == a + 1]
     rising = 2 * sum(step > 0 for _, step in steps) > len(steps)

@@ -167,3 +167,38 @@ def test_velocity_encoding_of_philips(values: tuple[float, ...], found: str | No
     assert "velocity_encoding" not in mr(*private, syntax=syntax, modality="CT")
     named = text(0x00180024, "SH", "fl3d1_v80in")
     assert mr(*private, named, syntax=syntax)["velocity_encoding"] == "80in"
+
+
+# ------------------------------------------------------------------------------------------------------------ coils
+
+
+def coil(value: str, block: int = 0x10, name: str = "SIEMENS MR HEADER") -> list[Element]:
+    found = [creator(0x0051, block, name)] if name else []
+    return [*found, text(0x0051000F | block << 8, "LO", value)]
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG])
+@pytest.mark.parametrize("block", [0x10, 0x12])
+@pytest.mark.parametrize("has_b_value", [False, True])
+def test_the_coil_string_of_siemens_by_creator_in_any_block(syntax: str, block: int, has_b_value: bool) -> None:
+    """Alone, the element is read without the rest of the private facts: it says the same beside them."""
+    more = [creator(0x0019, 0x10, "SIEMENS MR HEADER"), text(0x0019100C, "IS", "800")] if has_b_value else []
+    facts = mr(*more, *coil("H12", block), syntax=syntax, maker="SIEMENS")
+    assert facts["coil_string"] == "H12"
+    assert facts.get("DiffusionBValue") == (800 if has_b_value else None)
+
+
+def test_without_its_creator_the_maker_decides() -> None:
+    assert mr(*coil("H12", name=""), maker="SIEMENS")["coil_string"] == "H12"
+    assert "coil_string" not in mr(*coil("H12", name=""), maker="GE MEDICAL SYSTEMS")
+    assert "coil_string" not in mr(*coil("H12", 0x12, name=""), maker="SIEMENS")
+
+
+@pytest.mark.parametrize("name", ["SOMEBODY ELSE", "SIEMENS MR HEADER 2"])
+def test_a_coil_string_of_another_creator_is_not_read(name: str) -> None:
+    assert "coil_string" not in mr(*coil("H12", name=name), maker="SIEMENS")
+
+
+def test_only_mr_images_have_coils() -> None:
+    assert "coil_string" not in mr(*coil("H12"), maker="SIEMENS", modality="PT")
+    assert "coil_string" not in mr(*coil(""), maker="SIEMENS")

@@ -1,4 +1,4 @@
-"""Numbers within sequences of the header: real world values, radionuclide, detector."""
+"""Numbers within sequences of the header: real world values, radionuclide, detector; digests of others."""
 
 from __future__ import annotations
 
@@ -114,3 +114,16 @@ def test_no_bytes_raise(value: bytes, little: bool) -> None:
         for content in (value, b"\xfe\xff\x00\xe0\xff\xff\xff\xff" + value):
             with contextlib.suppress(Unreadable):
                 form(content, little, set())
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG])
+@pytest.mark.parametrize(("undefined", "items_undefined"), FORMS_OF_LENGTHS)
+def test_a_digest_tells_whether_two_sequences_are_the_same(syntax: str, undefined: bool, items_undefined: bool) -> None:
+    def dose_of(beam: str) -> Any:
+        beams = Element(0x300C0004, "SQ", ((text(0x300C0006, "IS", beam),),))
+        groups = Element(0x300C0020, "SQ", ((beams, text(0x300C0022, "IS", "1")),))
+        plan = [text(0x00081155, "UI", "1.2.3"), groups]
+        return facts_with(0x300C0002, [plan], syntax, undefined, items_undefined)["dose_references"]
+
+    assert dose_of("1") == dose_of("1") != dose_of("2")
+    assert len(dose_of("1")) == 16

@@ -80,6 +80,22 @@ def test_coils_that_follow_the_slices_are_one_stack() -> None:
     assert only_volume(frames).axes == ("z", "y", "x")
 
 
+@given(st.integers(2, 6), st.integers(2, 6), st.randoms())
+def test_coils_that_change_from_image_to_image_scatter_nothing(times: int, slices: int, order: random.Random) -> None:
+    def made(change: bool) -> list[Frame]:
+        names = [order.choice("AB") if change else "A" for _ in range(times * slices)]
+        return [
+            frame(t * slices + z, 2.0 * z, {"instance_number": t * slices + z + 1.0}, coil=names[t * slices + z])
+            for t in range(times)
+            for z in range(slices)
+        ]
+
+    volume = only_volume(made(True))
+    assert volume.shape == only_volume(made(False)).shape
+    if means(volume) == ["instance_number"]:  # not by chance the same coils at each place
+        assert [place.frame.source for place in volume.places] == list(range(times * slices))
+
+
 def test_one_doubtful_slice_does_not_separate_a_stack_by_its_coils() -> None:
     frames = [frame(z, 2.0 * z, coil="AB"[z % 2]) for z in range(9)]
     frames.append(frame(9, 8.0, coil="B"))

@@ -74,6 +74,30 @@ def test_numbers_that_run_through_two_scans(start: int, falls: bool) -> None:
     }
 
 
+@pytest.mark.parametrize("slices", [2, 3, 4, 5, 8, 11])
+@pytest.mark.parametrize("start", [1, 101])
+@pytest.mark.parametrize("order", ["rising", "falling", "interleaved", "odd first", "from the centre"])
+@pytest.mark.parametrize("lost", [0, 1, 3])
+def test_the_last_volume_lacks_slices_in_any_order_of_acquisition(
+    slices: int, start: int, order: str, lost: int
+) -> None:
+    places = list(range(slices))
+    orders = {
+        "rising": places,
+        "falling": places[::-1],
+        "interleaved": places[::2] + places[1::2],
+        "odd first": places[1::2] + places[::2],
+        "from the centre": sorted(places, key=lambda z: abs(2 * z - slices + 1)),
+    }
+    numbered = [(n, z) for n, z in enumerate(orders[order] * 4)][: 4 * slices - min(lost, slices - 1)]
+    frames = [frame(n, 2.5 * z, {"instance_number": float(start + n)}) for n, z in numbered]
+    for volume in checked_volumes(frames):
+        volumes_at: dict[int | None, set[int]] = {}
+        for place in volume.places:
+            volumes_at.setdefault(place.t, set()).add(place.frame.source // slices)
+        assert all(len(found) == 1 for found in volumes_at.values())
+
+
 @pytest.mark.parametrize("numbers", ["none", "anew"])
 def test_scans_of_different_parts_are_told_apart_by_their_times(numbers: str) -> None:
     """Two frames at each of seven places: first of scans one and two, then of scans two and three."""
@@ -118,6 +142,26 @@ def test_a_time_series_before_and_after_a_correction_is_two(causes: Any, word: s
         tuple(range(100, 112)),
     }
     assert all(volume.split_by == ("image_type",) for volume in volumes)
+
+
+@pytest.mark.parametrize("lost", [(5,), (105,), (5, 105), (0,), (111,)])
+@pytest.mark.parametrize(
+    "causes",
+    [
+        lambda z, t, is_second: {"acquisition_time_s": 1e8 + t, "instance_number": 8.0 * t + 4 * is_second + z},
+        lambda z, t, is_second: {
+            "acquisition_time_s": 1e8 + t + z / 10,
+            "instance_number": 8.0 * t + 4 * is_second + z,
+        },
+        lambda z, t, is_second: {"acquisition_number": t + 1.0, "instance_number": 8.0 * t + 4 * is_second + z},
+        lambda z, t, is_second: {"instance_number": 12.0 * is_second + 4 * t + z},
+    ],
+)
+def test_a_lost_slice_does_not_mix_what_a_correction_divides(causes: Any, lost: tuple[int, ...]) -> None:
+    frames = [one for one in corrected(causes, (*PLAIN, "MOCO")) if one.source not in lost]
+    for volume in checked_volumes(frames):
+        assert len({place.frame.image_type for place in volume.places}) == 1
+        assert "ambiguous_stack" not in volume.flags
 
 
 @pytest.mark.parametrize("has_clock", [False, True])
