@@ -47,7 +47,8 @@ def read_fixed(files: Mapping[str, str]) -> list[LabelLine]:
     Raises
     ------
     ConfigProblem
-        If two lists name the same patient, or one names nobody. A patient without an issuer matches that ID of every issuer.
+        If a list names nobody, or two lists name the same patient. A patient without an issuer matches that ID of every
+        issuer.
     """
     lines = []
     for number, (split, name) in enumerate(sorted(files.items())):
