@@ -164,13 +164,12 @@ class Conclusion:
             changes = "nothing since the last build"
         elif content["changes"] is not None:
             changes = summary.in_words(content["changes"])
+        elif content["is_first_build"]:
+            changes = "the first build"
+        elif self.is_new_build:
+            changes = "not known, since the last build was not made by ./run"
         else:
-            changes = (
-                "not known, since the last build was not made by ./run"
-                if self.is_new_build
-                else "nothing since the last build"
-            )
-            changes = "the first build" if content["is_first_build"] else changes
+            changes = "nothing since the last build"
         head = [NOTHING_TO_DO] if content["nothing_to_do"] else []
         if content["status"]:
             failed = ", ".join(dict.fromkeys(stages.name_of(job["rule"]) for job in content["failed"]))

@@ -168,9 +168,8 @@ def call(
             stderr=output,
             preexec_fn=prepare,  # noqa: PLW1509
         )
-        child_may_have_missed_it = bool(
-            signal.sigpending() & awaited & {signal.SIGINT}
-        )  # sent just before or after the fork
+        # Sent just before or after the fork.
+        child_may_have_missed_it = bool(signal.sigpending() & awaited & {signal.SIGINT})
         if meanwhile:
             meanwhile()
         while child.poll() is None:
