@@ -5,6 +5,7 @@ SIGINT is blocked until `main`, so that Ctrl-C prints no traceback while Python 
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from importlib import import_module
@@ -34,10 +35,18 @@ def main(arguments: list[str]) -> int:
     except (UserError, OSError) as error:
         if isinstance(error, BrokenPipeError) and is_unread(sys.stdout):
             return 128 + signal.SIGPIPE
-        say(f"run: {error}")
+        say(f"run: {_in_words(error)}")
         return status_of_failure(arguments)
     except Stopped as stopped:
         return stopped.status
+
+
+def _in_words(error: UserError | OSError) -> str:
+    """Return what the user reads of an error."""
+    if isinstance(error, UserError) or not error.strerror:
+        return str(error)
+    place = f": {os.fsdecode(error.filename)!r}" if isinstance(error.filename, str | bytes) else ""
+    return f"{error.strerror}{place}; check its permissions and the free space on its disk"
 
 
 if __name__ == "__main__":

@@ -113,7 +113,8 @@ class Conclusion:
                 content["report"] = self._shown(self.results.dataset / "reports" / "report.html")
             content["exports"] = self._exports(self.results)
             content["text_undecided"] = _text_undecided(self.results, content)
-        content["is_first_build"] = self.is_new_build and self.differences is None
+        is_unknown = self.is_new_build and self.differences is None
+        content["is_first_build"] = is_unknown and not self.run.get("was_sealed")
         content["next"] = _next_step(content, arguments)
         return content
 
@@ -163,8 +164,12 @@ class Conclusion:
             changes = "nothing since the last build"
         elif content["changes"] is not None:
             changes = summary.in_words(content["changes"])
+        elif content["is_first_build"]:
+            changes = "the first build"
+        elif self.is_new_build:
+            changes = "not known, since the last build was not made by ./run"
         else:
-            changes = "the first build" if content["is_first_build"] else "nothing since the last build"
+            changes = "nothing since the last build"
         head = [NOTHING_TO_DO] if content["nothing_to_do"] else []
         if content["status"]:
             failed = ", ".join(dict.fromkeys(stages.name_of(job["rule"]) for job in content["failed"]))

@@ -31,7 +31,7 @@ FORMS: dict[str, tuple[tuple[str, str], ...]] = {
             "`rewritten`, and keys of `counts`, `config` and `software` that differ; null without changes or without "
             "a last build",
         ),
-        ("is_first_build", "whether there was no build to compare with"),
+        ("is_first_build", "whether there was no complete dataset before this run"),
         ("results", "the results folder"),
         ("report", "the report page"),
         ("exports", "the folders of the exports that this run brought up to date, by rule"),

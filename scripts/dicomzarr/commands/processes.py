@@ -185,8 +185,8 @@ def start(
 def wait(child: subprocess.Popen[bytes], interrupt: Interrupt) -> int:
     """Return the exit status of a child that was started while signals were blocked, as they are still."""
     stopped, awaited = None, heeded()
-    pending = signal.sigpending() & awaited
-    child_may_have_missed_it = signal.SIGINT in pending  # sent just before or after the fork
+    # Sent just before or after the fork.
+    child_may_have_missed_it = signal.SIGINT in signal.sigpending() & awaited
     while child.poll() is None:
         received = signal.sigwaitinfo({*awaited, signal.SIGCHLD})
         if received.si_signo == signal.SIGCHLD:

@@ -30,7 +30,7 @@ LINES = {
     "paranoid": "paranoid: every file is read again ({count})",
     "job": "jobs: {job} ({count}), since {cause}",
     "jobs_unknown": "jobs: not known with this version of Snakemake; snakemake -n lists them",
-    "read_only": "results: not writable from here, so that a run would refuse to start; jobs are not listed",
+    "read_only": "results: not writable from here, so that a run would refuse to start",
 }
 # One phrase per value of `why`: the cause for which a job is due.
 CAUSES = {

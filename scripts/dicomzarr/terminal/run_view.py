@@ -46,11 +46,12 @@ class RunView:
         self.line = live_line.LiveLine(out, self.screen)
         self._quiet = quiet
         self._results: Results | None = None
+        self._was_sealed = False
         self._shown: set[str] = set()  # batch rules whose line was written
         self._errors: list[str] = []  # texts of Snakemake
         self._closed = False
 
-    def start(self, results: Results, files: int, size: int) -> None:
+    def start(self, results: Results, files: int, size: int, *, was_sealed: bool) -> None:
         """Show the progress of jobs from now on; called when the results folder is known and locked.
 
         Parameters
@@ -58,8 +59,10 @@ class RunView:
         results : Results
         files, size : int
             Number and bytes of the files in the source.
+        was_sealed : bool
+            Whether there was a complete dataset before this run.
         """
-        self._results = results
+        self._results, self._was_sealed = results, was_sealed
         if not self._quiet:
             self.line.start(progress.Source(results, files, size, self.jobs))
 
@@ -156,6 +159,7 @@ class RunView:
         return {
             "log": log_of_snakemake(),
             "planned": self.jobs.planned,
+            "was_sealed": self._was_sealed,
             "stages": [
                 {
                     "rule": rule,
@@ -207,7 +211,7 @@ def view_of_launcher(quiet: bool) -> RunView:
     return _views[0]
 
 
-def start(results: Results, files: int, size: int) -> None:
+def start(results: Results, files: int, size: int, *, was_sealed: bool) -> None:
     """Show the progress of this run until its process ends, in the launcher's view, or alone under plain Snakemake.
 
     Parameters
@@ -215,14 +219,16 @@ def start(results: Results, files: int, size: int) -> None:
     results : Results
     files, size : int
         Number and bytes of the files in the source.
+    was_sealed : bool
+        Whether there was a complete dataset before this run.
     """
     progress.clear(results)
     if _views:
-        _views[0].start(results, files, size)
+        _views[0].start(results, files, size, was_sealed=was_sealed)
         return
     view = RunView(sys.stderr)
     logging.getLogger("snakemake.logging").addHandler(_JobsOnly(view))
-    view.start(results, files, size)
+    view.start(results, files, size, was_sealed=was_sealed)
 
 
 class _JobsOnly(logging.Handler):

@@ -316,11 +316,13 @@ def _prepare_run(
     keyed_checksums.key_checksums(results.private, pseudonyms.load(results.private))
     preparation = prepare.compare(checked, exports, asks=True)
     revoked = _records_to_revoke(preparation, params)
+    was_sealed = results.sealed.exists()
+    status.say_why(results, revoked)
     if prepare.carry_out(preparation, revoked) or revoked:
         forked_jobs.expect_jobs()
     prepare.revoke_later_rules(results, later_rules)
     sizes = [row[2] for row in preparation.rows if row[1] == "file"]
-    run_view.start(results, len(sizes), sum(sizes))
+    run_view.start(results, len(sizes), sum(sizes), was_sealed=was_sealed)
     status.report_results_folder(results)
 
 

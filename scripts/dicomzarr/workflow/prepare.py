@@ -254,7 +254,7 @@ def refuse_active_run(results: Results) -> None:
     """
     active = locks.holder(results.private)
     if active:
-        raise UserError(f"another run uses this results folder: {active}")
+        raise UserError(f"another run uses this results folder: {active}; wait for it to end")
 
 
 def acquire(settings: Settings) -> Results:
@@ -425,9 +425,16 @@ def _recorded_series(folder: Path) -> set[str]:
     return recorded
 
 
+# Caches of earlier states of 0.1.0, which nothing reads any more: some hold hashed identifiers.
+_OLDER = ("cache/needles.*", "cache/looked_up-*", "cache/matplotlib")
+
+
 def delete_leftovers(results: Results) -> None:
-    """Delete what a killed run left: temporary files, and arrays and pictures of series that have no record."""
+    """Delete what a killed run left: temporary files, arrays without a record; and caches of older states."""
     files.remove_tree(results.temporary)
+    for pattern in _OLDER:
+        for path in results.private.glob(pattern):
+            files.remove_tree(path)
     for folder in (results.private, results.dataset):
         for path in files.temporaries(folder, {results.pictures.name}):
             path.unlink()

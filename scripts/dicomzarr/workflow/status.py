@@ -17,7 +17,9 @@ from dicomzarr.records.revoke import Revocation, revocations
 from dicomzarr.source import inventory
 from dicomzarr.system import files, json_files, locks, private_folder
 from dicomzarr.system.results_folder import Results
+from dicomzarr.terminal import stages
 from dicomzarr.vocabulary.errors import UserError
+from dicomzarr.vocabulary.rules import RULES
 from dicomzarr.workflow.prepare import Preparation
 
 STATUS = "DICOMZARR_STATUS"  # environment variable: path of the file to which reasons are written for `./run status`
@@ -156,6 +158,31 @@ _REASONS = {
 # Revocations after which a record must be written again by a later run.
 _UNFINISHED = {
     why.value for why in (Revocation.FILE_MISSING, Revocation.DAMAGED, Revocation.READABLE_AGAIN, Revocation.REPAIR)
+}
+
+
+def say_why(results: Results, revoked: Mapping[Path, Revocation]) -> None:
+    """Say in a line for each cause why a run is about to do again what was done; nothing if there is no such thing.
+
+    Parameters
+    ----------
+    results : Results
+    revoked : mapping of Path to Revocation
+        Records that the run revokes.
+    """
+    for cause, words in _CAUSES_OF_RUNS.items():
+        found = {_rule_of(results, path) for path, why in revoked.items() if _REASONS.get(why) == cause}
+        names = [stages.name_of(rule.name) for rule in RULES if rule.name in found]
+        if names:
+            print(
+                f"note: {words}; done again: {', '.join(names)}, and what follows from it", file=sys.stderr, flush=True
+            )
+
+
+# Causes in words, by the reason that `status` gives.
+_CAUSES_OF_RUNS = {
+    "made_otherwise": "the configuration, or the code of this workflow, is not that of the last run",
+    "lost": "files or records of the results are missing or damaged",
 }
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
+import pytest
 from reviewed_results import content, write_results
 
-from dicomzarr.commands import conclusion
+from dicomzarr.commands import conclusion, summary
 from dicomzarr.records import decisions
+from dicomzarr.system.results_folder import Results
+from dicomzarr.terminal.screen import Screen
 
 CONFIG = ["--configfile", "my.yaml"]
 DONE: dict[str, Any] = {"status": 0, "complete": True, "outcomes": {"extracted": 5, "quarantined": 0}}
@@ -26,6 +30,24 @@ def test_what_nobody_has_decided_is_a_next_step() -> None:
         "decide about 1 image with text in the pixels: ./run review --configfile my.yaml",
         "decide whether 2 arrays that may show a face may stay: keys faces and faces_reason",
     ]
+
+
+@pytest.mark.parametrize(
+    ("was_sealed", "changes"),
+    [(False, "the first build"), (True, "not known, since the last build was not made by ./run")],
+)
+def test_a_build_without_a_copy_of_the_one_before_is_the_first_only_if_there_was_none(
+    tmp_path: Path, was_sealed: bool, changes: str
+) -> None:
+    """Plain `snakemake` makes no copy for comparison."""
+    end = conclusion.Conclusion(Results(tmp_path), {"planned": 1, "was_sealed": was_sealed}, tmp_path)
+    end.is_new_build = True
+    end.dataset = {"found": 1, "outcomes": dict.fromkeys(summary.OUTCOMES, 1), "set_aside": [], "findings": []}
+    end.dataset |= {"arrays": 1, "masks": 0, "bytes_in": 1, "bytes_out": 1}
+    facts = end.content(0, CONFIG)
+    assert facts["is_first_build"] is not was_sealed
+    text = "\n".join(end.lines(facts, Screen.of(io.StringIO())))
+    assert f"changes       {changes}" in text
 
 
 def test_images_with_text_count_until_somebody_has_decided(tmp_path: Path) -> None:

@@ -32,6 +32,15 @@ def test_only_arrays_with_a_record_stay(results: Results) -> None:
     assert os.listdir(results.images) == [KEPT]
 
 
+def test_caches_of_older_states_are_deleted(results: Results) -> None:
+    cache = results.private / "cache"
+    (cache / "matplotlib").mkdir(parents=True)
+    for name in ("needles.npy", "needles.more", "looked_up-1.npy", "identifiers.npy", "absent-1.npy", "plans.json"):
+        (cache / name).touch()
+    delete_leftovers(results)
+    assert sorted(os.listdir(cache)) == ["absent-1.npy", "identifiers.npy", "plans.json"]
+
+
 def test_nothing_is_deleted_if_records_cannot_be_listed(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     listdir = os.listdir
 

@@ -181,7 +181,7 @@ def _conflict_rows(
 
 def _unlabelled_rows(name: str, plan: SeriesPlan, sources: Sequence[Mapping[str, Any]]) -> Iterator[list[Any]]:
     """Yield the rows of the details for a series without the label: with the names of its folders, if those count."""
-    found = [
+    found: list[tuple[int | str, str]] = [
         (number, value)
         for number, source in enumerate(sources)
         if source.get("name") == name and "folder" in source

@@ -47,13 +47,16 @@ def read_fixed(files: Mapping[str, str]) -> list[LabelLine]:
     Raises
     ------
     ConfigProblem
-        If two lists name the same patient. A patient without an issuer matches that ID of every issuer.
+        If a list names nobody, or two lists name the same patient. A patient without an issuer matches that ID of every
+        issuer.
     """
     lines = []
     for number, (split, name) in enumerate(sorted(files.items())):
         where = f"splits.fixed.{split}"
         table = _table(where, name, ["PatientID"])
         patients = _column(where, table, "PatientID")
+        if not (patients != "").any():  # its patients would get a split by chance, such as training
+            raise ConfigProblem(f"config key {where!r}: {name!r} names no patient; add them, or remove the list")
         has_issuer = "IssuerOfPatientID" in table.columns
         issuers = _first_column(table, "IssuerOfPatientID") if has_issuer else [""] * len(table)
         for line, *key in zip(table.index.tolist(), patients, issuers, strict=True):

@@ -343,7 +343,6 @@ def test_lists_fix_the_split_of_patients(results: Results, tmp_path: Path) -> No
         ("PatientID,IssuerOfPatientID\np3,hospital\n", "PatientID\np3\n", True),  # p3 of whatever issuer
         ("PatientID\np3\n", "PatientID,IssuerOfPatientID\np3,hospital\n", True),
         ("PatientID,IssuerOfPatientID\np3,hospital\n", "PatientID,IssuerOfPatientID\np3,elsewhere\n", False),
-        ("PatientID,x\n,1\n", "PatientID,x\n,1\n", False),  # nobody
     ],
 )
 def test_a_patient_in_two_lists_is_refused(tmp_path: Path, first: str, second: str, refused: bool) -> None:
@@ -356,6 +355,14 @@ def test_a_patient_in_two_lists_is_refused(tmp_path: Path, first: str, second: s
     with pytest.raises(ConfigProblem, match="names a patient that another list names too") as caught:
         label_files.read_fixed(files)
     assert "p1" not in str(caught.value) and "p3" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["PatientID\n", "PatientID,x\n,1\n"])
+def test_a_list_that_names_nobody_is_refused(tmp_path: Path, text: str) -> None:
+    """Its patients would get a split by chance, such as training."""
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(ConfigProblem, match=r"'splits\.fixed\.test': '.*t\.csv' names no patient"):
+        label_files.read_fixed({"test": str(tmp_path / "t.csv")})
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
