@@ -25,7 +25,7 @@ BURNED_IN_KINDS: dict[str, str] = {
 # By what a series may show a face: kind -> text for the report.
 FACE_KINDS: dict[str, str] = {
     "header": "a header names the head, or says that a face can be recognised",
-    "geometry": "a CT, MR or PET is large and fine enough for a face, and no header says that it shows another part",
+    "geometry": "a CT, MR, PET or X-Ray 3D is large enough for a face, and no header says that it shows another part",
 }
 # PS3.3 C.7.3.1.1.1: ultrasound, intravascular ultrasound; external camera and the visible-light modalities beside it.
 _ULTRASOUND = frozenset({"US", "IVUS", "BDUS"})
@@ -33,7 +33,8 @@ _PHOTOGRAPH = frozenset({"XC", "ES", "GM", "DMS"})
 _SCREEN_SAVES = ("SCREENSAVE", "SCREENSHOT", "SCREENCAPTURE")
 _SLIDE_LABELS = frozenset({"LABEL", "OVERVIEW"})  # PS3.3 C.8.12.4.1.1, value 3 of Image Type
 
-FACE_MODALITIES = frozenset({"CT", "MR", "PT"})
+_FACE_MODALITIES = frozenset({"CT", "MR", "PT"})
+_FACE_CLASSES = sop_classes.SLICES - {sop_classes.BREAST_TOMOSYNTHESIS}
 # Beginnings of words for body parts that include the face or lie next to it: PS3.16 CID 4031, and what people write.
 _HEAD = re.compile(
     r"(?<![a-z])(head|brain|skull|fac(e\b|ial)|orbit|eyes?\b|sinus|jaw|maxill|mandib|crani|cereb|neck|nose\b|nasal|"
@@ -92,11 +93,31 @@ def names_head(text: str) -> bool:
     return _HEAD.search(text.replace("_", " ")) is not None
 
 
+def is_of_faces(facts: ImageFacts) -> bool:
+    """Return whether an image is of a kind from which faces are rendered: CT, MR, PET or X-Ray 3D.
+
+    Parameters
+    ----------
+    facts : ImageFacts
+        SOPClassUID and Modality are read. Either is enough: Modality may be missing, OT, or DX as in X-Ray 3D.
+
+    Returns
+    -------
+    bool
+
+    References
+    ----------
+    DICOM PS3.3 C.7.3.1.1.1: Modality (0008,0060) may be another than that of the class.
+    """
+    modality = facts.get("Modality", "").strip().upper()
+    return modality in _FACE_MODALITIES or facts.get("SOPClassUID") in _FACE_CLASSES
+
+
 def shows_face(facts: Sequence[ImageFacts]) -> bool:
     """Return whether the face may be seen in images, or rendered from them.
 
-    It may if Recognizable Visual Features (0028,0302) is YES. It also may in CT, MR and PET if Body Part Examined
-    (0018,0015), which is often empty, or a description names the head.
+    It may if Recognizable Visual Features (0028,0302) is YES, and in X-Ray 3D Craniofacial. It also may in other images
+    of `is_of_faces` if Body Part Examined (0018,0015), which is often empty, or a description names the head.
 
     Parameters
     ----------
@@ -113,7 +134,8 @@ def shows_face(facts: Sequence[ImageFacts]) -> bool:
     """
     return any(
         image.get("RecognizableVisualFeatures", "").strip().upper() == "YES"
-        or image.get("Modality") in FACE_MODALITIES
+        or image.get("SOPClassUID") == sop_classes.XRAY_3D_CRANIOFACIAL
+        or is_of_faces(image)
         and (image.get("describes_head", False) or names_head(image.get("BodyPartExamined", "")))
         for image in facts
     )

@@ -95,7 +95,9 @@ def test_kinds_by_other_attributes(tmp_path: Path, changes: dict[str, Element | 
 def test_a_head_by_its_body_part(tmp_path: Path, part: str, kind: str) -> None:
     facts = facts_of(tmp_path, **modality(kind), Part=text(0x00180015, "CS", part))
     assert image_risks.shows_face([facts])
-    assert not image_risks.shows_face([facts_of(tmp_path, **modality("MG"), Part=text(0x00180015, "CS", part))])
+    assert image_risks.shows_face([facts_of(tmp_path, **sop_class("2"), Part=text(0x00180015, "CS", part))])
+    mammogram = {**modality("MG"), **sop_class("1.2"), "Part": text(0x00180015, "CS", part)}
+    assert not image_risks.shows_face([facts_of(tmp_path, **mammogram)])
 
 
 @pytest.mark.parametrize("tag", [0x00081030, 0x0008103E, 0x00181030])

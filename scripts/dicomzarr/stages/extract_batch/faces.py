@@ -28,8 +28,9 @@ def face_risks(volumes: Sequence[Volume], files: Sequence[SourceFile]) -> dict[t
     -------
     dict of tuple of str to str
         By the discriminators of the volume a key of `FACE_KINDS`: ``header`` where a header names the head or says that
-        a face can be recognised, else ``geometry`` where a CT, MR or PET is large enough for a face, by itself or with
-        other volumes of the series, and no header names a part of the body without a head. Empty if neither holds.
+        a face can be recognised, else ``geometry`` where an image of a kind that may show one is large enough, by
+        itself or with other volumes of the series, and no header names a part of the body without a head. Empty if
+        neither holds.
     """
     together = field_of_view.holding_face_together(volumes)
     return {volume.discriminators: _risk(volume, files, together) for volume in volumes}
@@ -39,7 +40,7 @@ def _risk(volume: Volume, files: Sequence[SourceFile], together: frozenset[tuple
     facts = [files[source].row["facts"] for source in sorted({place.frame.source for place in volume.places})]
     if image_risks.shows_face(facts):
         return "header"
-    if not any(image.get("Modality") in image_risks.FACE_MODALITIES for image in facts):
+    if not any(map(image_risks.is_of_faces, facts)):
         return ""
     is_elsewhere = all(body_parts.excludes_head(image.get("BodyPartExamined", "")) for image in facts)
     if is_elsewhere and not field_of_view.is_longer_than_trunk(volume):

@@ -12,6 +12,7 @@ import pytest
 from dicoms import ct_slice, save
 from extracted_series import extract_folder
 
+from dicomzarr.dicom import sop_classes
 from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.stages.extract_batch import faces
 
@@ -34,7 +35,13 @@ def scan(folder: Path, slices: int = 12, **attributes: Any) -> SeriesRecord:
         ({"BodyPartExamined": "SHOULDER"}, "geometry"),
         ({"BodyPartExamined": "CHEST", "RecognizableVisualFeatures": "YES"}, "header"),
         ({"BodyPartExamined": "CHEST", "StudyDescription": "CT Hals"}, "header"),
-        ({"Modality": "NM"}, ""),
+        ({"Modality": "NM", "SOPClassUID": sop_classes.NUCLEAR_MEDICINE}, ""),
+        ({"Modality": "MG", "SOPClassUID": sop_classes.BREAST_TOMOSYNTHESIS}, ""),
+        ({"Modality": "OT"}, "geometry"),
+        ({"Modality": None}, "geometry"),
+        ({"Modality": "OT", "BodyPartExamined": "HEAD"}, "header"),
+        ({"Modality": "CT", "SOPClassUID": sop_classes.SECONDARY_CAPTURE, "BurnedInAnnotation": "NO"}, "geometry"),
+        ({"Modality": "DX", "SOPClassUID": sop_classes.XRAY_3D_CRANIOFACIAL, "slices": 2}, "header"),
         ({"slices": 9}, ""),
         ({"slices": 1, "BodyPartExamined": "BRAIN"}, "header"),
         ({"slices": 170, "BodyPartExamined": "CHEST"}, "geometry"),
