@@ -134,7 +134,7 @@ def shows_face(facts: Sequence[ImageFacts]) -> bool:
     """
     return any(
         image.get("RecognizableVisualFeatures", "").strip().upper() == "YES"
-        or image.get("SOPClassUID") == sop_classes.XRAY_3D_CRANIOFACIAL
+        or image.get("SOPClassUID") == sop_classes.X_RAY_3D_CRANIOFACIAL
         or is_of_faces(image)
         and (image.get("describes_head", False) or names_head(image.get("BodyPartExamined", "")))
         for image in facts

@@ -37,7 +37,7 @@ RT_DOSE: Final = f"{_STORAGE}481.2"
 DETACHED_STUDY_MANAGEMENT: Final = "1.2.840.10008.3.1.2.3.1"  # retired; structure sets refer to studies by it
 RT_STRUCTURE_SET: Final = f"{_STORAGE}481.3"
 NUCLEAR_MEDICINE: Final = f"{_STORAGE}20"
-XRAY_3D_CRANIOFACIAL: Final = f"{_STORAGE}13.1.2"
+X_RAY_3D_CRANIOFACIAL: Final = f"{_STORAGE}13.1.2"
 BREAST_TOMOSYNTHESIS: Final = f"{_STORAGE}13.1.3"
 
 ULTRASOUNDS: Final = frozenset(

@@ -201,7 +201,7 @@ signal.pthread_sigmask(signal.SIG_UNBLOCK, {{signal.SIGINT}})
 with stopped_by_signals():
     print(call([sys.executable, "-c", {child!r}], pathlib.Path.cwd()))
 """
-    assert started(program, tmp_path).communicate(timeout=60)[0] == "7\n"
+    assert started(program, tmp_path).communicate(timeout=HANG)[0] == "7\n"
 
 
 def test_signals_at_many_instants_of_a_call_are_never_lost(tmp_path: Path) -> None:

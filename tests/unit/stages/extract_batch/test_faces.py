@@ -41,7 +41,7 @@ def scan(folder: Path, slices: int = 12, **attributes: Any) -> SeriesRecord:
         ({"Modality": None}, "geometry"),
         ({"Modality": "OT", "BodyPartExamined": "HEAD"}, "header"),
         ({"Modality": "CT", "SOPClassUID": sop_classes.SECONDARY_CAPTURE, "BurnedInAnnotation": "NO"}, "geometry"),
-        ({"Modality": "DX", "SOPClassUID": sop_classes.XRAY_3D_CRANIOFACIAL, "slices": 2}, "header"),
+        ({"Modality": "DX", "SOPClassUID": sop_classes.X_RAY_3D_CRANIOFACIAL, "slices": 2}, "header"),
         ({"slices": 9}, ""),
         ({"slices": 1, "BodyPartExamined": "BRAIN"}, "header"),
         ({"slices": 170, "BodyPartExamined": "CHEST"}, "geometry"),
