@@ -53,11 +53,12 @@ if name == "snakemake":
             pathlib.Path(os.environ["DICOMZARR_RESULTS"]).write_text(os.environ["RESULTS_ARE"])
     print(os.environ.get("SNAKEMAKE_PRINTS", ""), end="", file=sys.stderr)
     if "SNAKEMAKE_WAITS" in os.environ:
-        signal.signal(signal.SIGTERM, lambda *_: os._exit(5))
-        signal.signal(signal.SIGINT, lambda *_: os._exit(pathlib.Path("sigint").touch() or 6))
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
         pathlib.Path("started").touch()
-        time.sleep(600)
+        if signal.sigwait({signal.SIGTERM, signal.SIGINT}) == signal.SIGTERM:
+            os._exit(5)
+        pathlib.Path("sigint").touch()
+        os._exit(6)
     sys.exit(int(os.environ.get("SNAKEMAKE_EXITS", "0")))
 """
 NO_CACHES = shutil.ignore_patterns("__pycache__")

@@ -31,12 +31,13 @@ signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 os.kill(os.getpid(), signal.SIGINT)
 os.execv(sys.argv[1], sys.argv[1:])
 """
-# Runs a child whose exit status shows the signal that ended it.
+# Runs a child whose exit status shows the signal that ended it. It waits for signals: a handler of a signal that comes
+# just before `time.sleep` begins to wait would run after the sleep.
 CALL = """
 import pathlib, signal, sys
 from dicomzarr.commands.processes import Interrupt, Stopped, call, stopped_by_signals
-child = "import os, signal, time; signal.signal(15, lambda *_: os._exit(5)); signal.signal(2, lambda *_: os._exit(6));"
-child += "open('started', 'w'); time.sleep(600)"
+child = "import signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, {2, 15}); open('started', 'w');"
+child += "sys.exit({15: 5, 2: 6}[signal.sigwait({2, 15})])"
 try:
     with stopped_by_signals():
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
