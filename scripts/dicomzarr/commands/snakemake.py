@@ -21,7 +21,7 @@ from dicomzarr.commands.words import TARGETS
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
-from dicomzarr.workflow.config_file import config_files
+from dicomzarr.workflow.config_file import config_files, set_value
 
 if TYPE_CHECKING:  # imported while the privacy search runs
     from dicomzarr.commands.conclusion import Conclusion
@@ -160,9 +160,15 @@ def _conclude(
     status = status if status > _SIGNALS else search_status or status
     if status == 0:
         end.keep()
-    named = [word for path in config_files(arguments) for word in ("--configfile", path)]
-    end.show(status, named, as_json)
+    end.show(status, results_options(arguments), as_json)
     return status
+
+
+def results_options(arguments: Sequence[str]) -> list[str]:
+    """Return the options with which a word such as `report` finds the results of a run with these arguments."""
+    options = [word for path in config_files(arguments) for word in ("--configfile", path)]
+    folder = set_value(arguments, "results")
+    return options + (["--results", folder] if folder else [])
 
 
 def call_snakemake(command: Sequence[str], folder: Path, *, output: IO[bytes] | None = None, **changes: str) -> int:

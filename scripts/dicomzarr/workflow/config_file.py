@@ -46,6 +46,18 @@ def config_files(arguments: Sequence[str]) -> list[str]:
     return paths
 
 
+def set_value(arguments: Sequence[str], key: str) -> str:
+    """Return the value that ``--config KEY=VALUE`` among arguments of Snakemake sets; empty if none does."""
+    found, is_set_next = "", False
+    for argument in arguments:
+        if argument.startswith("-"):
+            name, _, argument = argument.partition("=")
+            is_set_next = name in ("--config", "-C")
+        name, _, value = argument.partition("=")
+        found = value if is_set_next and name == key else found
+    return found
+
+
 def read(path: Path, shown: str) -> dict[str, Any]:
     """Return the content of a configuration file, which Snakemake would read too.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dicomzarr.commands.snakemake import is_a_run, shows_stages
+from dicomzarr.commands.snakemake import is_a_run, results_options, shows_stages
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,19 @@ def test_looking_is_left_to_snakemake(arguments: str) -> None:
 @pytest.mark.parametrize("arguments", ["--verbose", "--verb", "--logger rich", "--logger=rich", "--debug-dag"])
 def test_words_of_snakemake_can_be_asked_for(arguments: str) -> None:
     assert is_a_run(arguments.split()) and not shows_stages(arguments.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        ("--cores 8", ""),
+        ("--configfile my.yaml", "--configfile my.yaml"),
+        ("--config source=a results=b --cores 2", "--results b"),
+        ("-C results=a=b results=c --configfile=my.yaml --set-threads results=d", "--configfile my.yaml --results c"),
+        ("--config=results=b export_png", "--results b"),
+        ("--cores 8 --config source=results=b", ""),
+    ],
+)
+def test_a_next_step_finds_the_results(arguments: str, options: str) -> None:
+    """Those of a run with `--config results=...` too, whose configuration names another folder."""
+    assert results_options(arguments.split()) == options.split()
