@@ -117,7 +117,7 @@ def test_verify_lists_and_repairs_exactly_the_damaged_files(mine: Workflow, laun
     assert "repair" in {why for _, _, why in revoked(mine.results)}
     assert launch(mine, "verify").returncode == 0
     assert json.loads((dataset / "dataset.json").read_text()) == before
-    assert {path: path.stat().st_ino for path in images[2:]} == kept  # only what was damaged was made anew
+    assert {path: path.stat().st_ino for path in images[2:]} == kept  # only what was damaged was rebuilt
     assert len(list((mine.results / "private/surplus").rglob("stray"))) == 1
 
 

@@ -49,7 +49,7 @@ def _passes(frames: Sequence[Frame], cause: str) -> list[Hashable]:
     """Return the number of the pass through the stack to which each frame belongs, by a counter or a clock.
 
     A pass ends where the depth turns back, rising or falling, whichever makes fewer passes; frames of one time are in
-    the order of their depths. Without a value in each frame, or where a counter begins anew, all belong to one pass.
+    the order of their depths. Without a value in each frame, or where a counter starts again, all belong to one pass.
     """
     depths = [depth(frame) for frame in frames]
     places = {(frame.causes.get(cause), at) for frame, at in zip(frames, depths, strict=True)}

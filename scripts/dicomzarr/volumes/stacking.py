@@ -232,7 +232,7 @@ def _in_order_of_time(parts: list[_Part], grid: list[list[Frame]]) -> list[list[
 
 
 def _without_alike(parts: list[_Part], rows: Sequence[tuple[float | None, ...]]) -> list[_Array]:
-    """Join the stacks that are told apart; one that is like an earlier one becomes an array of its own."""
+    """Join the stacks that can be distinguished; one that is like an earlier one becomes an array of its own."""
     seen: set[tuple[float | None, ...]] = set()
     together: list[_Part] = []
     alike: list[_Part] = []

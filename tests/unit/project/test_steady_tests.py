@@ -1,4 +1,4 @@
-"""No test can fail by chance: none is a race against the clock, and none draws its data anew."""
+"""No test can fail by chance: none is a race against the clock, and all draw their data from a seed."""
 
 from __future__ import annotations
 

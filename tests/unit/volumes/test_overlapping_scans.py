@@ -23,7 +23,7 @@ def scans(seed: int) -> tuple[list[Frame], dict[int, int], bool]:
         # Scans that go on where another ends, or share one slice, are one stack to anybody.
         if all(min(span.stop, other.stop) - max(span.start, other.start) > 1 for other in spans):
             spans.append(span)
-    numbering = rng.choice(["none", "anew", "on"])
+    numbering = rng.choice(["none", "again", "on"])
     clock = rng.choice(["none", "of slices", "of scans"])
     falls = rng.random() < 0.5
     frames: list[Frame] = []
@@ -32,7 +32,7 @@ def scans(seed: int) -> tuple[list[Frame], dict[int, int], bool]:
         for rank, z in enumerate(reversed(span) if falls else span):
             causes: dict[str, float] = {}
             if numbering != "none":
-                causes["instance_number"] = 1.0 + (rank if numbering == "anew" else len(frames))
+                causes["instance_number"] = 1.0 + (rank if numbering == "again" else len(frames))
             if clock != "none":
                 causes["acquisition_time_s"] = 1e8 + 60 * scan + (0.5 * rank if clock == "of slices" else 0)
             truth[len(frames)] = scan
@@ -57,7 +57,7 @@ def test_no_array_mixes_scans_that_overlap() -> None:
             if "z" in volume.axes and not UNCERTAIN & set(volume.flags):
                 assert all(len(found) == 1 for found in scans_at_each_time(volume, truth)), (seed, volume.why)
         whole += is_known and not any(UNCERTAIN & set(volume.flags) for volume in volumes)
-    assert whole > 150  # most are told apart; the others say that they are not
+    assert whole > 150  # most are distinguished; the others have a flag that says they are not
 
 
 @pytest.mark.parametrize("start", [1, 4, 1001])
@@ -98,14 +98,14 @@ def test_the_last_volume_lacks_slices_in_any_order_of_acquisition(
         assert all(len(found) == 1 for found in volumes_at.values())
 
 
-@pytest.mark.parametrize("numbers", ["none", "anew"])
+@pytest.mark.parametrize("numbers", ["none", "again"])
 def test_scans_of_different_parts_are_told_apart_by_their_times(numbers: str) -> None:
     """Two frames at each of seven places: first of scans one and two, then of scans two and three."""
     frames = []
     for scan, span in enumerate((range(6), range(2, 12), range(4, 11))):
         for rank, z in enumerate(span):
             causes = {"acquisition_time_s": 1e8 + 60 * scan + rank}
-            causes |= {"instance_number": rank + 1.0} if numbers == "anew" else {}
+            causes |= {"instance_number": rank + 1.0} if numbers == "again" else {}
             frames.append(frame(len(frames), 2.5 * z, causes))
     volumes = checked_volumes(frames)
     assert sorted(len(volume.places) for volume in volumes) == [6, 7, 10]
