@@ -35,27 +35,26 @@ _ADVICE = (
 
 def config_files(arguments: Sequence[str]) -> list[str]:
     """Return the configuration files among arguments of Snakemake."""
-    paths, is_file_next = [], False
-    for argument in arguments:
-        if argument.startswith("-"):
-            name, has_value, value = argument.partition("=")
-            is_file_next = name in ("--configfile", "--configfiles") and not has_value
-            paths += [value] if name in ("--configfile", "--configfiles") and has_value else []
-        elif is_file_next:
-            paths.append(argument)
-    return paths
+    return _values(arguments, ("--configfile", "--configfiles"))
 
 
 def set_value(arguments: Sequence[str], key: str) -> str:
     """Return the value that ``--config KEY=VALUE`` among arguments of Snakemake sets; empty if none does."""
-    found, is_set_next = "", False
+    pairs = [pair.split("=", 1) for pair in _values(arguments, ("--config", "-C")) if "=" in pair]
+    return dict(pairs).get(key, "")
+
+
+def _values(arguments: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return the values of an option that takes every word up to the next option, or one after an equals sign."""
+    values, is_value_next = [], False
     for argument in arguments:
         if argument.startswith("-"):
-            name, _, argument = argument.partition("=")
-            is_set_next = name in ("--config", "-C")
-        name, _, value = argument.partition("=")
-        found = value if is_set_next and name == key else found
-    return found
+            name, has_value, value = argument.partition("=")
+            is_value_next = name in names and not has_value
+            values += [value] if name in names and has_value else []
+        elif is_value_next:
+            values.append(argument)
+    return values
 
 
 def read(path: Path, shown: str) -> dict[str, Any]:
