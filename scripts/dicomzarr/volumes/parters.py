@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from itertools import accumulate, pairwise
@@ -66,7 +68,24 @@ def _passes(frames: Sequence[Frame], cause: str) -> list[Hashable]:
             fewest = runs[-1]
             number = dict(zip(order, runs, strict=True))
             best = [number[index] for index in range(len(frames))]
-    return best
+    return _ended_at_seams(best, depths)
+
+
+def _ended_at_seams(passes: Sequence[Hashable], depths: Sequence[float]) -> list[Hashable]:
+    """Return passes that end where a part of the body ends, of which all times were acquired before the next part.
+
+    The last time of a part and the first one of the next then run on as if they were one pass. A seam is where as many
+    passes end, and begin beyond it, as run across it.
+    """
+    at = {depth: index for index, depth in enumerate(sorted(set(depths)))}
+    spans: dict[Hashable, tuple[int, int]] = {}
+    for name, depth_of in zip(passes, depths, strict=True):
+        low, high = spans.get(name, (at[depth_of], at[depth_of]))
+        spans[name] = min(low, at[depth_of]), max(high, at[depth_of])
+    lows, highs = Counter(low for low, _ in spans.values()), Counter(high for _, high in spans.values())
+    across = Counter(index for low, high in spans.values() for index in range(low, high))
+    seams = sorted(index for index, count in across.items() if min(highs[index], lows[index + 1]) >= count)
+    return [(name, bisect_left(seams, at[depth_of])) for name, depth_of in zip(passes, depths, strict=True)]
 
 
 def _blocks(frames: Sequence[Frame]) -> list[Hashable]:

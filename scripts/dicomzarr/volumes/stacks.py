@@ -140,6 +140,8 @@ def arrange(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
         parted = [_parted(stack, name, value) for value, part in parts.items() for stack in _on_lines(part, tolerance)]
         if name in _RUNNING and (_are_one(best, parted, tolerance) or all(len(part.grid) == 1 for part in parted)):
             continue
+        if (name in _RUNNING or name in ORDERS) and not doubts[0] and _are_times_of_a_few(best, parted):
+            continue
         if name == THICKNESS and min(_gaps(parted), default=0.0) > 0:  # one after the other: unevenly cut, no weave
             continue
         if _doubts(parted) < doubts and (
@@ -156,13 +158,27 @@ def _are_one(together: Sequence[Stack], parted: Sequence[Stack], tolerance: floa
     package of every second slice. One slice that was lost does not make several stacks of them.
     """
     pieces = _in_depth(parted)
-    if len(pieces) < 2 or any(len(stack.grid[0]) > 1 for stack in (*together, *pieces)):
+    if len(pieces) < 2:
         return False
     gaps = _gaps(parted)
     if min(gaps) > 0:
         return any(starmap(partial(_go_on, tolerance=tolerance), zip(pieces, pieces[1:], gaps, strict=False)))
+    if any(len(stack.grid[0]) > 1 for stack in (*together, *pieces)):
+        return False
     slices = together[0].slices
     return len(together) == 1 and slices.kind == "gap" and 4 * slices.missing <= len(slices.depths)
+
+
+def _are_times_of_a_few(together: Sequence[Stack], parted: Sequence[Stack]) -> bool:
+    """Return whether most frames are in parts of a few slices, of stacks of many times that hold more of them.
+
+    Slices that are excited at one time, or in one breath-hold, have times in common: they are no stack of their own.
+    """
+    largest = max(together, key=lambda stack: len(stack.grid))
+    if len(largest.grid[0]) == 1 and min(_gaps(together), default=1.0) > 0:
+        return False
+    sizes = [(len(stack.grid), len(stack.grid) * len(stack.grid[0])) for stack in parted]
+    return 2 * sum(size for count, size in sizes if 2 * count < len(largest.grid)) > sum(size for _, size in sizes)
 
 
 def _in_depth(stacks: Sequence[Stack]) -> list[Stack]:
@@ -351,10 +367,54 @@ def _contested(cells: Cells, slices: Slices, scale: _Scale) -> list[Stack]:
                     _alone(frame, ": one of several at its position, which nothing distinguishes", flags, scale)
                     for frame in others
                 ]
-    if usual > 1 and 2 * sizes[usual] > len(cells) and (stacks := _by_number(cells, usual, scale)):
-        return stacks
+    if usual > 1 and 2 * sizes[usual] > len(cells):
+        stacks = _with_repeated_slices(cells, usual, scale) or _by_number(cells, usual, scale)
+        if stacks:
+            return stacks
     how = f": one of {len(frames)} at {len(cells)} position{'s' * (len(cells) > 1)}, which no header distinguishes"
     return [_alone(frame, how, frozenset({"ambiguous_stack"}), scale) for frame in frames]
+
+
+def _with_repeated_slices(cells: Cells, usual: int, scale: _Scale) -> list[Stack]:
+    """Return a cine of which single slices were acquired again: one stack, and each surplus slice with all its times.
+
+    So it is where a counter or a clock runs slice by slice, and some slices have a multiple of the usual frames. The
+    run that fits between its neighbours stays, as of single frames. An empty list if nothing runs so.
+    """
+    if any(len(cell) % usual for cell in cells) or all(len(cell) == usual for cell in cells):
+        return []
+    for cause in ("acquisition_number", "acquisition_time_s", "instance_number"):
+        if any(cause not in frame.causes for cell in cells for frame in cell):
+            continue
+        ordered = [sorted(cell, key=lambda frame: frame.causes[cause]) for cell in cells]
+        runs = [[row[start : start + usual] for start in range(0, len(row), usual)] for row in ordered]
+        spans = sorted((run[0].causes[cause], run[-1].causes[cause]) for of_cell in runs for run in of_cell)
+        if any(before[1] >= after[0] for before, after in pairwise(spans)):
+            continue
+        kept = [_nearest(of_cell, index, runs, cause) for index, of_cell in enumerate(runs)]
+        others = [run for of_cell, run_kept in zip(runs, kept, strict=True) for run in of_cell if run is not run_kept]
+        stacks = _of_cells(kept, slices_of([run[0] for run in kept], scale.digit, scale.tolerance), scale)
+        if any(stack.is_doubtful for stack in stacks) or len(stacks) > 1:
+            continue
+        for run in others:
+            (alone, *more) = _of_cells([run], slices_of(run[:1], scale.digit, scale.tolerance), scale)
+            if more or alone.is_doubtful:
+                return []
+            why = ": acquired again at its position"
+            stacks.append(replace(alone, labels=(name_of(run[0]),), split_by=("contested_place",), why=why))
+        return [replace(stack, flags=stack.flags | {"contested_place"}) for stack in stacks]
+    return []
+
+
+def _nearest(
+    runs: Sequence[list[Frame]], at: int, all_runs: Sequence[Sequence[list[Frame]]], cause: str
+) -> list[Frame]:
+    """Return the run of a position that lies nearest to the middle of its neighbours' in a counter or a clock."""
+    if len(runs) == 1:
+        return runs[0]
+    single = [(abs(index - at), of_cell[0]) for index, of_cell in enumerate(all_runs) if len(of_cell) == 1]
+    nearest = [run[0].causes[cause] for _, run in sorted(single, key=lambda pair: pair[0])[:2]]
+    return min(runs, key=lambda run: abs(run[0].causes[cause] - median(nearest)))
 
 
 def _by_number(cells: Cells, usual: int, scale: _Scale) -> list[Stack]:

@@ -239,7 +239,8 @@ def _try_ranks(state: _State, cause: Cause, values: list[list[Key]], total: int)
     """Accept a cause if the ranks of its values are the same at every position."""
     if state.holes:
         # With holes ranks would shift: only values that recur exactly show which frame is missing.
-        _try_labels(state, cause, values, total)
+        if not _recur_in_pieces(state, cause, values):
+            _try_labels(state, cause, values, total)
         return
     keys = _extended(state, _ranks(state, values))
     if state.distinct(keys) == state.distinct(state.keys) or not _same_everywhere(keys):
@@ -247,6 +248,23 @@ def _try_ranks(state: _State, cause: Cause, values: list[list[Key]], total: int)
     if cause.keys[0] in SWEEPING and not _disjoint(keys, values):
         return
     _accept(state, cause, keys)
+
+
+def _recur_in_pieces(state: _State, cause: Cause, values: list[list[Key]]) -> bool:
+    """Return whether times recur at a few positions only, although most positions have as many frames as any.
+
+    Slices of one breath-hold, or those that are excited together, share their times: such times show no missing frame.
+    """
+    counts = Counter(len(row) for row in state.cells)
+    usual = max(counts)
+    if state.means or usual == 1 or 2 * counts[usual] <= len(state.cells) or any(len(set(r)) < len(r) for r in values):
+        return False
+    full = [number for number, row in enumerate(values) if len(row) == usual]
+    cells, times = [state.cells[number] for number in full], [values[number] for number in full]
+    if 2 * max(Counter(frozenset(row) for row in times).values()) > len(full):
+        return False
+    ranks = _ranks(_State(cells, [[()] * usual for _ in cells], holes=False), times)
+    return cause.keys[0] not in TIMES or _disjoint(ranks, times)
 
 
 def _contradicts_a_label(state: _State, cause: Cause, values: list[list[Key]]) -> bool:
@@ -314,7 +332,7 @@ def _contradicts(state: _State, name: str, labels: list[list[Key]]) -> bool:
     if times is None or len({time for row in times for time in row}) == 1:
         return False
     keys = [[key + label for key, label in zip(*rows, strict=True)] for rows in zip(state.keys, labels, strict=True)]
-    return not _disjoint(keys, times)
+    return not _disjoint(keys, times, strict=False)
 
 
 def _volumes_follow(ranks: list[list[Key]], values: list[list[Key]], *, strict: bool = True) -> bool:
@@ -350,10 +368,13 @@ def _ranks(state: _State, values: list[list[Key]]) -> list[list[Key]]:
     return ranks
 
 
-def _disjoint(keys: list[list[Key]], values: list[list[Key]]) -> bool:
-    """Return whether values run through the stack volume by volume, or position by position, without overlap."""
+def _disjoint(keys: list[list[Key]], values: list[list[Key]], *, strict: bool = True) -> bool:
+    """Return whether values run through the stack volume by volume, or position by position, without overlap.
+
+    Not `strict`: positions that follow each other may have a value in common, such as that of one breath-hold.
+    """
     by_position = [[value[0] for value in row] for row in values]
-    return _volumes_follow(keys, values, strict=False) or _no_overlap(by_position, strict=True)
+    return _volumes_follow(keys, values, strict=False) or _no_overlap(by_position, strict=strict)
 
 
 def _no_overlap(groups: list[list[float]], *, strict: bool) -> bool:
@@ -405,8 +426,10 @@ def _periods(numbers: list[list[float]]) -> list[list[Key]] | None:
     if period >= len(whole) and sum(len(row) > 1 for row in whole) > 1:
         residues = {number % period for row in whole for number in row}  # one per row, by the choice of period
         if len(residues) == len(whole):
-            base = _first_of_pass(whole, period, 1 if 1 <= low <= period else low)
-            return [[(float((number - base) // period),) for number in row] for row in whole]
+            first = _first_of_pass(whole, period, 1 if 1 <= low <= period else low)
+            if first is None:
+                return None
+            return [[(float((number - first) // period),) for number in row] for row in whole]
     times = max(len(row) for row in whole)
     base = 1 if 1 <= low <= times else low
     quotients = [{(number - base) // times for number in row} for row in whole]
@@ -415,19 +438,26 @@ def _periods(numbers: list[list[float]]) -> list[list[Key]] | None:
     return None
 
 
-def _first_of_pass(numbers: list[list[int]], period: int, base: int) -> int:
+def _first_of_pass(numbers: list[list[int]], period: int, base: int) -> int | None:
     """Return the number with which the first pass begins: `base`, unless the stack shows that passes begin elsewhere.
 
-    Passes that cover different parts of the stack begin where the position turns back, not at a multiple of a period.
-    Of four slices or more, an interleaved order turns back more than once in a pass, and shows nothing.
+    Passes that cover different parts of the stack begin where the position turns back, not at a multiple of a period:
+    with a number after the last one before the turn, and never where one slice follows another. None if they begin at
+    no common multiple. Of four slices or more, an interleaved order turns back more than once in a pass.
     """
     if len(numbers) < 4:
         return base
     order = sorted((number, z) for z, row in enumerate(numbers) for number in row)
-    steps = [(b, z_b - z_a) for (a, z_a), (b, z_b) in pairwise(order) if b == a + 1]
-    rising = 2 * sum(step > 0 for _, step in steps) > len(steps)
-    starts = {number % period for number, step in steps if (step > 0) is not rising}
-    return base - (base - starts.pop()) % period if len(starts) == 1 else base
+    steps = [(a, b, z_b - z_a) for (a, z_a), (b, z_b) in pairwise(order)]
+    next_to = [(b, step) for a, b, step in steps if b == a + 1]
+    rising = 2 * sum(step > 0 for _, step in next_to) > len(next_to)
+    within = {b % period for b, step in next_to if (step > 0) is rising}
+    turns = [range(max(a, b - period) + 1, b + 1) for a, b, step in steps if (step > 0) is not rising]
+    starts = [{number % period for number in turn} - within for turn in turns]
+    common = set.intersection(*starts) if starts else {base % period}
+    if base % period in common or (not common and any(base % period in of_turn for of_turn in starts)):
+        return base
+    return base - (base - max(common)) % period if common else None
 
 
 def _full_grid(state: _State) -> FullGrid:
