@@ -202,7 +202,10 @@ def single(name: str, frames: Sequence[Array], syntax: str = LITTLE, **options: 
     """Add a case of one file that is extracted."""
     fields = {"flags", "facts", "arrays", "axes", "tolerance", "places"}
     case = add_case(name, **{key: options.pop(key) for key in fields & set(options)})
-    case.put("one.dcm", dataset_of(name, frames, syntax, **options), frames)
+    dataset = dataset_of(name, frames, syntax, **options)
+    case.put("one.dcm", dataset, frames)
+    if len(frames) > 1 and frames[0].ndim == 2 and dataset.Modality == "CT":
+        case.flags = {*case.flags, "t_order_only"}  # slices without positions
     return case
 
 

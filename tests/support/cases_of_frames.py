@@ -139,9 +139,10 @@ def _multi_frame() -> None:
     assert data[128:132] == b"DICM"
     case.put("one.dcm", data, frames)
     case = add_case("enhanced mr without positions", axes="tyx", facts={"affine_lps": None, "origin_lps": None})
+    case.flags = {"t_order_only"}
     groups = [item_of(FrameContentSequence=item_of(FrameAcquisitionNumber=n)) for n in range(3)]
     case.put("one.dcm", *_enhanced(case.name, "4.1", groups, item_of(), Modality="MR"))
-    case = add_case("fewer groups than frames", axes="tyx", flags={"functional_groups_mismatch"})
+    case = add_case("fewer groups than frames", axes="tyx", flags={"functional_groups_mismatch", "t_order_only"})
     groups = [item_of(PlanePositionSequence=_where(n)) for n in range(3)]
     dataset, frames = _enhanced(case.name, "2.1", groups)
     dataset.PerFrameFunctionalGroupsSequence = DicomSequence(groups[:2])

@@ -294,7 +294,7 @@ def _multi_frame() -> None:
     case.put("one.dcm", *many_of(case.name, "4.1", groups, item_of(**plane), Modality="MR"))
     case.places = {("one.dcm", n): (None, n // 2) for n in range(6)}
 
-    case = add_case("an orientation in the first item alone", axes="tyx", flags={"partial_geometry"})
+    case = add_case("an orientation in the first item alone", axes="tyx", flags={"partial_geometry", "t_order_only"})
     case.facts = {"origin_lps": None, "t_axis": {"means": ["frame"], "values": [0.0, 1.0, 2.0]}}
     groups = [item_of(PlanePositionSequence=where(3.0 * n)) for n in range(3)]
     groups[0].PlaneOrientationSequence = DicomSequence([plane["PlaneOrientationSequence"]])

@@ -38,6 +38,18 @@ def _coils() -> None:
     _grid(case, lambda t, z: same, put_coil_string)
 
 
+def _runs() -> None:
+    """Echoes of GE whose Instance Numbers start again, with one Echo Time and Echo Number for all."""
+
+    def put_run(dataset: Dataset, t: int) -> None:
+        dataset.private_block(0x0019, "GEMS_ACQU_01", create=True).add_new(0xA2, "SL", 1500 + 2 * t)
+
+    case = add_case("runs of ge", axes="tzyx", flags={"t_order_only"})
+    case.facts = {"t_axis": {"means": ["raw_data_run"], "values": [0, 1, 2]}}
+    same = {"Modality": "MR", "Manufacturer": "GE MEDICAL SYSTEMS", "EchoTime": 13, "EchoNumbers": 1}
+    _grid(case, lambda t, z: same, put_run)
+
+
 def _pet() -> None:
     pet = {"Modality": "PT", "SOPClassUID": STORAGE + "128", "InstanceNumber": None, "NumberOfSlices": SLICES}
     for kind, means in (("DYNAMIC", "time_slice_index"), ("GATED", "time_slot_index")):
@@ -95,6 +107,13 @@ def _doses() -> None:
 
 
 def _tomography() -> None:
+    case = add_case("gated tomography without vectors", axes="tyx", flags={"t_order_only"})
+    case.facts = {"t_axis": {"means": ["frame"], "values": [0, 1, 2, 3]}, "affine_lps": None}
+    gated = {"Modality": "NM", "SOPClassUID": STORAGE + "20", "NumberOfSlices": 2, "NumberOfTimeSlots": 2}
+    frames = [np.arange(30, dtype="<u2").reshape(6, 5) + n for n in range(4)]
+    kind = ["ORIGINAL", "PRIMARY", "RECON GATED TOMO", "EMISSION"]
+    case.put("one.dcm", dataset_of(case.name, frames, ImageType=kind, **gated), frames)
+
     case = add_case("tomography without a distance", axes="tyx", flags={"unplaced_slices"})
     case.facts = {"t_axis": {"means": ["slice_number"], "values": [0, 1, 2]}, "affine_lps": None}
     frames = [np.random.default_rng([9, z]).integers(0, 4000, (6, 5), dtype="<u2") for z in range(3)]
@@ -115,6 +134,7 @@ def _tomography() -> None:
 
 def add() -> None:
     _coils()
+    _runs()
     _pet()
     _motion_correction()
     _doses()

@@ -114,6 +114,7 @@ class ImageFacts(TypedDict, total=False):
     SeriesType: list[str]
     ImageIndex: int
     ReceiveCoilName: str
+    raw_data_run: int  # GE: a counter
     coil_string: str  # Siemens: the elements of the receive coil
     real_world: list[
         float | str

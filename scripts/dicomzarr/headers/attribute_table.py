@@ -24,6 +24,7 @@ class PrivateElement(NamedTuple):
 PRIVATE: Final = (
     PrivateElement("b_value_siemens", 0x0019, 0x0C, "SIEMENS MR HEADER", "SIEMENS", "IS", "integer"),
     PrivateElement("direction_siemens", 0x0019, 0x0E, "SIEMENS MR HEADER", "SIEMENS", "FD", "reals"),
+    PrivateElement("run_ge", 0x0019, 0xA2, "GEMS_ACQU_01", "GE MEDICAL", "SL", "first"),
     PrivateElement("direction_ge_1", 0x0019, 0xBB, "GEMS_ACQU_01", "GE MEDICAL", "DS", "real"),
     PrivateElement("direction_ge_2", 0x0019, 0xBC, "GEMS_ACQU_01", "GE MEDICAL", "DS", "real"),
     PrivateElement("direction_ge_3", 0x0019, 0xBD, "GEMS_ACQU_01", "GE MEDICAL", "DS", "real"),

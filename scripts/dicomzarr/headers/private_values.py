@@ -30,6 +30,7 @@ class PrivateFacts(NamedTuple):
     component: str = ""
     velocity: str = ""  # see `dicom.velocity`
     coil: str = ""
+    run: int | None = None  # of GE: counts the images of each place where other counters do not
 
 
 def private_facts(private: Mapping[int, object], maker: str) -> PrivateFacts:
@@ -78,6 +79,7 @@ def private_facts(private: Mapping[int, object], maker: str) -> PrivateFacts:
         component=_COMPONENTS_OF_GE.get(cast(int, values.get("component_ge", -1)), ""),
         velocity=_velocity(values.get("velocity_philips")),
         coil=str(values.get("coil_siemens") or ""),
+        run=cast("int | None", values.get("run_ge")),
     )
 
 
@@ -88,7 +90,7 @@ def add_private(facts: dict[str, object], private: PrivateFacts) -> tuple[str, s
     ----------
     facts : dict
         Attributes by keyword; DiffusionBValue, DiffusionGradientOrientation, DiffusionDirectionality,
-        direction_of_image, velocity_encoding, coil_string and ComplexImageComponent may be added.
+        direction_of_image, velocity_encoding, coil_string, raw_data_run and ComplexImageComponent may be added.
     private : PrivateFacts
 
     Returns
@@ -116,6 +118,8 @@ def add_private(facts: dict[str, object], private: PrivateFacts) -> tuple[str, s
         facts.setdefault("velocity_encoding", private.velocity)
     if private.coil:
         facts["coil_string"] = private.coil
+    if private.run is not None:
+        facts["raw_data_run"] = private.run
     if private.component:
         facts.setdefault("ComplexImageComponent", private.component)
     return wrong

@@ -21,6 +21,8 @@ from dicomzarr.volumes.t_values import axis_values, t_values
 CINE: Final = frozenset({"US", "IVUS", "XA", "RF", "ES", "XC", "GM", "OP", "ECG", "BMD"})
 # Slices of a body: without a position their order is known at best.
 _TOMOGRAPHIC: Final = frozenset({"CT", "MR", "PT", "NM"})
+# Image Type (0008,0008) of reconstructed Nuclear Medicine; its other images are projections.
+_TOMOGRAPHY: Final = frozenset({"RECON TOMO", "RECON GATED TOMO"})
 
 
 def is_segmentation(frame: Frame) -> bool:
@@ -178,8 +180,19 @@ def array_of_file(frames: list[Frame]) -> Volume:
         means, rows = ["frame"], list(numbers)
     if "slice_number" in means:
         flags = ("unplaced_slices",)
+    elif "frame" in means and _are_slices(first):
+        flags = ("t_order_only",)
     why = f"{count_of(count, 'frame')} of one image without positions, in stored order"
     return _on_t(frames, name, kind, means, rows, why, flags)
+
+
+def _are_slices(frame: Frame) -> bool:
+    """Return whether frames of a file without positions are slices of a body, and no captures in colour."""
+    if frame.samples > 1:
+        return False
+    if frame.modality == "NM":
+        return not _TOMOGRAPHY.isdisjoint(frame.image_type)
+    return frame.modality in _TOMOGRAPHIC or frame.modality == "OPT" or frame.sop_class_uid in sop_classes.SLICES
 
 
 _TIMES: Final = ("frame_time_s", "acquisition_time_s", "reference_time_s", "slice_number")

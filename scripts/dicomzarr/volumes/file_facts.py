@@ -50,6 +50,7 @@ _CAUSES: Final = (
     ("instance_number", "InstanceNumber"),
     ("acquisition_number", "AcquisitionNumber"),
     ("series_number", "SeriesNumber"),
+    ("raw_data_run", "raw_data_run"),
 )
 # Numbers that describe; 0 stands for unknown in headers of other modalities.
 _CONSTANTS: Final = (

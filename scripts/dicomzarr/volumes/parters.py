@@ -75,7 +75,7 @@ def _ended_at_seams(passes: Sequence[Hashable], depths: Sequence[float]) -> list
     """Return passes that end where a part of the body ends, of which all times were acquired before the next part.
 
     The last time of a part and the first one of the next then run on as if they were one pass. A seam is where as many
-    passes end, and begin beyond it, as run across it.
+    passes end, and begin beyond it, as run across it; a slice of each may be lost.
     """
     at = {depth: index for index, depth in enumerate(sorted(set(depths)))}
     spans: dict[Hashable, tuple[int, int]] = {}
@@ -84,7 +84,13 @@ def _ended_at_seams(passes: Sequence[Hashable], depths: Sequence[float]) -> list
         spans[name] = min(low, at[depth_of]), max(high, at[depth_of])
     lows, highs = Counter(low for low, _ in spans.values()), Counter(high for _, high in spans.values())
     across = Counter(index for low, high in spans.values() for index in range(low, high))
-    seams = sorted(index for index, count in across.items() if min(highs[index], lows[index + 1]) >= count)
+    seams = sorted(
+        index
+        for index, count in across.items()
+        if min(highs[index] + highs[index - 1], lows[index + 1] + lows[index + 2]) >= count
+        and highs[index]
+        and lows[index + 1]
+    )
     return [(name, bisect_left(seams, at[depth_of])) for name, depth_of in zip(passes, depths, strict=True)]
 
 

@@ -423,6 +423,9 @@ def _by_number(cells: Cells, usual: int, scale: _Scale) -> list[Stack]:
     Where a slice of a cine lacks a phase, nothing says which one: its frames have an order, but no place in the stack.
     An empty list if the frames at a position have no order, or their clock contradicts it.
     """
+    lacking = [usual - len(cell) for cell in cells if len(cell) < usual]
+    if 4 * len(lacking) > len(cells) and (usual < 3 or max(lacking) > 1):
+        return []  # scans of other parts of the body, not frames that were lost
     stacks = []
     most = max(map(len, cells))
     for part in ([cell for cell in cells if len(cell) == usual], *([cell] for cell in cells if len(cell) != usual)):

@@ -52,6 +52,7 @@ CAUSES: Final[tuple[Cause, ...]] = (
     Cause(("acquisition_number",), "label", weak=True),
     Cause(("series_number",), "label", weak=True),
     Cause(("instance_number",), "count", weak=True),
+    Cause(("raw_data_run",), "label", weak=True),
     Cause(("frame",), "count", weak=True),
 )
 BY_NAME: Final = {key: cause for cause in CAUSES for key in cause.keys}
@@ -449,7 +450,8 @@ def _first_of_pass(numbers: list[list[int]], period: int, base: int) -> int | No
         return base
     order = sorted((number, z) for z, row in enumerate(numbers) for number in row)
     steps = [(a, b, z_b - z_a) for (a, z_a), (b, z_b) in pairwise(order)]
-    next_to = [(b, step) for a, b, step in steps if b == a + 1]
+    unit = min(b - a for a, b, _ in steps)  # more than 1 where other images are numbered between slices
+    next_to = [(b, step) for a, b, step in steps if b - a == unit]
     rising = 2 * sum(step > 0 for _, step in next_to) > len(next_to)
     within = {b % period for b, step in next_to if (step > 0) is rising}
     turns = [range(max(a, b - period) + 1, b + 1) for a, b, step in steps if (step > 0) is not rising]

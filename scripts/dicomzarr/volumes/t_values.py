@@ -20,7 +20,10 @@ _DELAYS: Final = ("trigger_time_ms", "temporal_offset_s", "frame_time_s", "frame
 _SETTINGS: Final = ("repetition_time_ms", "frame_duration_ms")
 # Plain counters and the numbers of series: their order counts, not their value.
 _COUNTERS: Final = frozenset(
-    {"instance_number", "acquisition_number", "series_number", "frame_acquisition_number", "slice_number"}
+    {
+        *("instance_number", "acquisition_number", "series_number", "frame_acquisition_number", "slice_number"),
+        "raw_data_run",
+    }
 )
 
 Column = list[float | None]

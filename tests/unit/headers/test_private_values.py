@@ -202,3 +202,25 @@ def test_a_coil_string_of_another_creator_is_not_read(name: str) -> None:
 def test_only_mr_images_have_coils() -> None:
     assert "coil_string" not in mr(*coil("H12"), maker="SIEMENS", modality="PT")
     assert "coil_string" not in mr(*coil(""), maker="SIEMENS")
+
+
+# ------------------------------------------------------------------------------------------------------------- runs
+
+
+def run(number: int, syntax: str, block: int = 0x10, name: str = "GEMS_ACQU_01") -> list[Element]:
+    order = ">" if syntax == BIG else "<"
+    value = Element(0x001900A2 | block << 8, "SL", struct.pack(f"{order}i", number))
+    return [*([creator(0x0019, block, name)] if name else []), value]
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG])
+@pytest.mark.parametrize("block", [0x10, 0x13])
+def test_the_raw_data_run_of_ge(syntax: str, block: int) -> None:
+    assert mr(*run(1507, syntax, block), syntax=syntax)["raw_data_run"] == 1507
+    assert "raw_data_run" not in mr(*run(1507, syntax, block, "SIEMENS MR HEADER"), syntax=syntax)
+    assert "raw_data_run" not in mr(*run(1507, syntax, block), syntax=syntax, modality="CT")
+
+
+def test_the_raw_data_run_without_its_creator() -> None:
+    assert mr(*run(7, EXPLICIT, name=""), maker="GE MEDICAL SYSTEMS")["raw_data_run"] == 7
+    assert "raw_data_run" not in mr(*run(7, EXPLICIT, name=""), maker="SIEMENS")

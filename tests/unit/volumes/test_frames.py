@@ -4,6 +4,7 @@ import io
 import math
 import time
 import tracemalloc
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -183,7 +184,7 @@ def test_no_frame_is_placed_if_the_number_of_groups_differs() -> None:
     frames = read(dataset)
     assert [f.position for f in frames] == [None] * 5
     (volume,) = lay_out(frames)
-    assert volume.flags == ("functional_groups_mismatch",)
+    assert volume.flags == ("functional_groups_mismatch", "t_order_only")
     assert (volume.axes, volume.affine_lps) == (("t", "y", "x"), None)
 
 
@@ -368,3 +369,24 @@ def test_no_value_of_a_header_raises(value: Any) -> None:
     date_time("20200101", value)
     position = vector(value)
     assert position is None or max(map(abs, position)) <= FARTHEST_MM
+
+
+@pytest.mark.parametrize(
+    ("modality", "sop", "samples", "flags"),
+    [
+        ("CT", "1.2.840.10008.5.1.4.1.1.2", 1, ("t_order_only",)),
+        ("PT", "1.2.840.10008.5.1.4.1.1.128", 1, ("t_order_only",)),
+        ("OPT", "1.2.840.10008.5.1.4.1.1.77.1.5.4", 1, ("t_order_only",)),
+        ("MG", "1.2.840.10008.5.1.4.1.1.13.1.3", 1, ("t_order_only",)),
+        ("CT", "1.2.840.10008.5.1.4.1.1.7.4", 3, ()),  # a capture in colour
+        ("XA", "1.2.840.10008.5.1.4.1.1.12.1", 1, ()),
+        ("NM", "1.2.840.10008.5.1.4.1.1.20", 1, ()),  # projections
+    ],
+)
+def test_slices_without_positions_have_an_order_and_no_more(
+    modality: str, sop: str, samples: int, flags: tuple[str, ...]
+) -> None:
+    frames = [replace(f, samples=samples) for f in read(header(4, modality=modality, sop=sop))]
+    (volume,) = lay_out(frames)
+    assert volume.flags == flags
+    assert volume.t_axis == {"means": ["frame"], "values": [0.0, 1.0, 2.0, 3.0]}
