@@ -1,7 +1,7 @@
 """Series of several difficulties: no array holds two scans, times or facts at one index of `t` without a flag.
 
-Frames are made with their truth: scans that overlap, times, phases, echoes, b-values and parts of the body, numbered and
-timed in several ways. Some positions are rounded or tilted, some frames are lost and some are copies.
+Frames are made with their truth: scans that overlap, times, phases, echoes, b-values and parts of the body, numbered
+and timed in several ways. Some positions are rounded or tilted, some frames are lost and some are copies.
 """
 
 from __future__ import annotations
