@@ -34,7 +34,7 @@ from typing import NoReturn
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 # Parts of what a script imports, before it: a job that comes meanwhile waits for one import at most.
 _BEFORE = {
-    "discover_files": ("numpy",),
+    "discover_files": ("snakemake.io", "numpy"),
     "extract_batch": ("asyncio", "dicomzarr.arrays.write_masks", "dicomzarr.stages.extract_batch.masks"),
 }
 # Imported by functions of the stages in each run, most of them once they are needed; zarr in parts, as above.
@@ -50,6 +50,11 @@ _LATER = (
     "numcodecs.blosc",
     "google_crc32c",
     "imagecodecs",
+    "numpy.ma",
+    "PIL.GifImagePlugin",
+    "PIL.JpegImagePlugin",
+    "PIL.PngImagePlugin",
+    "zarrs",
 )
 # The environment of a job as `workflow/job.py` changes it: numpy must start no threads here, since a fork has none.
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
@@ -219,9 +224,10 @@ def main(arguments: list[str]) -> int:
             break
         with contextlib.suppress(Exception):  # a job that needs it says so
             importlib.import_module(module)
-    gc.collect()
     gc.enable()
-    gc.freeze()  # a collection in a fork would copy the memory of all that is imported
+    # Without a collection, which takes as long as a small job and finds next to nothing; one in a fork would copy the
+    # memory of all that is imported.
+    gc.freeze()
     server.serve(until_end=True)
     return 0
 
