@@ -28,7 +28,7 @@ BRICK = {"z": 16, "y": 32, "x": 32}  # voxels: docs/decisions/0115
 # Blosc: compressor, level, bytes compressed at once (0: Blosc's choice). Bit shuffle, but for OF_BINARY_BRICKS. zstd
 # gains from blocks larger than Blosc would take, in ratio and in speed both ways: docs/decisions/0030.
 BLOCK = 512 << 10
-_BUFFER = 256 << 10  # bytes of chunks that are written at once
+_BUFFER = 64 << 10  # bytes of chunks that are written at once; larger chunks are written without a copy
 WORTH_BEGINNING = 1 << 20  # bytes; of larger shards, write-out to the disk begins before the final flush
 BEGIN_EVERY = 8 << 20  # bytes of a shard that go to the disk while the next ones are compressed
 PRESETS: Mapping[str, tuple[str, int, int] | None] = {
@@ -188,20 +188,20 @@ def _blosc_of(grid: ChunkGrid, compression: str) -> _Codec | None:
     return _Codec(*preset, shuffles_bits) if preset else None
 
 
-def _packer(grid: ChunkGrid, compression: str) -> Callable[[NDArray[Any]], bytes]:
-    """Return the function that turns a contiguous chunk into its stored bytes; it is thread-safe."""
+def _packer(grid: ChunkGrid, compression: str) -> Callable[[NDArray[Any]], tuple[bytes, bytes]]:
+    """Return the function that turns a contiguous chunk into its stored bytes and their crc32c; it is thread-safe."""
     preset = _blosc_of(grid, compression)
     if preset is None:
-        return lambda chunk: (raw := chunk.tobytes()) + _crc32c(raw)
+        return lambda chunk: ((raw := chunk.tobytes()), _crc32c(raw))
     from numcodecs import blosc
 
     blosc.use_threads = False
     shuffle = blosc.BITSHUFFLE if preset.shuffles_bits else blosc.NOSHUFFLE
     codec = blosc.Blosc(cname=preset.compressor, clevel=preset.level, shuffle=shuffle, blocksize=preset.block)
 
-    def pack(chunk: NDArray[Any]) -> bytes:
+    def pack(chunk: NDArray[Any]) -> tuple[bytes, bytes]:
         packed: bytes = codec.encode(chunk)
-        return packed + _crc32c(packed)
+        return packed, _crc32c(packed)
 
     return pack
 
@@ -254,7 +254,7 @@ def write_array(
     offset = begun = 0
     pack = _packer(grid, compression)
 
-    def packed(chunk: tuple[int, NDArray[Any]]) -> tuple[int, bytes]:
+    def packed(chunk: tuple[int, NDArray[Any]]) -> tuple[int, tuple[bytes, bytes]]:
         return chunk[0], pack(chunk[1])
 
     with open(path, "xb", buffering=_BUFFER) as stream:
@@ -269,10 +269,12 @@ def write_array(
             return offset
 
         size = math.prod(grid.chunk) * np.dtype(dtype).itemsize
-        for linear, data in pool.map(packed, _chunks(grid, np.dtype(dtype), frames), size):
+        for linear, (data, checksum) in pool.map(packed, _chunks(grid, np.dtype(dtype), frames), size):
             append(data)
-            index[linear] = (offset, len(data))
-            offset += len(data)
+            append(checksum)
+            stored = len(data) + len(checksum)
+            index[linear] = (offset, stored)
+            offset += stored
             if offset - begun >= BEGIN_EVERY:
                 begun = begin_to_write_out()
         table = index.tobytes()

@@ -29,7 +29,7 @@ from dicomzarr.vocabulary.reasons import NotExtracted
 SNAKEMAKE_PLACES = (".snakemake/", "results/benchmarks/")  # written by Snakemake, with its words
 # Logs and scripts of jobs on other nodes: other people of a site can often read them, and no job is told the source.
 EXECUTOR_PLACES = (".snakemake/slurm_logs/", ".snakemake/tmp.", ".snakemake/auxiliary/")
-MIN_COST = 200.0  # milliseconds of work that justify one more process
+MIN_COST = 100.0  # milliseconds of work that justify one more process
 EXPORTS = "results/exports/"  # made by jobs of their own: until they run they show what was configured before
 LOGS = ".snakemake/log/"  # of the main process: they name the user, the host and the command
 _JOB = "check_privacy"  # name under which progress is reported: of each share, and of all
@@ -84,10 +84,10 @@ class _File:
 
     @property
     def cost(self) -> float:
-        """Milliseconds, roughly; repeated texts of JSON are searched once, and a report is mostly ids and numbers."""
-        is_repetitive = self.place.endswith((".json", ".jsonl", ".html")) or self.place.startswith(RECORDS)
-        per_byte = 1e-5 if self.has_clean_blocks else 3e-4 if is_repetitive else 1e-3
-        return self.status.st_size * per_byte / self.share.of
+        """Milliseconds, roughly; repeated texts of JSON are searched once, and a report is mostly its shipped parts."""
+        is_repetitive = self.place.endswith((".json", ".jsonl")) or self.place.startswith(RECORDS)
+        per_byte = 1.4e-4 if self.place.endswith(".html") else 4e-4 if is_repetitive else 1e-3
+        return 0.5 + self.status.st_size * (1e-5 if self.has_clean_blocks else per_byte) / self.share.of
 
     def shared(self, count: int) -> list[_File]:
         """Return the file as up to `count` pieces of work; only one if it is no table, or a small one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import sys
@@ -19,12 +20,18 @@ def software() -> dict[str, str]:
     """
     versions: dict[str, str] = {}
     for folder in sys.path:
-        with contextlib.suppress(OSError):
-            for name, version in re.findall(
-                r"^(\w+)-([^-\n]+)\.dist-info$", "\n".join(os.listdir(folder)), re.MULTILINE
-            ):
-                versions.setdefault(name.lower().replace("_", "-"), version)
+        versions = {**_versions_in(folder), **versions}
     return {name: versions.get(name) or _installed(name) for name in SOFTWARE}
+
+
+@functools.cache
+def _versions_in(folder: str) -> dict[str, str]:
+    """Return the versions of the packages in a folder; the first listing counts, also for the forks of a process."""
+    versions: dict[str, str] = {}
+    with contextlib.suppress(OSError):
+        for name, version in re.findall(r"^(\w+)-([^-\n]+)\.dist-info$", "\n".join(os.listdir(folder)), re.MULTILINE):
+            versions.setdefault(name.lower().replace("_", "-"), version)
+    return versions
 
 
 def _installed(name: str) -> str:

@@ -34,7 +34,8 @@ from typing import NoReturn
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 # Parts of what a script imports, before it: a job that comes meanwhile waits for one import at most.
 _BEFORE = {
-    "discover_files": ("numpy",),
+    "discover_files": ("snakemake.io", "numpy"),
+    "plan_batches": ("numpy.ma",),
     "extract_batch": ("asyncio", "dicomzarr.arrays.write_masks", "dicomzarr.stages.extract_batch.masks"),
 }
 # Imported by functions of the stages in each run, most of them once they are needed; zarr in parts, as above.
@@ -50,6 +51,10 @@ _LATER = (
     "numcodecs.blosc",
     "google_crc32c",
     "imagecodecs",
+    "PIL.GifImagePlugin",
+    "PIL.JpegImagePlugin",
+    "PIL.PngImagePlugin",
+    "zarrs",
 )
 # The environment of a job as `workflow/job.py` changes it: numpy must start no threads here, since a fork has none.
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
@@ -207,6 +212,14 @@ def _imports() -> list[str]:
     return ["dicomzarr.workflow.job", *scripts, *_LATER]
 
 
+def _list_packages() -> None:
+    """List the installed packages once: their versions are in the record of each job."""
+    from dicomzarr.system.software import software
+
+    with contextlib.suppress(Exception):  # a job that needs it says so
+        software()
+
+
 def main(arguments: list[str]) -> int:
     """Fork jobs until the main process ends."""
     path = list(sys.path)
@@ -219,9 +232,11 @@ def main(arguments: list[str]) -> int:
             break
         with contextlib.suppress(Exception):  # a job that needs it says so
             importlib.import_module(module)
-    gc.collect()
+    _list_packages()
+    # Without a collection, which takes as long as a small job and finds next to nothing; one in a fork would copy the
+    # memory of all that is imported.
+    gc.freeze()
     gc.enable()
-    gc.freeze()  # a collection in a fork would copy the memory of all that is imported
     server.serve(until_end=True)
     return 0
 

@@ -17,6 +17,17 @@ def test_versions_are_those_of_the_packages(monkeypatch: pytest.MonkeyPatch) -> 
     def refuse(folder: str) -> list[str]:
         raise OSError
 
+    monkeypatch.setattr(software, "_versions_in", software._versions_in.__wrapped__)
     monkeypatch.setattr(software, "_installed", installed.__getitem__)
     monkeypatch.setattr(os, "listdir", refuse)  # folders that cannot be listed, or archives
     assert software.software() == installed
+
+
+def test_folders_are_listed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = software.software()
+
+    def refuse(folder: str) -> list[str]:
+        raise AssertionError(folder)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    assert software.software() == before

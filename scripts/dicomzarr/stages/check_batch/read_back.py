@@ -47,7 +47,7 @@ class ReadBack:
 # Called with the number of the first of some frames, in array order, and these frames; from several threads.
 Watcher = Callable[[int, NDArray[Any]], None]
 
-BLOCK = 4 << 20  # bytes of frames in one read
+BLOCK = 8 << 20  # bytes of frames in one read: each takes zarr-python a millisecond, whatever its size
 FIRST_FRAMES = 2  # read by zarr-python alone, at half a millisecond each
 
 
