@@ -565,6 +565,8 @@ class Sample:
         masks = _texts("masks", self.masks)
         if len(set(masks)) < len(masks):
             raise ValueError("masks names a mask twice: each is one channel")
+        for name, least in (("patches_per_volume", 1), ("seed", 0)):
+            object.__setattr__(self, name, _whole(name, getattr(self, name), least))
         if not 0 <= self.foreground <= 1:
             raise ValueError("foreground is a share of the patches, from 0 to 1")
         if self.foreground and not (masks and self.patch):
@@ -588,7 +590,18 @@ def _sizes_along(name: str, sizes: Mapping[str, int] | None, axes: str) -> dict[
     sizes = dict(sizes or {})
     if not set(sizes) <= set(axes):
         raise ValueError(f"{name} has sizes along {', '.join(axes[:-1])} and {axes[-1]}")
-    return {axis: operator.index(size) for axis, size in sizes.items()}
+    return {axis: _whole(name, size, 1 if name == "patch" else 0) for axis, size in sizes.items()}
+
+
+def _whole(name: str, number: Any, least: int) -> int:
+    """Return a whole number that is not below another."""
+    try:
+        whole = operator.index(number)
+    except TypeError:
+        raise TypeError(f"{name} takes whole numbers; found {number!r}") from None
+    if whole < least:
+        raise ValueError(f"{name} takes whole numbers from {least} on; found {number!r}")
+    return whole
 
 
 # ---- The dataset

@@ -128,6 +128,18 @@ def test_sizes_without_axes_are_refused_by_a_message_that_shows_the_form() -> No
         Select(min_shape=(16, 32, 32))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("number", [0, -1, 1.5, "2", None])
+def test_numbers_that_cannot_be_are_refused_at_once_and_not_by_a_worker(number: Any) -> None:
+    found = rf" takes whole numbers( from 1 on)?; found {number!r}"
+    with pytest.raises((ValueError, TypeError), match=f"^patch{found}"):
+        Sample(kind="patch", patch={"z": number, "y": 4})
+    with pytest.raises((ValueError, TypeError), match=f"^patches_per_volume{found}"):
+        Sample(kind="patch", patch={"y": 4}, patches_per_volume=number)
+    if number != 0:
+        with pytest.raises((ValueError, TypeError), match="^seed takes whole numbers"):
+            Sample(seed=number)
+
+
 # ---- Objects and keywords
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import pytest
 from conftest import Workflow
 from dicoms import save_series
 
@@ -20,6 +22,23 @@ def test_until_runs_a_rule_behind_the_checkpoint_on_a_new_folder_and_after_a_cha
     assert [run.jobs(rule) for rule in (*FIRST, "extract_batch", "check_batch", "report_depth")] == [1, 1, 1, 1, 1, 0]
     run = workflow.run()
     assert run.jobs("extract_batch") == 0 and run.sealed["counts"]["arrays"] == 2
+
+
+@pytest.mark.parametrize("arguments", [("--until", "report_depth"), ("report_depth",)])
+def test_a_later_rule_has_all_batches_in_front_of_it_where_older_results_are_put_back(
+    workflow: Workflow, arguments: tuple[str, ...]
+) -> None:
+    save_series(workflow.source / "1", "alpha", 2)
+    workflow.run()
+    shutil.copytree(workflow.results, workflow.folder / "backup", symlinks=True)
+    save_series(workflow.source / "2", "beta", 2)
+    workflow.run()
+    shutil.rmtree(workflow.results)
+    (workflow.folder / "backup").rename(workflow.results)
+    run = workflow.run(*arguments)
+    assert [run.jobs(rule) for rule in ("extract_batch", "check_batch", "report_depth", "report_size")] == [1, 1, 1, 0]
+    assert (workflow.results / "dataset/reports/depth.csv").read_text().count("\n") == 3
+    assert workflow.run().sealed["counts"]["arrays"] == 2
 
 
 def test_rules_that_cannot_be_omitted_are_refused(workflow: Workflow) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from dicomzarr.commands.help_texts import closest
-from dicomzarr.commands.options import Options, no_dataset, parse, results_of
+from dicomzarr.commands.options import Options, no_dataset, note_unless_sealed, parse, results_of
 from dicomzarr.commands.processes import say
 from dicomzarr.commands.words import BY_NAME
 from dicomzarr.source.inventory import read_roots
@@ -51,8 +51,7 @@ def run_files(arguments: Sequence[str]) -> int:
         say(f"run: {str(results.private)!r} is not readable by this user; private/ belongs to who ran the workflow")
         return 1
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as in `./run files … | head -3`
-    if not results.sealed.is_file():
-        say("note: the last run did not finish, so these may be the files of the one before it")
+    note_unless_sealed(results, "these may be the files")
     with table:
         _skip_header(table, csv_tables.FILES)
         if not (outcome or reason or array):

@@ -10,7 +10,9 @@ from typing import Any
 
 from dicomzarr.commands.help_texts import closest, usage_of
 from dicomzarr.commands.mistakes import read_configuration
+from dicomzarr.commands.processes import say
 from dicomzarr.commands.words import CONFIG, CONFIGFILE, CORES, DECIDE, DRY_RUN, RESULTS, Option, Word
+from dicomzarr.system import locks
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
@@ -143,6 +145,11 @@ def results_of(options: Options) -> Results:
 def no_dataset(results: Results, options: Options, what: str) -> UserError:
     """Return the error for a results folder without a dataset: what is missing, and what to do."""
     text = f"there is no {what} in {str(results.root)!r} yet"
+    if active := locks.holder(results.private):
+        return UserError(
+            f"{text}: a run is going ({active}) and writes it towards its end; its terminal, or the files in "
+            f"{str(results.root / 'logs')!r}, show how far it is"
+        )
     if not results.root.is_dir():
         text = f"there is no folder {str(results.root)!r} yet, and so no {what}"
     if options.has(RESULTS.name) or options.has(CONFIGFILE.name):
@@ -150,3 +157,19 @@ def no_dataset(results: Results, options: Options, what: str) -> UserError:
     demo = ROOT / "demo" / "results"
     example = str(demo) if demo.is_dir() else "FOLDER"
     return UserError(f"{text}; name its configuration, --configfile my.yaml, or the folder, --results {example}")
+
+
+def note_unless_sealed(results: Results, what: str) -> None:
+    """Say that what is shown may be of the run before, if the dataset is not sealed: a run is going, or did not finish.
+
+    Parameters
+    ----------
+    results : Results
+    what : str
+        What may be so, such as ``this report may be``.
+    """
+    if results.sealed.is_file():
+        return
+    active = locks.holder(results.private)
+    state = f"a run is going ({active})" if active else "the last run did not finish"
+    say(f"note: {state}, so {what} of the one before it")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dicomzarr.commands import browser, last_build
-from dicomzarr.commands.options import no_dataset, parse, results_of
+from dicomzarr.commands.options import no_dataset, note_unless_sealed, parse, results_of
 from dicomzarr.commands.processes import say
 from dicomzarr.commands.summary import changes_in_short, in_words
 from dicomzarr.commands.words import BY_NAME, NO_OPEN
@@ -26,9 +26,8 @@ def run_report(arguments: Sequence[str]) -> int:
     if not page.is_file():
         say(f"run: {no_dataset(results, options, 'report')}")
         return 1
-    if not is_copy and not results.sealed.is_file():
-        say("note: the last run did not finish, so this report may be of the one before it")
     if not is_copy:
+        note_unless_sealed(results, "this report may be")
         say_what_changed(results)
     print(f"{page}\n{page.as_uri()}", flush=True)
     if options.has(NO_OPEN.name):

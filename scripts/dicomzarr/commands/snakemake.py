@@ -108,7 +108,7 @@ def run_snakemake(arguments: Sequence[str], folder: Path | None = None) -> int:
     folder, as_json = folder or Path.cwd(), "--json" in arguments
     arguments = [argument for argument in arguments if argument != "--json"]
     if as_json and not is_a_run(arguments):
-        raise UserError("--json is for runs, status, verify and diff; this command shows what Snakemake prints")
+        raise UserError("--json describes a run, and this is none; ./run status --json says what a run would do")
     refuse_mistakes(arguments, folder)
     command = snakemake_command(arguments, folder)
     say("+ " + shlex.join(command))

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from dicomzarr.commands.options import parse, results_of
+from dicomzarr.commands.options import no_dataset, parse, results_of
 from dicomzarr.commands.processes import Stopped, say
 from dicomzarr.commands.words import BY_NAME, NO_OPEN
 from dicomzarr.terminal.screen import counted
@@ -26,15 +26,16 @@ def run_view(arguments: Sequence[str]) -> int:
 
     options = parse(BY_NAME["view"], arguments)
     wanted_port = serving.port_of(options.last("--port") or "0")
-    place = Path(options.last("--dataset")) if options.has("--dataset") else results_of(options).root
+    results = None if options.has("--dataset") else results_of(options)
+    place = results.root if results else Path(options.last("--dataset"))
     from dicomzarr.viewer import catalogue, client
 
     try:
         dataset = catalogue.dataset_folder(place)
     except catalogue.NoDataset as error:
-        say(f"run: {error}")
+        say(f"run: {no_dataset(results, options, 'finished dataset') if results else error}")
         return 1
-    place = place if options.has("--dataset") else dataset
+    place = dataset if results else place
     tables = catalogue.Tables(dataset)
     images = list(tables.images().values())
     image = catalogue.find(images, options.places[0]) if options.places else None

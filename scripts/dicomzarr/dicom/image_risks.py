@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from dicomzarr.dicom import sop_classes
+from dicomzarr.dicom import head_words, sop_classes
 from dicomzarr.dicom.facts import ImageFacts
 
 # Why an image may have text in its pixels: kind -> text for the report.
@@ -35,14 +35,6 @@ _SLIDE_LABELS = frozenset({"LABEL", "OVERVIEW"})  # PS3.3 C.8.12.4.1.1, value 3 
 
 _FACE_MODALITIES = frozenset({"CT", "MR", "PT"})
 _FACE_CLASSES = sop_classes.SLICES - {sop_classes.BREAST_TOMOSYNTHESIS}
-# Beginnings of words for body parts that include the face or lie next to it: PS3.16 CID 4031, and what people write.
-_HEAD = re.compile(
-    r"(?<![a-z])(head|brain|skull|fac(e\b|ial)|orbit|eyes?\b|sinus|jaw|maxill|mandib|crani|cereb|neck|nose\b|nasal|"
-    r"ears?\b|mouth|dental|teeth|tooth|tmj|iacs?\b|pituitar|hypophys|sella|neuro|whole ?-?body|mp2?rage|flair|"
-    r"kopf|sch(ä|ae)del|gesicht|hirn|gehirn|hals\b|nnh|t(ê|e)te|cerveau|cr(â|a)ne|visage|cabeza|cerebro|cr(á|a)neo|"
-    r"cara\b|testa\b|cervello|encefalo|hoofd|hersen|schedel)",
-    re.IGNORECASE,
-)
 
 
 def burned_in(facts: ImageFacts) -> str:
@@ -85,12 +77,6 @@ def _burned_in(image_type: tuple[str, ...], modality: str, sop_class: str, conve
     if (sop_class == sop_classes.VL_WHOLE_SLIDE_MICROSCOPY or modality == "SM") and not _SLIDE_LABELS.isdisjoint(words):
         return "slide_label"
     return "photograph" if sop_class in sop_classes.PHOTOGRAPHS or modality in _PHOTOGRAPH else ""
-
-
-@lru_cache(maxsize=1024)
-def names_head(text: str) -> bool:
-    """Return whether a text names the head, or a part of it or next to it; "head of femur" counts too."""
-    return _HEAD.search(text.replace("_", " ")) is not None
 
 
 def is_of_faces(facts: ImageFacts) -> bool:
@@ -136,6 +122,11 @@ def shows_face(facts: Sequence[ImageFacts]) -> bool:
         image.get("RecognizableVisualFeatures", "").strip().upper() == "YES"
         or image.get("SOPClassUID") == sop_classes.X_RAY_3D_CRANIOFACIAL
         or is_of_faces(image)
-        and (image.get("describes_head", False) or names_head(image.get("BodyPartExamined", "")))
+        and (image.get("describes_head", False) or _names_head(image.get("BodyPartExamined", "")))
         for image in facts
     )
+
+
+def _names_head(text: str) -> bool:
+    """Return whether a value names the head; the header index has one character for each of its bytes."""
+    return head_words.bytes_name_head(text.encode("latin-1", "replace"))

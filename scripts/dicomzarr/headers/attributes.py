@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias, cast
 
-from dicomzarr.dicom import image_risks
+from dicomzarr.dicom import head_words
 from dicomzarr.dicom.decimals import read_nonstandard
 from dicomzarr.dicom.plausible import RANGES, is_plausible
 from dicomzarr.dicom.velocity import velocity_encoding
@@ -452,8 +452,7 @@ def _pixel(value: bytes, vr: str, little: bool, signed: bool) -> int | None:
 
 def _head(value: bytes, vr: str, little: bool, signed: bool) -> bool | None:
     """Return True where a description names the head, else None; the text itself is not stored."""
-    text = value[:MAX_TEXT].decode("utf-8", "replace")
-    return True if image_risks.names_head(text) or image_risks.names_head(text_of(value[:MAX_TEXT])) else None
+    return True if head_words.bytes_name_head(value[:MAX_TEXT]) else None
 
 
 def _velocity(value: bytes, vr: str, little: bool, signed: bool) -> str | None:

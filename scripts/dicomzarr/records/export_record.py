@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Self
 from dicomzarr.records import record_file
 from dicomzarr.records.record_file import Record
 from dicomzarr.records.revoke import Revocation, revoke
+from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.system import files, json_files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import Damaged
@@ -280,6 +281,32 @@ def mark_incomplete(
         for dataset in own:
             (folder / dataset / name).unlink(missing_ok=True)
     revoke(results, record_of(results, kind), why)
+
+
+def is_of_others(results: Results, kind: Kind, dataset: str) -> bool:
+    """Return whether the folder of a dataset of an export by case has files that this export did not write.
+
+    Files beside those of an own export are no matter: each has the name of a series, or is in `Kind.index`.
+
+    Parameters
+    ----------
+    results : Results
+    kind : Kind
+    dataset : str
+        Name of the folder.
+    """
+    folder = folder_of(results, kind) / dataset
+    if _dataset_of(folder.parent / SUMMARY) == dataset or not folder.exists():
+        return False
+    if all(path.is_dir() or _CASE.match(path.name) for path in folder.rglob("*")):  # as an interrupted export leaves it
+        return False
+    try:
+        claimed: Iterable[str] = RuleRecord.load(record_of(results, kind)).claims
+    except (OSError, Damaged):
+        claimed = ()
+    if any(name.startswith(f"exports/{kind.folder}/{dataset}/") for name in claimed):
+        return False
+    return not any(name.startswith(f"{dataset}/") for path in series_records(results, kind) for name in _recorded(path))
 
 
 def _dataset_of(summary: Path) -> str:

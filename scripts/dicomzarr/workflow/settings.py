@@ -289,6 +289,11 @@ def _within(inner: Path, outer: Path) -> bool:
 def _refuse_unusable(results: str) -> None:
     """Refuse characters that have a meaning in paths of Snakemake."""
     refuse_unexpanded("results", results)
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", results) and not Path(results).exists():
+        raise ConfigProblem(
+            f"config key 'results': found {results!r}, which looks like a URL; needed is a folder. ./run publish sends "
+            "the dataset to a bucket: config key publish"
+        )
     reserved = sorted(set(results) & set("{}<>\n\0"))
     if reserved:
         raise ConfigProblem(
@@ -416,7 +421,13 @@ def check_keys(config: Mapping[str, Any]) -> None:
         If a key is unknown, or has a wrong type or value; the first one is named.
     """
     check_dicomweb(config.get("dicomweb", {}))  # before the schema, whose messages quote a value
-    _refuse_names(dict(config), "")
+    for key, value in config.items():
+        try:
+            _refuse_names({key: value}, "")
+        except RecursionError:
+            raise ConfigProblem(
+                f"config key {key!r}: a YAML alias (*name) lies within its own anchor (&name)"
+            ) from None
     _check_schema(config)
     _refuse_not_finite(dict(config), "")
     _check_gate(config["gate"])

@@ -12,6 +12,7 @@ from launched_project import Project
 
 from dicomzarr.commands.files import printable
 from dicomzarr.commands.json_forms import FORMS
+from dicomzarr.system import locks
 from dicomzarr.system.path_text import encode_path
 
 SERIES, OTHER = "0123456789abcdef", "fedcba9876543210"
@@ -193,3 +194,18 @@ def test_without_a_display_or_a_report_the_next_step_is_named(project: Project) 
     done = project.run("report", cwd=project.elsewhere)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "there is no folder 'results' yet, and so no report; name its configuration" in done.stderr
+
+
+def test_while_a_run_is_going_it_is_named(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "private").mkdir()
+    lock = locks.lock_run(tmp_path / "private", "2026-11-29 12:00:00+00:00")
+    going = f"a run is going (process {os.getpid()} since 2026-11-29 12:00:00+00:00)"
+    for word in (["report"], ["files"], ["explain", SERIES]):
+        done = project.run(*word, "--results", str(tmp_path))
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), word
+        assert f"yet: {going} and writes it towards its end; its terminal, or the files in " in done.stderr, word
+    (tmp_path / "private/files.csv").write_text("path,outcome,reason,series_id\none/a/b,skipped,duplicate,\n")
+    assert project.run("files", "--results", str(tmp_path)).stderr.startswith(f"note: {going}, so these may be ")
+    os.close(lock)
+    assert project.run("files", "--results", str(tmp_path)).stderr.startswith("note: the last run did not finish")
+    assert "run the workflow first" in project.run("report", "--results", str(tmp_path)).stderr

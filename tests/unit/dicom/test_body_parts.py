@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from dicomzarr.dicom import body_parts, image_risks
+from dicomzarr.dicom import body_parts, head_words
 
 
 @pytest.mark.parametrize("text", ["CHEST", "chest", "Abdomen ", "ABDOMEN_PELVIS", "KNEE", "Thorax", "CHEST\\ABDOMEN"])
@@ -24,4 +24,4 @@ def test_all_other_values_exclude_nothing(text: str) -> None:
 
 def test_no_term_of_the_list_names_a_head() -> None:
     assert all(re.fullmatch("[A-Z]{1,16}", term) for term in body_parts.WITHOUT_HEAD)
-    assert not [term for term in body_parts.WITHOUT_HEAD if image_risks.names_head(term)]
+    assert not [term for term in body_parts.WITHOUT_HEAD if head_words.names_head(term)]

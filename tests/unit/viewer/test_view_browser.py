@@ -245,7 +245,7 @@ def test_the_names_of_many_masks_leave_room_for_the_voxels(seen: Seen) -> None:
     seen.check()
 
 
-def test_the_list_is_searched_and_leads_to_an_image(seen: Seen) -> None:
+def test_the_list_is_searched_and_leads_to_an_image_with_room_also_in_a_narrow_window(seen: Seen) -> None:
     from playwright.sync_api import expect
 
     page = patient(seen.page.context.browser.new_page())
@@ -257,5 +257,11 @@ def test_the_list_is_searched_and_leads_to_an_image(seen: Seen) -> None:
     assert page.inner_text("#shown") == "1 shown"
     page.click("tbody tr:visible a")
     expect(page).to_have_title(re.compile(f"CT {CT}.*"))
+    beside = page.locator(".neuroglancer-side-panel").bounding_box()
+    page.set_viewport_size({"width": 390, "height": 844})
+    wait_on(page, lambda: page.locator(".neuroglancer-side-panel").bounding_box()["x"] == 0)
+    boxes = [panel.bounding_box() for panel in page.locator(PANEL).all()]
+    assert len(boxes) == 4 and all(box["width"] > 190 and box["height"] > 150 for box in boxes), boxes
+    assert beside["x"] > 600  # in a wide window
     page.close()
     seen.check()

@@ -20,6 +20,7 @@ from viewed_dataset import CT, KINDS, Viewer, start, viewing, write_viewed
 from waiting import HANG
 
 from dicomzarr.commands.view import run_view
+from dicomzarr.system import locks
 from dicomzarr.viewer import files, index_page
 from dicomzarr.viewer.catalogue import Image, Tables
 from dicomzarr.vocabulary.errors import UserError
@@ -226,6 +227,13 @@ def test_without_a_dataset_it_fails_as_the_other_words_do(
     monkeypatch.chdir(tmp_path)
     assert run_view(["--no-open", "--dataset", "missing"]) == 1
     assert "no finished dataset in 'missing'" in capsys.readouterr().err
+    assert run_view(["--no-open", "--results", "missing"]) == 1
+    assert "no folder 'missing' yet, and so no finished dataset; run the workflow first" in capsys.readouterr().err
+    (tmp_path / "results" / "private").mkdir(parents=True)
+    lock = locks.lock_run(tmp_path / "results" / "private", "now")
+    assert run_view(["--no-open", "--results", "results"]) == 1
+    os.close(lock)
+    assert f"yet: a run is going (process {os.getpid()} since now) and writes it" in capsys.readouterr().err
 
 
 def test_an_array_is_found_by_the_beginning_of_its_id_in_a_copy_of_the_dataset(results: Path, tmp_path: Path) -> None:

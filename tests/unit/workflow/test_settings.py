@@ -96,6 +96,7 @@ WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"results": None}, ("'results'", "nothing")),
     ({"results": "file"}, ("'results'", "is not a folder")),
     ({"results": "a\nb"}, ("'results'",)),
+    ({"results": "s3://bucket/prepared"}, ("'results'", "looks like a URL; needed is a folder", "./run publish")),
     ({"results": "source/link/results"}, ("'results'", "inside the source")),
     ({"burned_in": True}, ("'burned_in'", "skip, scan, keep")),
     ({"burned_in": "keep", "burned_in_reason": ""}, ("'burned_in_reason' is empty",)),
@@ -130,6 +131,11 @@ WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ),
     ({"splits": {"fractions": {"a": 1}, "fixed": {"a": "~/a.csv"}}}, ("'splits.fixed.a'", "holds ~")),
 ]
+
+
+HOLDS_ITSELF: list[object] = []
+HOLDS_ITSELF.append(HOLDS_ITSELF)
+WRONG.append(({"labels": HOLDS_ITSELF}, ("'labels'", "a YAML alias (*name) lies within its own anchor")))
 
 
 @pytest.mark.parametrize(("wrong", "words"), WRONG, ids=[f"{i} {wrong!r:.40}" for i, (wrong, _) in enumerate(WRONG)])

@@ -238,6 +238,8 @@ def export(
 
     Raises
     ------
+    UserError
+        If the folder of the dataset has files of others.
     Failed
         If an array is damaged or a process died. All other series are exported first.
     Refusing
@@ -246,11 +248,17 @@ def export(
         If every array is refused or left out, or there is none. The tables of the export say why.
     """
     kind = recipe.kind
+    datasets = [str(recipe.settings["dataset"])] if kind.by_case else []
+    for dataset in datasets:
+        if export_record.is_of_others(results, kind, dataset):
+            raise UserError(
+                f"config key '{kind.folder}.dataset': exports/{kind.folder}/{dataset} below the results has files that "
+                "this export did not write; move that folder elsewhere, or give another name"
+            )
     folder = export_record.folder_of(results, kind)
     folder.mkdir(parents=True, exist_ok=True)
     store = files.make_private(results.temporary / f"{kind.rule}.{os.getpid()}")
     work = _Export(results, recipe, store, flush.Disk(store))
-    datasets = [str(recipe.settings["dataset"])] if kind.by_case else []
     export_record.mark_incomplete(results, kind, Revocation.SUPERSEDED, datasets)
     failures: list[str] = []
     progress = Progress(results.private, kind.rule)

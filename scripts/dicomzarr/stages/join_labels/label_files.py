@@ -10,6 +10,7 @@ import csv
 import io
 import math
 import os
+import stat
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -170,7 +171,10 @@ def _table(where: str, name: str, needed: Sequence[str]) -> pandas.DataFrame:
 
     path = Path(name)
     try:
-        if path.stat().st_size > LARGEST:
+        state = path.stat()
+        if not (stat.S_ISREG(state.st_mode) or stat.S_ISDIR(state.st_mode)):  # it is read several times
+            raise ConfigProblem(f"config key {where!r}: {name!r} is a pipe or device; save its lines in a file")
+        if state.st_size > LARGEST:
             raise ConfigProblem(f"config key {where!r}: {name!r} is larger than {LARGEST >> 20} MiB")
         data = path.read_bytes()
         text = list_text.decoded(data)

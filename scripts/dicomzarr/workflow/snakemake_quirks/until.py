@@ -6,10 +6,13 @@ import sys
 from typing import Any
 
 from dicomzarr.vocabulary.errors import UserError
-from dicomzarr.vocabulary.rules import RULES
+from dicomzarr.vocabulary.rules import DATASET_RULES, RULES, rules_before
 
 # Rules after the checkpoint, and the target rules with all of their jobs.
 BATCH_TARGETS = {"extract_batch": "all_extracted", "check_batch": "all_checked"}
+# Rules whose jobs read all batches. With one of them as the only target, Snakemake would make no record of a batch
+# again that is missing, since what was made from it exists; so the target rule of the batches is a target too.
+_LATER_RULES = frozenset(DATASET_RULES) - {*rules_before("check_batch")}
 
 _DEFAULT_TARGETS = ("all", "default_target")
 # Rules before the checkpoint; `--omit-from` is possible for these alone.
@@ -46,7 +49,9 @@ def honour_until(workflow: Any) -> None:
 
 
 def replace_until(workflow: Any) -> None:
-    """Replace `--until` with rules of batches by target rules.
+    """Replace `--until` with rules of batches by target rules, and with later rules by these and all batches.
+
+    A later rule that is named as a target gets all batches in front of it, too.
 
     Raises
     ------
@@ -65,7 +70,12 @@ def replace_until(workflow: Any) -> None:
             f"--omit-from {omitted[0]}: not possible here, since Snakemake knows the batches only after plan_batches "
             "has run; name the last rule instead, such as: --until extract_batch"
         )
-    if not set(dag.until) & BATCH_TARGETS.keys():
+    batches = BATCH_TARGETS["check_batch"]
+    later = _LATER_RULES if any(rule.name == batches for rule in workflow.rules) else frozenset[str]()
+    if not dag.until and later & {*map(str, dag.targets)}:
+        dag.targets = {*dag.targets, batches}
+    has_later = bool(later & set(dag.until)) and set(dag.targets) <= {*_DEFAULT_TARGETS}
+    if not has_later and not set(dag.until) & BATCH_TARGETS.keys():
         return
     if not set(dag.targets) <= {*_DEFAULT_TARGETS}:
         batch = sorted(set(dag.until) & BATCH_TARGETS.keys())[0]
@@ -73,5 +83,5 @@ def replace_until(workflow: Any) -> None:
             f"--until {batch}: not possible together with targets; leave the targets out, or use the target "
             f"{BATCH_TARGETS[batch]} alone"
         )
-    dag.targets = {BATCH_TARGETS.get(name, name) for name in dag.until}
+    dag.targets = {BATCH_TARGETS.get(name, name) for name in dag.until} | ({batches} if has_later else set())
     dag.until = set()

@@ -20,6 +20,7 @@ from dicomzarr.stages.export import engine, nnunet
 from dicomzarr.stages.export.label_maps import Labels
 from dicomzarr.stages.export.refusals import REFUSALS
 from dicomzarr.system.results_folder import Results
+from dicomzarr.vocabulary.errors import UserError
 
 SHAPE = (4, 6, 8)
 DATASET = "exports/nnunet/Dataset001_Liver"
@@ -397,6 +398,29 @@ def test_datasets_of_others_beside_it_are_left_alone(tmp_path: Path) -> None:
     assert sorted(path.name for path in other.rglob("*") if path.is_file()) == sorted(
         Path(name).name for name in foreign
     )
+
+
+def test_a_dataset_of_others_under_the_configured_name_is_refused_and_kept(tmp_path: Path) -> None:
+    results = write_results(tmp_path, cases_of(("1", "train"), ("2", "val")))
+    other = results.exports / "nnunet" / "Dataset002_Liver"
+    (other / "imagesTr").mkdir(parents=True)
+    foreign = {"dataset.json": "{}", "splits_final.json": "[]", "imagesTr/case_0000.nii.gz": "pixels"}
+    for name, content in foreign.items():
+        (other / name).write_text(content)
+    export(results)  # another name
+    whole = files_of(results.exports / "nnunet")
+    with pytest.raises(UserError, match="'nnunet.dataset': exports/nnunet/Dataset002_Liver below the results"):
+        export(results, dataset="Dataset002_Liver")
+    assert files_of(results.exports / "nnunet") == whole  # its own export is untouched, too
+    assert {name: (other / name).read_text() for name in foreign} == foreign
+    other.rename(tmp_path / "elsewhere")
+    export(results, dataset="Dataset002_Liver")
+    (other / "notes.txt").write_text("of the user, beside an own export")
+    export(results, dataset="Dataset002_Liver", overlaps="regions")
+    assert (other / "notes.txt").exists() and (other / "dataset.json").exists()
+    for missing in ("export.json", "Dataset002_Liver/dataset.json"):  # as after a kill
+        (results.exports / "nnunet" / missing).unlink()
+        export(results, dataset="Dataset002_Liver")
 
 
 def test_lists_of_an_export_without_a_summary_are_removed_with_a_series(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -317,6 +318,9 @@ def test_text_of_a_spreadsheet_in_utf_16_is_read(tmp_path: Path) -> None:
 
 def test_a_missing_label_file_is_reported(tmp_path: Path) -> None:
     label_source = source(tmp_path / "l.csv", "id,kind\n") | {"file": "nowhere.csv"}
+    os.mkfifo(tmp_path / "pipe.csv")  # as `<(...)` of a shell: it would wait for ever, or be empty the second time
+    with pytest.raises(ConfigProblem, match=r"'labels.0'.*pipe.csv' is a pipe or device; save its lines in a file"):
+        label_files.read_sources([label_source | {"file": str(tmp_path / "pipe.csv")}])
     with pytest.raises(ConfigProblem, match=r"'labels.0'.*'nowhere.csv' cannot be read: No such file"):
         label_files.read_sources([label_source])
 
