@@ -150,6 +150,7 @@ def names_head(text: str) -> bool:
     return False
 
 
+@lru_cache(maxsize=4096)
 def bytes_name_head(value: bytes) -> bool:
     """Return whether the bytes of a text name the head, in one of the character sets that they may be in.
 
