@@ -22,6 +22,7 @@ from forks import Forks, compiled
 from hypothesis import HealthCheck, Phase, settings
 
 from dicomzarr.commands.environment import DEV, PLAIN, Environment, stamp_of
+from dicomzarr.system.stop_signals import STOPPING
 
 # Property tests use new examples on a developer's machine, and the same ones each time in CI. A test that must fail,
 # for a planted bug, needs no smallest example.
@@ -39,6 +40,11 @@ settings.load_profile("dicomzarr")
 
 for _size in ("COLUMNS", "LINES"):  # the help fits its lines to them
     os.environ.pop(_size, None)
+
+# Programs that the tests start get the usual signals also where the tests were started with nohup, or with & in a script.
+for _number in STOPPING:
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
 
 ROOT = Path(__file__).resolve().parents[1]
 CORPUS = ROOT.parent / "shared" / "corpus"
