@@ -41,7 +41,7 @@ settings.load_profile("dicomzarr")
 for _size in ("COLUMNS", "LINES"):  # the help fits its lines to them
     os.environ.pop(_size, None)
 
-# Programs that the tests start get the usual signals also where the tests were started with nohup, or with & in a script.
+# Programs that tests start heed the usual signals, also where the tests were started with nohup, or with & in a script.
 for _number in STOPPING:
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
