@@ -58,14 +58,18 @@ _CREDITS = re.compile("author|copyright|@|email", re.IGNORECASE)
 
 @functools.cache
 def own_words(root: Path) -> frozenset[str]:
-    """Return the words of this project: of its code, its rules, its pages and its configuration."""
+    """Return the words of this project: of its code, its rules, its pages and its configuration.
+
+    Not those that are only looked for in headers, and never written: many of them are names of people, too.
+    """
     paths: list[Path] = []
     for pattern in ("Snakefile", "*.smk", "*.md", "*.yaml", "*.toml", "run", "rules/*.smk"):
         paths += root.glob(pattern)
     paths += _files_below(root / "docs", ".md")
     for folder in ("scripts", "schemas", "profiles", "envs"):
         paths += _files_below(root / folder, ".py", ".j2", ".css", ".json", ".yaml", ".lock")
-    return _cached_words("own", paths, _words_of_project)
+    looked_for = root / "scripts" / "dicomzarr" / "dicom" / "head_words.py"
+    return _cached_words("own", [path for path in paths if path != looked_for], _words_of_project)
 
 
 def _files_below(top: Path, *suffixes: str) -> Iterator[Path]:

@@ -12,6 +12,7 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dicomzarr.dicom import head_words
 from dicomzarr.privacy import plain_words
 from dicomzarr.privacy.identifiers import (
     DIGITS,
@@ -135,3 +136,10 @@ def test_the_scanner_finds_the_runs_of_words_of_the_definition(
     code = Scanner(identifiers, own)._words(text, min_weight)
     assert (code is not None) == by_definition(text, min_weight, identifiers, own)
     assert MIN_WEIGHT == 5 and (hash_of_part("ours") in identifiers) <= any("ours" in value for _, value in values)
+
+
+def test_words_that_are_only_looked_for_are_no_own_words() -> None:
+    words = " ".join(head_words.WORDS.values())
+    names = {"kiefer", "chin", "bravo", "pan", "orr", "stirn"}
+    assert names <= {word for entry in words.casefold().split() for word in entry.strip("-").split("_")}
+    assert not names & plain_words.own_words(ROOT)
