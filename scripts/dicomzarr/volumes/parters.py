@@ -83,14 +83,15 @@ def _ended_at_seams(passes: Sequence[Hashable], depths: Sequence[float]) -> list
         low, high = spans.get(name, (at[depth_of], at[depth_of]))
         spans[name] = min(low, at[depth_of]), max(high, at[depth_of])
     lows, highs = Counter(low for low, _ in spans.values()), Counter(high for _, high in spans.values())
-    across = Counter(index for low, high in spans.values() for index in range(low, high))
-    seams = sorted(
+    across = accumulate(lows[index] - highs[index] for index in range(len(at)))
+    seams = [
         index
-        for index, count in across.items()
-        if min(highs[index] + highs[index - 1], lows[index + 1] + lows[index + 2]) >= count
+        for index, count in enumerate(across)
+        if count
+        and min(highs[index] + highs[index - 1], lows[index + 1] + lows[index + 2]) >= count
         and highs[index]
         and lows[index + 1]
-    )
+    ]
     return [(name, bisect_left(seams, at[depth_of])) for name, depth_of in zip(passes, depths, strict=True)]
 
 

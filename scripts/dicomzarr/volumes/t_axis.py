@@ -448,18 +448,26 @@ def _first_of_pass(numbers: list[list[int]], period: int, base: int) -> int | No
     """
     if len(numbers) < 4:
         return base
-    order = sorted((number, z) for z, row in enumerate(numbers) for number in row)
+    order = sorted({(number, z) for z, row in enumerate(numbers) for number in row})
     steps = [(a, b, z_b - z_a) for (a, z_a), (b, z_b) in pairwise(order)]
     unit = min(b - a for a, b, _ in steps)  # more than 1 where other images are numbered between slices
     next_to = [(b, step) for a, b, step in steps if b - a == unit]
     rising = 2 * sum(step > 0 for _, step in next_to) > len(next_to)
     within = {b % period for b, step in next_to if (step > 0) is rising}
-    turns = [range(max(a, b - period) + 1, b + 1) for a, b, step in steps if (step > 0) is not rising]
-    starts = [{number % period for number in turn} - within for turn in turns]
-    common = set.intersection(*starts) if starts else {base % period}
-    if base % period in common or (not common and any(base % period in of_turn for of_turn in starts)):
+    # Numbers after the last one before a turn, as the last of them and their count: there may be millions.
+    turns = {(b % period, min(b - a, period)) for a, b, step in steps if (step > 0) is not rising}
+
+    def is_in(number: int, turn: tuple[int, int]) -> bool:
+        return number % period not in within and (turn[0] - number) % period < turn[1]
+
+    if not turns or all(is_in(base, turn) for turn in turns):
         return base
-    return base - (base - max(common)) % period if common else None
+    # The largest number that all have is followed by the next period, by one within a run, or by one that a turn lacks.
+    ends = {period - 1, *(end for end, _ in turns), *((number - 1) % period for number in within)}
+    common = [end for end in ends if all(is_in(end, turn) for turn in turns)]
+    if common:
+        return base - (base - max(common)) % period
+    return base if any(is_in(base, turn) for turn in turns) else None
 
 
 def _full_grid(state: _State) -> FullGrid:

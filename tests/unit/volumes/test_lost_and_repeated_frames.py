@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 
 import pytest
@@ -139,3 +140,18 @@ def test_numbers_of_scans_between_which_other_images_are_numbered(others: int, s
     for volume in checked_volumes(frames):
         if not {"contested_place", "ambiguous_stack"} & set(volume.flags):
             assert all(len({truth[n] for n in row}) == 1 for row in at_each_time(volume)), volume.why
+
+
+def test_distances_between_numbers_cost_no_memory() -> None:
+    """Instance Numbers may be 1,000,000 apart from time to time: what lies between them is not listed."""
+    causes = [[{"instance_number": 1e6 * t + z} for z in range(8)] for t in range(6)]
+    frames = [
+        frame(8 * t + z, 2.5 * z, causes[t][z]) for t in range(6) for z in range(8) if (t, z) not in {(3, 7), (4, 0)}
+    ]
+    tracemalloc.start()
+    try:
+        (volume,) = [volume for volume in checked_volumes(frames) if len(volume.places) > 16]
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+    assert all(len({n // 8 for n in row}) == 1 for row in at_each_time(volume))
