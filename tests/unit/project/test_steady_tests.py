@@ -123,3 +123,19 @@ def test_what_a_file_shares_is_built_again_if_its_tests_go_back(tmp_path: Path) 
 def test_other_code_is_not_found() -> None:
     code = "assert time.monotonic() - began >= 2; stop.wait(0.05); process.wait(timeout=HANG); default_rng(1)"
     assert not [*races(ast.parse(code))]
+
+
+def test_programs_of_tests_heed_signals_that_whoever_starts_the_tests_ignores() -> None:
+    """As nohup and `&` in a script do: a program that ignores a signal does not end by it, and its test waits."""
+    program = "import conftest, signal; print(*[signal.getsignal(n) is signal.SIG_IGN for n in conftest.STOPPING])"
+    done = subprocess.run(
+        ["sh", "-c", 'trap "" INT TERM HUP QUIT; exec "$@"', "sh", sys.executable, "-c", program],
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "tests", ROOT / "tests/support", ROOT / "scripts"))),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "False False False False\n"
