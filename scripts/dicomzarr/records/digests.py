@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 from dicomzarr.records import rule_record
 from dicomzarr.records.record_file import FileClaim
+from dicomzarr.system import digested_json, files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.system.shared_work import sharing
+from dicomzarr.vocabulary.rules import BATCH_RULES
 
 DATASET = "dataset/"
 CRATE = "ro-crate-metadata.json"  # describes the run too, as the provenance does
@@ -21,6 +25,9 @@ _NO_DATA = ("reports/report.html", CHECKSUMS, CRATE, SIGNATURE)
 _PROVENANCE = "provenance/"
 _STARTS_OF_NO_DATA = (*(f"{path}\0".encode() for path in _NO_DATA), _PROVENANCE.encode())
 _LINES = 4096  # that are hashed at once
+_PORTION = 1 << 18  # bytes of lines that are hashed at once
+_LARGE = 1 << 16  # bytes of a record whose lines are kept
+_KEPT = "checksum_lines"  # in the folder of caches: a file for each large record
 _BYTES_PER_PROCESS = 1 << 20  # of records that one more process is worth
 _SIZE = re.compile(rb"\0\d+\0")
 
@@ -44,17 +51,62 @@ def line_of(path: str, claim: FileClaim) -> bytes:
     return f"{path}\0{claim.size}\0{claim.digest}\n".encode()
 
 
-def digest_of_lines(lines: Sequence[bytes]) -> str:
-    """Return `digest_of` the files in sorted lines of `checksums`."""
-    total = hashlib.sha256()
-    for start in range(0, len(lines), _LINES):
-        total.update(_SIZE.sub(b"\0", b"".join(lines[start : start + _LINES])))
-    return total.hexdigest()
+def digests_of_lines(pieces: Iterable[bytes]) -> tuple[str, str]:
+    """Return `digest_of` the files that count as data, and that of all files.
+
+    Parameters
+    ----------
+    pieces : iterable of bytes
+        Lines of `checksums` in order, one or many in each.
+    """
+    data, total = hashlib.sha256(), hashlib.sha256()
+    for piece in _portions(pieces):
+        without_sizes = _SIZE.sub(b"\0", piece)
+        total.update(without_sizes)
+        if any(b"\n" + start in b"\n" + piece for start in _STARTS_OF_NO_DATA):
+            lines = without_sizes.splitlines(keepends=True)
+            without_sizes = b"".join(line for line in lines if not line.startswith(_STARTS_OF_NO_DATA))
+        data.update(without_sizes)
+    return data.hexdigest(), total.hexdigest()
 
 
-def lines_of_data(lines: Iterable[bytes]) -> list[bytes]:
-    """Return the lines of `checksums` of files that count as data."""
-    return [line for line in lines if not line.startswith(_STARTS_OF_NO_DATA)]
+def _portions(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the same lines in pieces that are not tiny."""
+    waiting: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        waiting.append(piece)
+        size += len(piece)
+        if size >= _PORTION:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    yield b"".join(waiting)
+
+
+def in_order(pieces: Iterable[bytes]) -> list[bytes]:
+    """Return lines of `checksums` sorted by path; of two lines of one path the later one holds.
+
+    Parameters
+    ----------
+    pieces : iterable of bytes
+        One line, or many that are sorted, such as those of one record. They stay together where no line of another
+        piece belongs between them.
+    """
+    given = [piece for piece in pieces if piece]
+    ordered = sorted(given)
+    if all(_key_of_last(piece) < _key_of(following) for piece, following in itertools.pairwise(ordered)):
+        return ordered
+    lines = [line for piece in given for line in piece.splitlines(keepends=True)]
+    return sorted({_key_of(line): line for line in lines}.values())
+
+
+def _key_of(piece: bytes) -> bytes:
+    """Return the path of the first line, with the NUL behind it."""
+    return piece[: piece.index(b"\0") + 1]
+
+
+def _key_of_last(piece: bytes) -> bytes:
+    return _key_of(piece[piece.rfind(b"\n", 0, -1) + 1 :])
 
 
 def recorded_files(results: Results) -> dict[str, FileClaim]:
@@ -66,7 +118,7 @@ def recorded_files(results: Results) -> dict[str, FileClaim]:
 
 
 def recorded_lines(results: Results, processes: int = 1) -> list[bytes]:
-    """Return the same as sorted lines of `checksums`, which take half of the memory.
+    """Return the same as lines of `checksums`, in the pieces that `in_order` returns.
 
     Parameters
     ----------
@@ -76,21 +128,50 @@ def recorded_lines(results: Results, processes: int = 1) -> list[bytes]:
     """
     records = list(rule_record.paths(results))
     others = min(processes - 1, sum(path.stat().st_size for path in records) // _BYTES_PER_PROCESS)
-    with sharing(_lines_of, records, others) as shared:
-        listed = b"".join(shared.finish()).splitlines(keepends=True)
-    lines = sorted(listed)
-    # Equal paths follow each other: all that begin with a path and NUL.
-    if any(following.startswith(line[: line.index(b"\0") + 1]) for line, following in itertools.pairwise(lines)):
-        lines = sorted({_path_of(line): line for line in listed}.values())  # of two records the later one holds
+    kept = files.make_private(results.private / "cache" / _KEPT)
+    with sharing(partial(_lines_of, kept), records, others) as shared:
+        of_records = shared.finish()
+    _remove_others(kept, records)
+    pieces: list[bytes] = []
+    for path, lines in zip(records, of_records, strict=True):
+        pieces += [lines] if path.parent.name in BATCH_RULES else lines.splitlines(keepends=True)
+    return in_order(pieces)
+
+
+def _lines_of(kept: Path, record: Path) -> bytes:
+    """Return the sorted lines of the files that a record claims; those of a large record are kept for the next run."""
+    if record.stat().st_size < _LARGE:
+        return _lines_in(record)
+    digest, path = digested_json.digest_of_record(record), kept / _name_of(record)
+    try:
+        of_record, of_lines, lines = path.read_bytes().split(b"\n", 2)
+        if of_record == digest.encode() and of_lines == files.sha256_of_bytes(lines).encode():
+            return lines
+    except (OSError, ValueError):
+        pass
+    lines = _lines_in(record)
+    files.remove_tree(path)
+    # Not flushed to the disk: what a crash leaves incomplete has another digest.
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, files.PRIVATE_FILE)
+    with open(handle, "wb") as stream:
+        stream.write(f"{digest}\n{files.sha256_of_bytes(lines)}\n".encode() + lines)
     return lines
 
 
-def _lines_of(record: Path) -> bytes:
-    return b"".join([line_of(path, claim) for path, claim in _claimed(record).items()])
+def _remove_others(kept: Path, records: Iterable[Path]) -> None:
+    """Remove what was kept of records that there are no more."""
+    names = {_name_of(record) for record in records}
+    for path in list(kept.iterdir()):
+        if path.name not in names:
+            files.remove_tree(path)
 
 
-def _path_of(line: bytes) -> bytes:
-    return line[: line.index(b"\0")]
+def _name_of(record: Path) -> str:
+    return f"{record.parent.name}.{record.stem}"
+
+
+def _lines_in(record: Path) -> bytes:
+    return b"".join(sorted(line_of(path, claim) for path, claim in _claimed(record).items()))
 
 
 def _claimed(record: Path) -> dict[str, FileClaim]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -52,12 +51,12 @@ def seal(
     """
     lines = digests.recorded_lines(results, processes)
     checksums = b"".join(lines)
-    data = digests.digest_of_lines(digests.lines_of_data(lines))
-    bisect.insort(lines, line_of(CHECKSUMS, FileClaim(len(checksums), files.sha256_of_bytes(checksums))))
+    of_checksums = line_of(CHECKSUMS, FileClaim(len(checksums), files.sha256_of_bytes(checksums)))
+    data, all_files = digests.digests_of_lines(digests.in_order([*lines, of_checksums]))
     sealed = {
         "schema_version": SCHEMA_VERSION,
         "digest": data,
-        "seal": digests.digest_of_lines(lines),
+        "seal": all_files,
         "key_check": pseudonyms.key_check,
         "counts": RuleRecord.load(consolidated).counts,
         "config": dict(config),
