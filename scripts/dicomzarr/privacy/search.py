@@ -5,9 +5,7 @@ Names are searched while the folders are listed. Files to be read are collected 
 
 from __future__ import annotations
 
-import itertools
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -19,7 +17,8 @@ from typing import Any, TypeAlias
 from dicomzarr.privacy.bare_jpeg import is_bare_jpeg
 from dicomzarr.privacy.file_contents import PICTURE, RECORDS, VOLUME, has_id_as_name, is_table, is_voxels, search_file
 from dicomzarr.privacy.scanner import Leak, Scanner
-from dicomzarr.privacy.search_cache import GROUP_DIGITS, Group, Notes, SearchCache, sort_paths, state_of
+from dicomzarr.privacy.search_cache import Notes, SearchCache
+from dicomzarr.privacy.series_groups import PREFIXES, Group, by_group, is_series, sort_paths, state_of
 from dicomzarr.privacy.table_blocks import WHOLE, Share
 from dicomzarr.system import sandbox
 from dicomzarr.system.heartbeat import Progress
@@ -211,7 +210,7 @@ class Search:
             while waiting:
                 folder = waiting.pop()
                 entries = _listed(base + folder[len(top) :])
-                if folder in _GROUPED:
+                if folder in PREFIXES:
                     series, entries = _series_and_others(entries)
                     yield from self._groups(folder, base + folder[len(top) :], series, processes)
                 for entry in entries:
@@ -224,8 +223,8 @@ class Search:
 
     def _groups(self, top: str, images: str, series: Sequence[str], processes: int) -> Iterator[_Series]:
         """Yield the groups of series that are new or changed, of all series in order."""
-        groups = {name: [*ids] for name, ids in itertools.groupby(series, lambda series_id: series_id[:GROUP_DIGITS])}
-        clean = self._cache.clean_groups(_GROUPED[top], images, groups, processes)
+        groups = by_group(series)
+        clean = self._cache.clean_groups(PREFIXES[top], images, groups, processes)
         for name, ids in groups.items():
             if name not in clean:
                 yield _Series(top, name, images, ids)
@@ -261,8 +260,8 @@ class Search:
             name: sort_paths(self._paths_that_count(f"{group.top}/{name}", entries)) for name, entries in below.items()
         }
         searched = Group(counted, state_of(group.folder, counted))
-        if self._cache.is_copied_group(_GROUPED[group.top] + group.name, searched):
-            self._cache.add_group(_GROUPED[group.top] + group.name, searched)
+        if self._cache.is_copied_group(PREFIXES[group.top] + group.name, searched):
+            self._cache.add_group(PREFIXES[group.top] + group.name, searched)
             return []
         findings: list[Finding] = []
         for name, entries in below.items():
@@ -278,7 +277,7 @@ class Search:
                 for item in self._search_name(place, entry):
                     findings += [item] if isinstance(item, Finding) else self._read_file(item, is_cached=False)
         if not findings:
-            self._cache.add_group(_GROUPED[group.top] + group.name, searched)
+            self._cache.add_group(PREFIXES[group.top] + group.name, searched)
         return findings
 
     def _paths_that_count(self, series: str, entries: Sequence[RelativeEntry]) -> Iterator[str]:
@@ -354,7 +353,7 @@ def _series_and_others(entries: Sequence[os.DirEntry[str]]) -> tuple[list[str], 
     series: list[str] = []
     others: list[os.DirEntry[str]] = []
     for entry in entries:
-        if _SERIES.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+        if is_series(entry):
             series.append(entry.name)
         else:
             others.append(entry)
@@ -371,9 +370,3 @@ def _below(top: str) -> Iterator[RelativeEntry]:
             yield path, entry
             if entry.is_dir(follow_symlinks=False):
                 waiting.append(path)
-
-
-_IMAGES = "results/dataset/images.zarr"
-_PICTURES = "results/dataset/reports/pictures"
-_GROUPED = {_IMAGES: "", _PICTURES: "pictures "}  # places of the folders of series; prefix of groups in the cache
-_SERIES = re.compile(r"[0-9a-f]{16}")

@@ -10,13 +10,8 @@ it is damaged, was written by other code or for other words, or if a new identif
 from __future__ import annotations
 
 import hashlib
-import itertools
 import os
-import stat
-from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
@@ -26,94 +21,11 @@ from numpy.typing import NDArray
 
 from dicomzarr.privacy.absent_hashes import AbsentHashes
 from dicomzarr.privacy.scanner import Leak, Scanner
+from dicomzarr.privacy.series_groups import SEARCH_CACHE, CachedGroups, Group, is_in_volume, key_of, read_cache
 from dicomzarr.privacy.table_blocks import CHECKSUMS, Share
 from dicomzarr.system import digested_json, files
-from dicomzarr.system.shared_work import sharing
 
 _CLAIMED = "results/dataset/"  # places of files whose digests are recorded
-SEARCH_CACHE = "searched.json"  # in the folder of caches
-_DIGEST = 24  # hex digits of a digest of stats
-_BITS = (1 << 64) - 1  # times may be negative, and inodes use all bits
-_FOLDER = (_BITS, _BITS)  # in place of size and time of a folder, which a copy does not keep
-_SERIES_PER_PROCESS = 1000  # that one more process is worth, to ask for the stats of their files
-GROUP_DIGITS = 3  # first digits of a series id, which the series of a group share
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """The contents of the folders of a group of series.
-
-    Attributes
-    ----------
-    series : mapping of str to list of str
-        Series id to the paths below its folder whose stats count, "" for the folder itself; sorted by `sort_paths`.
-    state : str
-        What `state_of` returns.
-    """
-
-    series: Mapping[str, Sequence[str]]
-    state: str
-
-
-def is_in_volume(path: str) -> bool:
-    """Return whether a path below a series has a name as long as a volume id: of a folder, or before the first dot."""
-    return len(path) >= 9 and path[9:10] in ("", "/", ".") and path.find("/", 1, 9) < 0
-
-
-def sort_paths(paths: Iterable[str]) -> list[str]:
-    """Sort paths below a series by name, those of volumes last, as the cache returns them."""
-    return sorted(paths, key=lambda path: (is_in_volume(path), path))
-
-
-def state_of(images: str, series: Mapping[str, Sequence[str]]) -> str:
-    """Return two digests of the stats of these paths in the folders of series; empty where one does not exist.
-
-    The second is the same for a copy: it has the sizes and times of files alone, in seconds, which is what archives
-    keep of them.
-    """
-    try:
-        stats = _stats((f"{images}/{name}", paths) for name, paths in series.items())
-    except OSError:
-        return ""
-    of_copy = [
-        _FOLDER if stat.S_ISDIR(status.st_mode) else (status.st_size, status.st_mtime_ns // 10**9 & _BITS)
-        for status in stats
-    ]
-    return _digest(stats) + _blake2b(array("Q", itertools.chain.from_iterable(of_copy)))
-
-
-def _stats(places: Iterable[tuple[str, Sequence[str]]]) -> list[os.stat_result]:
-    """Return the stats of paths, given as folders and paths below each; links are not followed."""
-    lstat = os.lstat
-    return [lstat(folder + path) for folder, paths in places for path in paths]
-
-
-def _digest(stats: Sequence[os.stat_result]) -> str:
-    """Return the first of the digests that `state_of` returns."""
-    numbers = [
-        number
-        for status in stats
-        for number in (status.st_size, status.st_mtime_ns & _BITS, status.st_ctime_ns & _BITS, status.st_ino)
-    ]
-    return _blake2b(array("Q", numbers))
-
-
-def _blake2b(numbers: array[int]) -> str:
-    return hashlib.blake2b(numbers, digest_size=_DIGEST // 2).hexdigest()
-
-
-def key_of(status: os.stat_result) -> list[int]:
-    """Return size, times and inode: if they are equal, the file is unchanged."""
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
-
-
-def read_cache(folder: Path) -> Mapping[str, Any]:
-    """Return the content of the cache in a folder of caches; empty if there is no valid one."""
-    try:
-        content: Mapping[str, Any] = digested_json.read_record(folder / SEARCH_CACHE)
-    except (OSError, ValueError, KeyError, TypeError):
-        content = {}
-    return content
 
 
 class CleanShare(NamedTuple):
@@ -160,6 +72,8 @@ class SearchCache:
         Called if the place changed: whether a sample of the files has the recorded contents.
     content : mapping, optional
         What `read_cache` returned, if it was called.
+    looked_at : mapping of str to str, optional
+        The states of groups of series that this run has looked at; see `early_look`.
     """
 
     def __init__(
@@ -173,6 +87,7 @@ class SearchCache:
         place: Sequence[int] = (),
         is_intact: Callable[[], bool] = lambda: False,
         content: Mapping[str, Any] | None = None,
+        looked_at: Mapping[str, str] | None = None,
     ) -> None:
         self._path, self._absent_hashes = folder / SEARCH_CACHE, absent_hashes
         self._leaks_of_names: dict[tuple[Scanner, str], Leak | None] = {}
@@ -196,8 +111,9 @@ class SearchCache:
             pass
         self._cached = {key: cached.get(key, {}) for key in ("files", "tables", "groups")}
         # Layouts keep their numbers, so that cached groups need no change.
-        self._cached_layouts: list[Sequence[str]] = list(cached.get("layouts", []))
-        self._layouts = {tuple(paths): number for number, paths in enumerate(self._cached_layouts)}
+        layouts: list[Sequence[str]] = list(cached.get("layouts", []))
+        self._layouts = {tuple(paths): number for number, paths in enumerate(layouts)}
+        self._cached_groups, self._looked_at = CachedGroups(self._cached["groups"], layouts), looked_at
         # Whether this run has searched the arrays already, after its last job that writes arrays.
         self._is_fresh = bool(run) and cached.get("run") == run
         self._is_copy = bool(cached) and cached.get("place") != self._place and is_intact()
@@ -283,44 +199,16 @@ class SearchCache:
         processes : int
             Most processes to use; few series are looked at by one.
         """
-        names = list(groups)
-        count = min(processes, sum(map(len, groups.values())) // _SERIES_PER_PROCESS)
-        is_unchanged = partial(self._is_unchanged, prefix, images, groups)
-        with sharing(is_unchanged, names, count - 1) as work:
-            clean = {name for name, unchanged in zip(names, work.finish(), strict=True) if unchanged}
+        clean = self._cached_groups.unchanged(
+            prefix, images, groups, processes, self._looked_at, is_trusted=self._is_fresh
+        )
         for name in clean:
             self._groups[prefix + name] = self._cached["groups"][prefix + name]
         return clean
 
-    def _is_unchanged(self, prefix: str, images: str, groups: Mapping[str, Sequence[str]], name: str) -> bool:
-        try:
-            state, *rows = self._cached["groups"][prefix + name]
-            if [row[0] for row in rows] != list(groups[name]):
-                return False
-            if self._is_fresh:
-                return True
-            places = ((f"{images}/{row[0]}{folder}", paths) for row in rows for folder, paths in self._folders(row))
-            return bool(_digest(_stats(places)) == state[:_DIGEST])
-        except (OSError, KeyError, IndexError, TypeError, ValueError):
-            return False
-
     def is_copied_group(self, name: str, group: Group) -> bool:
         """Return whether a group has the names, sizes and times of a clean one, in results that were copied back."""
-        if not self._is_copy or not group.state:
-            return False
-        try:
-            state, *rows = self._cached["groups"][name]
-            paths = {row[0]: [top + path for top, below in self._folders(row) for path in below] for row in rows}
-        except (KeyError, IndexError, TypeError, ValueError):
-            return False
-        return paths == {**group.series} and state[_DIGEST:] == group.state[_DIGEST:]
-
-    def _folders(self, row: Sequence[Any]) -> Iterator[tuple[str, Sequence[str]]]:
-        """Yield the folder of a series, "", and those of its volumes, with the paths below each that count."""
-        _, rest, *volumes = row
-        yield "", self._cached_layouts[rest]
-        for volume, number in zip(volumes[::2], volumes[1::2], strict=True):
-            yield f"/{volume}", self._cached_layouts[number]
+        return self._is_copy and self._cached_groups.is_copy(name, group)
 
     def add_group(self, name: str, group: Group) -> None:
         """Record a clean group: its state, and its paths by the numbers of layouts, which many volumes share."""

@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 import zarr
 
-from dicomzarr.privacy import absent_hashes, search_cache, table_blocks
+from dicomzarr.privacy import absent_hashes, series_groups, table_blocks
 from dicomzarr.privacy import search as search_module
 from dicomzarr.privacy.absent_hashes import AbsentHashes
 from dicomzarr.privacy.identifiers import IDENTIFIERS, IdentifierFile, identifiers_of
 from dicomzarr.privacy.scanner import Leak, Scanner
-from dicomzarr.privacy.search_cache import SEARCH_CACHE, SearchCache, key_of, state_of
+from dicomzarr.privacy.search_cache import SearchCache
+from dicomzarr.privacy.series_groups import SEARCH_CACHE, key_of, state_of
 from dicomzarr.privacy.table_blocks import NoTable, search_table
 from dicomzarr.stages import check_privacy
 from dicomzarr.system import locks
@@ -122,7 +123,7 @@ def test_other_words_that_do_not_count_search_everything_again(
 
 @pytest.mark.parametrize("processes", [1, 3])
 def test_a_change_is_found_in_its_group(results: Results, monkeypatch: pytest.MonkeyPatch, processes: int) -> None:
-    monkeypatch.setattr(search_cache, "_SERIES_PER_PROCESS", 1)
+    monkeypatch.setattr(series_groups, "_SERIES_PER_PROCESS", 1)
     search(results, processes)
     folder = results.images / SERIES[1]
     (folder / "zarr.json").write_text('{"kind": "zyxwolf xx am ponyhof"}')
