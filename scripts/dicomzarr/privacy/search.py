@@ -84,8 +84,10 @@ class _File:
     @property
     def cost(self) -> float:
         """Milliseconds, roughly; repeated texts of JSON are searched once, and a report is mostly its shipped parts."""
-        is_repetitive = self.place.endswith((".json", ".jsonl")) or self.place.startswith(RECORDS)
-        per_byte = 1.4e-4 if self.place.endswith(".html") else 4e-4 if is_repetitive else 1e-3
+        if self.place.endswith(".json") or self.place.startswith(RECORDS):
+            per_byte = 1.5e-4
+        else:
+            per_byte = 3e-4 if self.place.endswith((".html", ".jsonl")) else 1e-3
         return 0.5 + self.status.st_size * (1e-5 if self.has_clean_blocks else per_byte) / self.share.of
 
     def shared(self, count: int) -> list[_File]:
@@ -232,7 +234,7 @@ class Search:
     def _search_name(self, place: str, entry: Entry) -> Iterator[Finding | _File]:
         """Yield the finding in a name or in the target of a link, else the file if it has to be read."""
         scanner = self._scanner_of(place)
-        leak = self._cache.name(entry.name, scanner)
+        leak = self._cache.name(place, entry.name, scanner)
         if leak:
             number = 1 + sorted(os.listdir(os.path.dirname(entry.path))).index(entry.name)
             yield Finding(f"{place.rpartition('/')[0]}/ (entry {number} by name)", leak)

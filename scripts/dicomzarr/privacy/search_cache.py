@@ -118,8 +118,13 @@ class SearchCache:
         self._is_fresh = bool(run) and cached.get("run") == run
         self._is_copy = bool(cached) and cached.get("place") != self._place and is_intact()
 
-    def name(self, name: str, scanner: Scanner) -> Leak | None:
-        """Search the name of a file or folder; cached, since the names repeat in every series."""
+    def name(self, place: str, name: str, scanner: Scanner) -> Leak | None:
+        """Search the name of a file or folder; cached, since the names repeat in every series.
+
+        The name of a file that was clean at the same place, be it changed since, was clean too.
+        """
+        if place in self._cached["files"]:
+            return None
         if (scanner, name) not in self._leaks_of_names:
             self._leaks_of_names[scanner, name] = scanner.name(name)
         return self._leaks_of_names[scanner, name]

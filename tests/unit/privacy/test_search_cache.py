@@ -98,6 +98,18 @@ def test_absent_hashes_of_many_searches_are_merged_and_used(results: Results, mo
         search(results)
 
 
+def test_the_name_of_a_clean_file_is_searched_again_for_a_new_identifier(results: Results) -> None:
+    """It is not as long as the cache holds: also of a file with another content."""
+    name = results.dataset / "rhabarber.txt"
+    search(results)
+    name.write_text("another text")
+    assert search(results) == 1
+    add_identifiers(results, ("path", b"rhabarber.txt"))
+    name.write_text("a third text")
+    with pytest.raises(check_privacy.PrivacyProblem, match=r"value_in_name in results/dataset/ \(entry"):
+        search(results)
+
+
 def test_a_damaged_cache_is_not_used(results: Results) -> None:
     whole, new = search(results), itertools.count()
     for damaged in (SEARCH_CACHE, "absent-*"):

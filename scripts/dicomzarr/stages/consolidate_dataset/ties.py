@@ -7,7 +7,6 @@ array whose voxels are all equal says nothing and ties nobody.
 from __future__ import annotations
 
 import csv
-import heapq
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -39,13 +38,13 @@ def digest_rows(volumes: Sequence[VolumeRecord], depth: Sequence[DepthRow], subj
             yield f"{volume.pixel_digest}\t{subject_id}\t{volume.array}\n".encode()
 
 
-def tied_arrays(parts: Sequence[Iterable[bytes]]) -> set[bytes]:
+def tied_arrays(rows: Iterable[bytes]) -> set[bytes]:
     """Return the arrays whose pixels another subject has too.
 
     Parameters
     ----------
-    parts : sequence of iterables of bytes
-        Lines of `digest_rows`, each iterable sorted.
+    rows : iterable of bytes
+        Lines of `digest_rows`, sorted.
 
     Returns
     -------
@@ -53,7 +52,7 @@ def tied_arrays(parts: Sequence[Iterable[bytes]]) -> set[bytes]:
         Paths of arrays in `images.zarr`.
     """
     tied: set[bytes] = set()
-    lines = (line.rstrip(b"\n").split(b"\t") for line in heapq.merge(*parts))
+    lines = (line.rstrip(b"\n").split(b"\t") for line in rows)
     for _, group in itertools.groupby(lines, key=lambda fields: fields[0]):
         members = list(group)
         if len({subject for _, subject, _ in members}) > 1:
