@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import os
 import stat
 from pathlib import Path
@@ -158,32 +157,6 @@ def test_a_leak_stops_the_run_before_the_seal(workflow: Workflow, tmp_path: Path
     )
     assert workflow.run().sealed["counts"]["arrays"] > 0
     assert workflow.run().nothing_to_do
-
-
-def test_arrays_that_were_looked_at_early(workflow: Workflow, tmp_path: Path) -> None:
-    """The dataset is that of a run from scratch, and no late slice and no earlier leak is passed over."""
-    for patient in "ab":
-        save_series(workflow.source / patient, patient, 3)
-    workflow.project = copy_of_the_project(tmp_path / "project")
-    edit(workflow.project / "scripts/dicomzarr/privacy/early_look.py", "_WORTH = 1 << 18", "_WORTH = 1")
-    look = workflow.results / "private/cache/looked_at.json"
-    workflow.run()
-    assert not look.exists()  # nothing was searched before
-    save(ct_slice("a", 3), workflow.source / "a/3.dcm")
-    run = workflow.run()
-    assert len(json.loads(look.read_bytes())["groups"]) == 4  # images and pictures of both
-    settings = {"source": str(workflow.source)}
-    elsewhere = Workflow(tmp_path / "elsewhere", settings, workflow.environment, project=workflow.project)
-    assert run.sealed["seal"] == elsewhere.run().sealed["seal"]
-
-    record = workflow.results / "private/records/check_privacy.json"
-    searched = json.loads(record.read_bytes())["work"]["searched"]
-    assert searched > 3  # the groups, zarr.json and pictures of the series with a late slice among others
-    leaking = next(workflow.results.glob("dataset/images.zarr/*/zarr.json"))
-    leaking.write_bytes(leaking.read_bytes().replace(b"group", b"PATab"))
-    save_series(workflow.source / "PATab", "c", 2)
-    run = workflow.run(ok=False)
-    assert run.process.returncode != 0 and "value_in_file in results/dataset/images.zarr/" in run.output
 
 
 def test_an_internal_error_of_the_scan_is_reported_without_its_text(workflow: Workflow, tmp_path: Path) -> None:

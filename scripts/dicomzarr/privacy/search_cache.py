@@ -72,8 +72,6 @@ class SearchCache:
         Called if the place changed: whether a sample of the files has the recorded contents.
     content : mapping, optional
         What `read_cache` returned, if it was called.
-    looked_at : mapping of str to str, optional
-        The states of groups of series that this run has looked at; see `early_look`.
     """
 
     def __init__(
@@ -87,7 +85,6 @@ class SearchCache:
         place: Sequence[int] = (),
         is_intact: Callable[[], bool] = lambda: False,
         content: Mapping[str, Any] | None = None,
-        looked_at: Mapping[str, str] | None = None,
     ) -> None:
         self._path, self._absent_hashes = folder / SEARCH_CACHE, absent_hashes
         self._leaks_of_names: dict[tuple[Scanner, str], Leak | None] = {}
@@ -113,7 +110,7 @@ class SearchCache:
         # Layouts keep their numbers, so that cached groups need no change.
         layouts: list[Sequence[str]] = list(cached.get("layouts", []))
         self._layouts = {tuple(paths): number for number, paths in enumerate(layouts)}
-        self._cached_groups, self._looked_at = CachedGroups(self._cached["groups"], layouts), looked_at
+        self._cached_groups = CachedGroups(self._cached["groups"], layouts)
         # Whether this run has searched the arrays already, after its last job that writes arrays.
         self._is_fresh = bool(run) and cached.get("run") == run
         self._is_copy = bool(cached) and cached.get("place") != self._place and is_intact()
@@ -204,9 +201,7 @@ class SearchCache:
         processes : int
             Most processes to use; few series are looked at by one.
         """
-        clean = self._cached_groups.unchanged(
-            prefix, images, groups, processes, self._looked_at, is_trusted=self._is_fresh
-        )
+        clean = self._cached_groups.unchanged(prefix, images, groups, processes, is_trusted=self._is_fresh)
         for name in clean:
             self._groups[prefix + name] = self._cached["groups"][prefix + name]
         return clean

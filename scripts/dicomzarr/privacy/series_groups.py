@@ -128,7 +128,6 @@ class CachedGroups:
         images: str,
         groups: Mapping[str, Sequence[str]],
         processes: int = 1,
-        looked_at: Mapping[str, str] | None = None,
         *,
         is_trusted: bool = False,
     ) -> set[str]:
@@ -145,23 +144,15 @@ class CachedGroups:
             series is not unchanged.
         processes : int
             Most processes to use; few series are looked at by one.
-        looked_at : mapping of str to str, optional
-            The states of groups that this run has looked at, by prefix and name; see `early_look`.
         is_trusted : bool
             Compare the ids of series alone: no stat is asked for.
         """
         same = [name for name, series in groups.items() if self._has_series(prefix + name, series)]
         if is_trusted:
             return set(same)
-        known = {name for name in same if (looked_at or {}).get(prefix + name, "") == self.state(prefix + name)}
-        names = [name for name in same if name not in known]
-        count = min(processes, sum(len(groups[name]) for name in names) // _SERIES_PER_PROCESS)
-        with sharing(partial(self._has_state, prefix, images), names, count - 1) as work:
-            return known | {name for name, is_same in zip(names, work.finish(), strict=True) if is_same}
-
-    def state(self, name: str) -> str:
-        """Return the digest of the stats of a group, by prefix and name, when it was searched."""
-        return str(self._groups[name][0])[:_DIGEST]
+        count = min(processes, sum(len(groups[name]) for name in same) // _SERIES_PER_PROCESS)
+        with sharing(partial(self._has_state, prefix, images), same, count - 1) as work:
+            return {name for name, is_unchanged in zip(same, work.finish(), strict=True) if is_unchanged}
 
     def is_copy(self, name: str, group: Group) -> bool:
         """Return whether a group, by prefix and name, has the names, sizes and times of the one in the cache."""
@@ -184,9 +175,9 @@ class CachedGroups:
     def _has_state(self, prefix: str, images: str, name: str) -> bool:
         """Return whether all stats of a group have the digest that they had."""
         try:
-            _, *rows = self._groups[prefix + name]
+            state, *rows = self._groups[prefix + name]
             places = ((f"{images}/{row[0]}{folder}", paths) for row in rows for folder, paths in self._folders(row))
-            return _digest(_stats(places)) == self.state(prefix + name)
+            return bool(_digest(_stats(places)) == state[:_DIGEST])
         except (OSError, KeyError, IndexError, TypeError, ValueError):
             return False
 
@@ -204,15 +195,6 @@ _SERIES = re.compile(r"[0-9a-f]{16}")
 def is_series(entry: os.DirEntry[str]) -> bool:
     """Return whether an entry is the folder of a series."""
     return _SERIES.fullmatch(entry.name) is not None and entry.is_dir(follow_symlinks=False)
-
-
-def series_in(folder: str) -> list[str]:
-    """Return the names of the folders of series in a folder, sorted; none if it cannot be read."""
-    try:
-        with os.scandir(folder) as listing:
-            return sorted(entry.name for entry in listing if is_series(entry))
-    except OSError:
-        return []
 
 
 def by_group(series: Iterable[str]) -> dict[str, list[str]]:

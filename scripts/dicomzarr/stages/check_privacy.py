@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from dicomzarr.privacy import configured_words, early_look, positive_control
+from dicomzarr.privacy import configured_words, positive_control
 from dicomzarr.privacy.absent_hashes import AbsentHashes
 from dicomzarr.privacy.identifiers import IDENTIFIERS, read_identifiers
 from dicomzarr.privacy.plain_words import own_words, shipped_parts, snakemake_words
@@ -25,10 +25,10 @@ from dicomzarr.privacy.search import Search
 from dicomzarr.privacy.search_cache import SearchCache
 from dicomzarr.privacy.series_groups import read_cache
 from dicomzarr.privacy.words import words_of
-from dicomzarr.records import batch_record, digests, samples
+from dicomzarr.records import digests, samples
 from dicomzarr.source.inventory import read_roots
 from dicomzarr.source.object_store import SCHEME, ObjectRoot, is_object_store
-from dicomzarr.system import safe_messages
+from dicomzarr.system import locks, other_hosts, safe_messages
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
 from dicomzarr.system.software import software
@@ -111,16 +111,7 @@ def check_privacy(
     words = (own, snakemakes, _digests(shipped))
     place = [os.stat(folder).st_ino for folder in (results.private, cache)]
     memory = SearchCache(
-        cache,
-        version,
-        words,
-        whole,
-        absent_hashes,
-        early_look.run_of(results),
-        place,
-        partial(_is_intact, results),
-        cached,
-        early_look.looked_at(results, lambda batch: batch_record.load_extracted(results, batch).series),
+        cache, version, words, whole, absent_hashes, _run_of(results), place, partial(_is_intact, results), cached
     )
     findings = Search(scanners, results, work, level, memory).run(processes)
     memory.save()
@@ -193,6 +184,12 @@ def _is_intact(results: Results) -> bool:
 
 def _digests(parts: Sequence[bytes]) -> frozenset[str]:
     return frozenset(hashlib.sha256(part).hexdigest() for part in parts)
+
+
+def _run_of(results: Results) -> str:
+    """Return what identifies this run of the workflow: the process that has, or had, its lock, and since when."""
+    owner = other_hosts.read_owner(results.private / locks.RUN)
+    return other_hosts.in_words(owner) if owner else ""
 
 
 def _known_folders(results: Results, work: Path) -> tuple[str, ...]:

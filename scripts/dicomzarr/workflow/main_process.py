@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dicomzarr.privacy import configured_words, early_look, pseudonyms
+from dicomzarr.privacy import configured_words, pseudonyms
 from dicomzarr.publishing import stores
 from dicomzarr.records import decisions, export_record, rule_record
 from dicomzarr.records.revoke import Revocation
@@ -280,8 +280,7 @@ def _prepare(workflow: Any, started: Start, rules: Any) -> None:
             folders, in_buckets = object_store.split_roots(started.settings.sources.values())
             stores.check(started.publish, os.environ, [started.settings.results, *folders], in_buckets)
         configured_words.remember(Path(".snakemake"), configured_words.texts_in(without_places(started.config)))
-        has_cores = other_nodes.local_cores(workflow) > 1
-        _prepare_run(started.settings, requested_exports, params, later_rules, has_cores=has_cores)
+        _prepare_run(started.settings, requested_exports, params, later_rules)
     else:
         _prepare_dry_run(workflow, started, requested_exports, params, later_rules)
 
@@ -312,8 +311,6 @@ def _prepare_run(
     exports: Sequence[export_record.Kind],
     params: Mapping[str, Mapping[str, str]],
     later_rules: Collection[str],
-    *,
-    has_cores: bool,
 ) -> None:
     results = prepare.acquire(checked)
     keyed_checksums.key_checksums(results.private, pseudonyms.load(results.private))
@@ -323,8 +320,6 @@ def _prepare_run(
     status.say_why(results, revoked)
     if prepare.carry_out(preparation, revoked) or revoked:
         forked_jobs.expect_jobs()
-        if has_cores:
-            early_look.begin(results)
     prepare.revoke_later_rules(results, later_rules)
     sizes = [row[2] for row in preparation.rows if row[1] == "file"]
     run_view.start(results, len(sizes), sum(sizes), was_sealed=was_sealed)
