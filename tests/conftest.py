@@ -24,8 +24,8 @@ from hypothesis import HealthCheck, Phase, settings
 from dicomzarr.commands.environment import DEV, PLAIN, Environment, stamp_of
 from dicomzarr.system.stop_signals import STOPPING
 
-# Property tests use new examples on a developer's machine, and the same ones each time in CI. A test that must fail,
-# for a planted bug, needs no smallest example.
+# Property tests use new examples on a developer's machine, and the same ones each time in CI, half as many. A test that
+# must fail, for a planted bug, needs no smallest example.
 _PHASES = [
     phase for phase in Phase if phase not in (Phase.shrink, Phase.explain) or "DICOMZARR_PLANTED" not in os.environ
 ]
@@ -34,6 +34,7 @@ settings.register_profile(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],  # a busy machine draws slowly, too
     derandomize=bool(os.environ.get("CI")),
+    max_examples=50 if os.environ.get("CI") else 100,
     phases=_PHASES,
 )
 settings.load_profile("dicomzarr")

@@ -55,7 +55,7 @@ def undisturbed(workflow: Workflow, baseline: tuple[Path, str]) -> str:
 
 # When to kill a run: in the full form as a share of the time of an undisturbed run, else in seconds.
 INSTANTS = [round(random.Random(number).random(), 3) for number in range(50)] if FULL else []
-INSTANTS = INSTANTS or [round(random.Random(number).uniform(0.8, 4.5), 2) for number in range(5)]
+INSTANTS = INSTANTS or [round(random.Random(number).uniform(0.8, 4.5), 2) for number in range(3)]
 
 
 @pytest.fixture(scope="module")

@@ -63,7 +63,7 @@ def test_a_detector_that_fails_at_a_file_costs_this_file_alone(scanning: Workflo
     assert reasons(scanning.run()) == {"chest/1.dcm": "text_in_pixels", "chest/4.dcm": "text_search_failed"}
 
 
-@pytest.mark.parametrize("control", in_ci(2, ["False", "os.kill(os.getpid(), signal.SIGKILL)", "1 / 0"]))
+@pytest.mark.parametrize("control", in_ci(1, ["os.kill(os.getpid(), signal.SIGKILL)", "False", "1 / 0"]))
 def test_without_a_detector_that_works_nothing_is_extracted(scanning: Workflow, control: str) -> None:
     use(scanning, value_detector(control=control))
     run = scanning.run(ok=False)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import FULL, REASON, Workflow
+from conftest import FULL, REASON, Workflow, in_ci
 from dicoms import save_series
 from forks import Forks
 from ordinary import WITHOUT_CAPABILITIES
@@ -199,7 +199,7 @@ def test_a_read_only_command_does_not_block_a_run(mine: Workflow) -> None:
         process.kill()
 
 
-@pytest.fixture(params=["mount", "permissions"])
+@pytest.fixture(params=in_ci(1, ["permissions", "mount"]))
 def unwritable(mine: Workflow, request: pytest.FixtureRequest) -> Iterator[list[str]]:
     """Make the results read-only, by a mount or by permissions; yields a command prefix that enforces it."""
     folders = [mine.results, *(path for path in mine.results.rglob("*") if path.is_dir())]

@@ -33,14 +33,13 @@ PERSISTENT = ("ENOSPC", "EDQUOT")  # a full disk stays full; other errors occur 
 # Short form: each call and each error once. Full form: each error at each of the first 40 calls, then at every sixth
 # call, so that every job is hit.
 SOME = [
-    ("write", "ENOSPC", 3), ("write", "EIO", 31), ("fsync", "EIO", 9), ("rename", "EDQUOT", 17), ("open", "EACCES", 22),
-    ("open", "EIO", 12), ("read", "EIO", 40),
+    ("write", "ENOSPC", 3), ("fsync", "EIO", 9), ("rename", "EDQUOT", 17), ("open", "EACCES", 22), ("read", "EIO", 40),
 ]  # fmt: skip
 COUNTS = [*range(1, 41), *range(43, 600, 6)]
 FAULTS = [(call, error, count) for call in CALLS for error in ERRORS for count in COUNTS] if FULL else SOME
 # Before (1) and after (2) the Nth fsync or rename of a run: every step of a commit.
 KILLS = [(call, when, n) for call in ("fsync", "rename") for when in "12" for n in range(1, 201)]
-KILLS = KILLS if FULL else [("fsync", "1", 14), ("fsync", "2", 25), ("rename", "1", 12), ("rename", "2", 23)]
+KILLS = KILLS if FULL else [("fsync", "2", 25), ("rename", "1", 12)]
 # Opening the Nth file of the source, or all from then on; files are opened for headers first, then for pixels.
 OPENINGS = [(error, count, always) for error in ("EIO", "EACCES") for count in range(1, 41) for always in (False, True)]
 OPENINGS = OPENINGS if FULL else [("EIO", 14, True)]

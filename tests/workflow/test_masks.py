@@ -288,7 +288,7 @@ def test_labels_are_valid_ome_zarr(flow: Workflow, capsys: pytest.CaptureFixture
     assert printed.count("- Label\n") == 3
 
 
-@pytest.mark.parametrize("after", in_ci(2, [2.5, 3.5, 1.5]))
+@pytest.mark.parametrize("after", in_ci(1, [2.5, 3.5, 1.5]))
 def test_killed_at_any_time_the_plain_command_gives_the_same_bytes(flow: Workflow, after: float) -> None:
     for name in ("one", "two", "three"):
         ScanWithMasks(name).save(flow.source / name)
