@@ -166,7 +166,7 @@ class ImageFacts(TypedDict, total=False):
     LargestImagePixelValue: int
     LossyImageCompression: str
     has_functional_groups: bool  # has per-frame or shared functional groups; extraction reads them itself
-    describes_head: bool  # Study Description, Series Description or Protocol Name names the head
+    describes_head: bool  # a description of study, series, procedure or protocol, or a code of region or procedure
     has_modality_lut: bool
     has_palette: bool
     unreadable_numbers: list[str]  # keywords of attributes whose numbers cannot be read

@@ -103,7 +103,7 @@ def shows_face(facts: Sequence[ImageFacts]) -> bool:
     """Return whether the face may be seen in images, or rendered from them.
 
     It may if Recognizable Visual Features (0028,0302) is YES, and in X-Ray 3D Craniofacial. It also may in other images
-    of `is_of_faces` if Body Part Examined (0018,0015), which is often empty, or a description names the head.
+    of `is_of_faces` if Body Part Examined (0018,0015), which is often empty, a description or a code names the head.
 
     Parameters
     ----------

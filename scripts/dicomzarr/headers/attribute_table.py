@@ -50,6 +50,7 @@ BLOCKS: Final = range(0x10, 0x20)  # that are looked into; scanners reserve them
 #   reals       a list of finite numbers            pixel    one integer, signed as the pixels are (US or SS)
 #   first       the first of several numbers        present  True where the element is present, even if empty
 #   head        True where a text names the head
+#   head_codes  True where the meaning of a code in a sequence does
 #   velocity    the end of a name of Siemens' sequences that says how velocity was encoded
 #   digest      a digest of the bytes of a sequence
 #   real_world, radionuclide, detector, energy: numbers within the items of a sequence, see `sequence_values`
@@ -66,7 +67,9 @@ ATTRIBUTES: Final[dict[int, tuple[str, str, str]]] = {
     0x00080064: ("ConversionType", "CS", "text"),
     0x00080070: ("Manufacturer", "LO", "text"),
     0x00081030: ("describes_head", "LO", "head"),
+    0x00081032: ("describes_head", "SQ", "head_codes"),
     0x0008103E: ("describes_head", "LO", "head"),
+    0x00082218: ("describes_head", "SQ", "head_codes"),
     0x00089208: ("ComplexImageComponent", "CS", "text"),
     0x00100020: ("PatientID", "LO", "id"),
     0x00100021: ("IssuerOfPatientID", "LO", "id"),
@@ -97,6 +100,7 @@ ATTRIBUTES: Final[dict[int, tuple[str, str, str]]] = {
     0x00189089: ("DiffusionGradientOrientation", "FD", "reals"),
     0x00189364: ("energy", "SQ", "energy"),
     0x0018937C: ("MonoenergeticEnergyEquivalent", "FD", "real"),
+    0x00189424: ("describes_head", "LT", "head"),
     0x0020000D: ("StudyInstanceUID", "UI", "id"),
     0x0020000E: ("SeriesInstanceUID", "UI", "id"),
     0x00200011: ("SeriesNumber", "IS", "integer"),
@@ -140,6 +144,10 @@ ATTRIBUTES: Final[dict[int, tuple[str, str, str]]] = {
     0x00281221: ("has_palette", "OW", "present"),
     0x00282110: ("LossyImageCompression", "CS", "text"),
     0x00283000: ("has_modality_lut", "SQ", "present"),
+    0x00321060: ("describes_head", "LO", "head"),
+    0x00321064: ("describes_head", "SQ", "head_codes"),
+    0x00400254: ("describes_head", "LO", "head"),
+    0x00400260: ("describes_head", "SQ", "head_codes"),
     0x00409096: ("real_world", "SQ", "real_world"),
     0x00540010: ("EnergyWindowVector", "US", "integers"),
     0x00540016: ("radionuclide", "SQ", "radionuclide"),
@@ -178,7 +186,7 @@ for _element in PRIVATE:
         ATTRIBUTES[_element.group << 16 | _block] = (CREATOR, "LO", "text")
 PRIVATE_TAGS: Final = frozenset(tag for tag in ATTRIBUTES if tag >> 16 & 1)
 # Sequences of which the bytes are read, whatever the length says.
-SEQUENCES: Final = frozenset((0x00189364, 0x00409096, 0x00540016, 0x00540022, 0x300C0002))
+SEQUENCES: Final = frozenset(tag for tag, (_, vr, form) in ATTRIBUTES.items() if vr == "SQ" and form != "present")
 # How many numbers a value has; another count is unusable.
 COUNTS: Final = {
     "PixelSpacing": 2,

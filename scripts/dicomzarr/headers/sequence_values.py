@@ -1,4 +1,4 @@
-"""Read numbers within the items of a few sequences of the header, from the bytes of the sequence; a digest of others.
+"""Read numbers and codes within the items of a few sequences of the header, from its bytes; a digest of others.
 
 Only the elements of each item itself are read, not those of sequences within it, but for the code of a unit. Malformed
 items count as absent: PS3.5 7.5 (sequences), 7.1 (elements).
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from dicomzarr.dicom.decimals import read_nonstandard
+from dicomzarr.dicom.head_words import bytes_name_head
 from dicomzarr.dicom.vr import ITEM, ITEM_END, LONG_VRS, SEQUENCE_END, SHORT_VRS, UNDEFINED
 from dicomzarr.headers.attribute_table import SEQUENCES
 
@@ -21,6 +22,8 @@ _MAX_DEPTH: Final = 16
 _MAX_ITEMS: Final = 256
 _UNITS: Final = 0x004008EA  # Measurement Units Code Sequence
 _MAX_CODE: Final = 64  # bytes of a code
+_MEANING: Final = 0x00080104  # Code Meaning
+_MAX_MEANING: Final = 4 * 64  # bytes: LO has up to 64 characters
 _Item = dict[int, bytes]
 
 
@@ -170,6 +173,27 @@ def energy_of(value: bytes, little: bool, odd: set[str]) -> float | None:
     return energies.pop() if len(energies) == 1 else None
 
 
+def names_head(value: bytes, little: bool, odd: set[str]) -> bool | None:
+    """Return whether a code of a sequence names the head: Code Meaning (0008,0104), the text itself is not stored.
+
+    Parameters
+    ----------
+    value : bytes
+        The items of the sequence.
+    little : bool
+        Whether numbers are little endian.
+    odd : set of str
+        Unused.
+
+    Returns
+    -------
+    bool or None
+        True, or None where no meaning names it.
+    """
+    meanings = (item.get(_MEANING, b"")[:_MAX_MEANING] for item in _items(value, little))
+    return True if any(map(bytes_name_head, meanings)) else None
+
+
 def digest_of(value: bytes, little: bool, odd: set[str]) -> str | None:
     """Return a digest of the bytes of a sequence of which only matters whether it is the same in two files.
 
@@ -316,4 +340,5 @@ FORMS: Final = {
     "detector": detector_of,
     "energy": energy_of,
     "digest": digest_of,
+    "head_codes": names_head,
 }

@@ -30,6 +30,7 @@ MET = ("by construction", "by leaving out", "no", "numbers and a closed list")
 # VRs of texts, dates, times, people and UIDs. Of them only these are read that Table E.1-1 does not name.
 TELLING = {"AE", "AS", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UT"}
 NOT_IN_PROFILE = {"SOPClassUID", "Manufacturer", "ConvolutionKernel", "ReceiveCoilName", "RescaleType", "SequenceName"}
+NOT_IN_PROFILE |= {"RequestedProcedureCodeSequence"}
 # Groups that describe the patient, a trial, a request, a visit or an interpretation.
 OF_PEOPLE = {0x0010, 0x0012, 0x0032, 0x0038, 0x4008}
 
@@ -72,7 +73,7 @@ def test_an_option_is_met_in_one_of_few_ways_and_names_what_exists(row: list[str
 def test_what_the_options_claim_of_the_code() -> None:
     tags = attribute_table.ATTRIBUTES
     of_patients = {tags[tag][0] for tag in tags if tag >> 16 in OF_PEOPLE}
-    assert of_patients == {"PatientID", "IssuerOfPatientID"}  # 113108
+    assert of_patients == {"PatientID", "IssuerOfPatientID", "describes_head"}  # 113108
     devices = ("DeviceSerialNumber", "StationName", "DeviceUID", "DetectorID", "InstitutionName", "InstitutionAddress")
     assert not {tag_for_keyword(word) for word in devices} & {*tags}  # 113109, 113112
     assert [name for name, allowed in OF_IMAGES.items() if "UID" in allowed] == ["transfer_syntax"]  # 113110

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from dicoms import ct_slice, save
 from extracted_series import extract_folder
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from dicomzarr.dicom import sop_classes
 from dicomzarr.records.series_record import SeriesRecord
@@ -52,6 +54,46 @@ def test_flags(tmp_path: Path, attributes: dict[str, Any], risk: str) -> None:
     expected = {"": set(), "header": {faces.FACE}, "geometry": {faces.FACE, faces.BY_GEOMETRY}}[risk]
     assert {faces.FACE, faces.BY_GEOMETRY} & set(volume.flags) == expected
     assert faces.flags_of(risk) == expected
+
+
+def code_of(meaning: str) -> list[Dataset]:
+    """Return the items of a code sequence, the second with this meaning."""
+    items = []
+    for number, text in enumerate(("Abdomen", meaning)):
+        item = Dataset()
+        item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = f"{number}", "99TEST", text
+        items.append(item)
+    return items
+
+
+DESCRIPTIONS = (
+    "StudyDescription",
+    "SeriesDescription",
+    "ProtocolName",
+    "AcquisitionProtocolDescription",
+    "RequestedProcedureDescription",
+    "PerformedProcedureStepDescription",
+)
+CODES = (
+    "ProcedureCodeSequence",
+    "AnatomicRegionSequence",
+    "RequestedProcedureCodeSequence",
+    "PerformedProtocolCodeSequence",
+)
+
+
+@pytest.mark.parametrize("keyword", [*DESCRIPTIONS, *CODES])
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
+def test_each_description_and_code_may_name_the_head(tmp_path: Path, keyword: str, syntax: UID) -> None:
+    """A thin slab, which geometry does not flag, of a body part that excludes the head."""
+    for text, risky in (("CT Sch\xe4del nativ", True), ("CT Leber", False)):
+        value = text if keyword in DESCRIPTIONS else code_of(text)
+        described = ct_slice("scan", 0, BodyPartExamined="CHEST", SpecificCharacterSet="ISO_IR 100", **{keyword: value})
+        described.file_meta.TransferSyntaxUID = syntax
+        folder = tmp_path / str(risky)
+        save(described, folder / "0.dcm")
+        (volume,) = extract_folder(folder).record.volumes
+        assert (faces.FACE in volume.flags) is risky
 
 
 @pytest.mark.parametrize(("part", "risk"), [("", "geometry"), ("HEAD", "header"), ("CHEST", "")])
