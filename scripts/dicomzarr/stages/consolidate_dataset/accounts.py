@@ -1,6 +1,6 @@
 """Write the accounts: every path with its outcome, every frame with its position in an array.
 
-Many rows are merged as streams, so that memory does not grow with the source.
+Rows are merged as streams, so that memory does not grow with the source.
 """
 
 from __future__ import annotations
@@ -95,20 +95,20 @@ def _without_image(index: Path, masks: Mapping[str, MaskFileOutcome]) -> Iterato
 _REGULAR, _OUTCOME, _IMAGE = b'","file",', b',"outcome":"', b',"outcome":"image"'
 
 
-def _account(others: Iterable[bytes], series: Iterable[bytes], totals: Counter[bytes]) -> Iterator[bytes]:
+def _account(others: Iterable[bytes], series: Iterable[Iterable[bytes]], totals: Counter[bytes]) -> Iterator[bytes]:
     """Yield the rows of files.csv, one a path; an outcome from a series takes precedence over that of the header index.
 
     Parameters
     ----------
     others : iterable of bytes
         Rows of `partitions.file_row` for paths outside of the series, sorted.
-    series : iterable of bytes
-        Those of all partitions, sorted.
+    series : iterable of iterables of bytes
+        Those of each partition, sorted.
     totals : Counter
         Counts the outcomes; changed while rows are yielded.
     """
     last = None
-    for row in heapq.merge(others, series):
+    for row in heapq.merge(others, *series):
         path, _, outcome, line = row.split(b"\t", 3)
         if path != last:
             last = path
@@ -116,8 +116,8 @@ def _account(others: Iterable[bytes], series: Iterable[bytes], totals: Counter[b
             yield line
 
 
-def _frames(series: Iterable[bytes]) -> Iterator[bytes]:
-    for row in series:
+def _frames(series: Iterable[Iterable[bytes]]) -> Iterator[bytes]:
+    for row in heapq.merge(*series):
         yield row[row.rindex(b"\t") + 1 :]
 
 
@@ -205,7 +205,7 @@ def consolidate(
     totals: Counter[bytes] = Counter()
     try:
         volumes = _chained(parts, "volumes")
-        tied = ties.tied_arrays(partitions.merged(parts, "digests"))
+        tied = ties.tied_arrays([part.rows("digests") for part in parts])
         mask_files = mask_rows.outcomes(_chained(parts, "mask_files"), unplaced_masks)
         flags = mask_rows.flags_of_segmentations(_chained(parts, "segmentations"), mask_files)
         for array in tied:
@@ -217,9 +217,9 @@ def consolidate(
         _write(outputs["mask_files"], csv_tables.MASK_FILES, mask_rows.private_rows(mask_files), private=True)
         csv_tables.write(outputs["mask_outcomes"], csv_tables.MASK_OUTCOMES, mask_rows.outcome_rows(mask_files))
         others = heapq.merge(_not_files(inventory), _not_read(members), _without_image(index, mask_files))
-        file_rows = _account(others, partitions.merged(parts, "files"), totals)
+        file_rows = _account(others, [part.rows("files") for part in parts], totals)
         entries = _write(outputs["files"], csv_tables.FILES, file_rows, private=True)
-        frame_rows = _frames(partitions.merged(parts, "frames"))
+        frame_rows = _frames([part.rows("frames") for part in parts])
         frame_count = _write(outputs["frames"], csv_tables.FRAMES, frame_rows, private=True)
     except SourceChanged:
         # The next run reads the headers again, even if the source then matches the inventory. An archive that changed

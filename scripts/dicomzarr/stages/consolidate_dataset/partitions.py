@@ -8,7 +8,6 @@ it is rebuilt.
 
 from __future__ import annotations
 
-import heapq
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +27,6 @@ from dicomzarr.system import csv_tables, digested_json, files, flush, json_files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary import errors
 
-_SORTED_IN_MEMORY = 32 << 20  # bytes of rows
 MAX_PARTITIONS = 256  # the number of pairs of hex digits; that many files can be open at once
 # Reasons that a policy of the configuration gives, and its key.
 POLICIES = {"burned_in_risk": "burned_in", "text_in_pixels": "burned_in", "face_risk": "faces"}
@@ -112,13 +110,6 @@ class _PartitionRecord:
         raw = record_file.read(path, cls.SCHEMA).fields
         raw["claims"] = record_file.file_claims(raw["claims"])
         return cls(**raw)
-
-
-def merged(parts: Sequence[Partition], part: str) -> Iterator[bytes]:
-    """Yield the rows of a part of all partitions, sorted. Not many are sorted in memory, in a fifth of the time."""
-    if sum(partition.part(part).stat().st_size for partition in parts) <= _SORTED_IN_MEMORY:
-        return iter(sorted(row for partition in parts for row in partition.rows(part)))
-    return heapq.merge(*(partition.rows(part) for partition in parts))
 
 
 def file_row(path: str, outcome: str, reason: str, series_id: str) -> bytes:

@@ -7,6 +7,7 @@ array whose voxels are all equal says nothing and ties nobody.
 from __future__ import annotations
 
 import csv
+import heapq
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -38,13 +39,13 @@ def digest_rows(volumes: Sequence[VolumeRecord], depth: Sequence[DepthRow], subj
             yield f"{volume.pixel_digest}\t{subject_id}\t{volume.array}\n".encode()
 
 
-def tied_arrays(rows: Iterable[bytes]) -> set[bytes]:
+def tied_arrays(parts: Sequence[Iterable[bytes]]) -> set[bytes]:
     """Return the arrays whose pixels another subject has too.
 
     Parameters
     ----------
-    rows : iterable of bytes
-        Lines of `digest_rows`, sorted.
+    parts : sequence of iterables of bytes
+        Lines of `digest_rows`, each iterable sorted.
 
     Returns
     -------
@@ -52,7 +53,7 @@ def tied_arrays(rows: Iterable[bytes]) -> set[bytes]:
         Paths of arrays in `images.zarr`.
     """
     tied: set[bytes] = set()
-    lines = (line.rstrip(b"\n").split(b"\t") for line in rows)
+    lines = (line.rstrip(b"\n").split(b"\t") for line in heapq.merge(*parts))
     for _, group in itertools.groupby(lines, key=lambda fields: fields[0]):
         members = list(group)
         if len({subject for _, subject, _ in members}) > 1:
