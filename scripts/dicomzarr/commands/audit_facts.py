@@ -14,7 +14,7 @@ from dicomzarr.commands.tables import rows as rows_of
 from dicomzarr.dicom.image_risks import BURNED_IN_KINDS
 from dicomzarr.privacy.identifiers import IDENTIFIERS, read_identifiers
 from dicomzarr.privacy.positive_control import Control
-from dicomzarr.privacy.series_groups import SEARCH_CACHE
+from dicomzarr.privacy.search_cache import SEARCH_CACHE
 from dicomzarr.stages.write_cards.columns import INTEGER, LABEL, NUMBER, TABLES, Column, Vocabularies, read_table
 from dicomzarr.system import digested_json, json_files
 from dicomzarr.system.results_folder import Results

@@ -84,10 +84,9 @@ class _File:
     @property
     def cost(self) -> float:
         """Milliseconds, roughly; repeated texts of JSON are searched once, and a report is mostly its shipped parts."""
+        per_byte = 3e-4 if self.place.endswith((".html", ".jsonl")) else 1e-3
         if self.place.endswith(".json") or self.place.startswith(RECORDS):
             per_byte = 1.5e-4
-        else:
-            per_byte = 3e-4 if self.place.endswith((".html", ".jsonl")) else 1e-3
         return 0.5 + self.status.st_size * (1e-5 if self.has_clean_blocks else per_byte) / self.share.of
 
     def shared(self, count: int) -> list[_File]:

@@ -21,11 +21,26 @@ from numpy.typing import NDArray
 
 from dicomzarr.privacy.absent_hashes import AbsentHashes
 from dicomzarr.privacy.scanner import Leak, Scanner
-from dicomzarr.privacy.series_groups import SEARCH_CACHE, CachedGroups, Group, is_in_volume, key_of, read_cache
+from dicomzarr.privacy.series_groups import CachedGroups, Group, is_in_volume
 from dicomzarr.privacy.table_blocks import CHECKSUMS, Share
 from dicomzarr.system import digested_json, files
 
+SEARCH_CACHE = "searched.json"  # in the folder of caches
 _CLAIMED = "results/dataset/"  # places of files whose digests are recorded
+
+
+def key_of(status: os.stat_result) -> list[int]:
+    """Return size, times and inode: if they are equal, the file is unchanged."""
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
+def read_cache(folder: Path) -> Mapping[str, Any]:
+    """Return the content of the cache in a folder of caches; empty if there is no valid one."""
+    try:
+        content: Mapping[str, Any] = digested_json.read_record(folder / SEARCH_CACHE)
+    except (OSError, ValueError, KeyError, TypeError):
+        content = {}
+    return content
 
 
 class CleanShare(NamedTuple):
@@ -191,15 +206,8 @@ class SearchCache:
 
         Parameters
         ----------
-        prefix : str
-            Of the names of these groups in the cache.
-        images : str
-            Path of the folder of all their series.
-        groups : mapping of str to sequence of str
-            By name, the first digits of the ids of its series, the ids of the series that exist now; a group of other
-            series is not clean.
-        processes : int
-            Most processes to use; few series are looked at by one.
+        prefix, images, groups, processes
+            As for `CachedGroups.unchanged`.
         """
         clean = self._cached_groups.unchanged(prefix, images, groups, processes, is_trusted=self._is_fresh)
         for name in clean:

@@ -14,16 +14,12 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from dicomzarr.system import digested_json
 from dicomzarr.system.shared_work import sharing
 
-SEARCH_CACHE = "searched.json"  # in the folder of caches
-IMAGES = "results/dataset/images.zarr"
-PICTURES = "results/dataset/reports/pictures"
-PREFIXES = {IMAGES: "", PICTURES: "pictures "}  # places of the folders of series; prefix of groups in the cache
+# Places of the folders of series, and the prefix of their groups in the cache.
+PREFIXES = {"results/dataset/images.zarr": "", "results/dataset/reports/pictures": "pictures "}
 GROUP_DIGITS = 3  # first digits of a series id, which the series of a group share
 _DIGEST = 24  # hex digits of a digest of stats
 _BITS = (1 << 64) - 1  # times may be negative, and inodes use all bits
@@ -92,20 +88,6 @@ def _digest(stats: Sequence[os.stat_result]) -> str:
 
 def _blake2b(numbers: array[int]) -> str:
     return hashlib.blake2b(numbers, digest_size=_DIGEST // 2).hexdigest()
-
-
-def key_of(status: os.stat_result) -> list[int]:
-    """Return size, times and inode: if they are equal, the file is unchanged."""
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
-
-
-def read_cache(folder: Path) -> Mapping[str, Any]:
-    """Return the content of the cache in a folder of caches; empty if there is no valid one."""
-    try:
-        content: Mapping[str, Any] = digested_json.read_record(folder / SEARCH_CACHE)
-    except (OSError, ValueError, KeyError, TypeError):
-        content = {}
-    return content
 
 
 class CachedGroups:

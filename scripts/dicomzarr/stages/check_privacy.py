@@ -22,8 +22,7 @@ from dicomzarr.privacy.identifiers import IDENTIFIERS, read_identifiers
 from dicomzarr.privacy.plain_words import own_words, shipped_parts, snakemake_words
 from dicomzarr.privacy.scanner import CODES, Scanner
 from dicomzarr.privacy.search import Search
-from dicomzarr.privacy.search_cache import SearchCache
-from dicomzarr.privacy.series_groups import read_cache
+from dicomzarr.privacy.search_cache import SearchCache, read_cache
 from dicomzarr.privacy.words import words_of
 from dicomzarr.records import digests, samples
 from dicomzarr.source.inventory import read_roots

@@ -20,8 +20,8 @@ from dicomzarr.privacy import search as search_module
 from dicomzarr.privacy.absent_hashes import AbsentHashes
 from dicomzarr.privacy.identifiers import IDENTIFIERS, IdentifierFile, identifiers_of
 from dicomzarr.privacy.scanner import Leak, Scanner
-from dicomzarr.privacy.search_cache import SearchCache
-from dicomzarr.privacy.series_groups import SEARCH_CACHE, key_of, state_of
+from dicomzarr.privacy.search_cache import SEARCH_CACHE, SearchCache, key_of
+from dicomzarr.privacy.series_groups import state_of
 from dicomzarr.privacy.table_blocks import NoTable, search_table
 from dicomzarr.stages import check_privacy
 from dicomzarr.system import locks
