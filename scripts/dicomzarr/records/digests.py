@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
-import os
 import re
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -63,7 +63,8 @@ def digests_of_lines(pieces: Iterable[bytes]) -> tuple[str, str]:
     for piece in _portions(pieces):
         without_sizes = _SIZE.sub(b"\0", piece)
         total.update(without_sizes)
-        if any(b"\n" + start in b"\n" + piece for start in _STARTS_OF_NO_DATA):
+        begun = b"\n" + piece
+        if any(b"\n" + start in begun for start in _STARTS_OF_NO_DATA):
             lines = without_sizes.splitlines(keepends=True)
             without_sizes = b"".join(line for line in lines if not line.startswith(_STARTS_OF_NO_DATA))
         data.update(without_sizes)
@@ -143,18 +144,13 @@ def _lines_of(kept: Path, record: Path) -> bytes:
     if record.stat().st_size < _LARGE:
         return _lines_in(record)
     digest, path = digested_json.digest_of_record(record), kept / _name_of(record)
-    try:
+    with contextlib.suppress(OSError, ValueError):
         of_record, of_lines, lines = path.read_bytes().split(b"\n", 2)
         if of_record == digest.encode() and of_lines == files.sha256_of_bytes(lines).encode():
             return lines
-    except (OSError, ValueError):
-        pass
     lines = _lines_in(record)
-    files.remove_tree(path)
-    # Not flushed to the disk: what a crash leaves incomplete has another digest.
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, files.PRIVATE_FILE)
-    with open(handle, "wb") as stream:
-        stream.write(f"{digest}\n{files.sha256_of_bytes(lines)}\n".encode() + lines)
+    with contextlib.suppress(OSError):  # a full disk is no error here
+        files.write_unflushed(path, f"{digest}\n{files.sha256_of_bytes(lines)}\n".encode() + lines)
     return lines
 
 

@@ -100,6 +100,14 @@ def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
         stream.write(data)
 
 
+def write_unflushed(path: Path, data: bytes) -> None:
+    """Write a private file that is of no use without its digest: a crash may leave it incomplete."""
+    remove_tree(path)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE_FILE)
+    with open(handle, "wb") as stream:
+        stream.write(data)
+
+
 def append_private(path: Path, data: bytes) -> None:
     """Append `data` to a private file in one call, so that lines of several processes do not mix."""
     make_private(path.parent)

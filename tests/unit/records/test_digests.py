@@ -103,6 +103,7 @@ def test_lines_that_were_kept_are_those_of_the_records(
     assert numbers() == [11, 12, 21, 22]
     before = {path: path.stat().st_mtime_ns for path in kept.iterdir()}
     assert numbers() == [11, 12, 21, 22] and len(before) == 2
+    assert {path.stat().st_mode & 0o777 for path in before} == {0o600} and kept.stat().st_mode & 0o777 == 0o700
     assert {path: path.stat().st_mtime_ns for path in kept.iterdir()} == before
     write(1, 11, 13)
     assert numbers() == [11, 13, 21, 22]

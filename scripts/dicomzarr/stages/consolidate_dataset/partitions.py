@@ -8,7 +8,6 @@ it is rebuilt.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -255,15 +254,14 @@ def _build(basis: Basis, folder: Path, name: str, key: str, batches: Sequence[st
         f"dataset/provenance/{path}": FileClaim(len(data), files.sha256_of_bytes(data)) for path, data in shared.items()
     }
     partition = Partition(folder, name, dict(risks), claims)
-    # Not flushed to the disk: files that a crash leaves incomplete have another digest.
     files.remove_tree(folder / f"{name}.json")
     digests = {}
     for part, rows in parts.items():
         data = b"".join(rows)
-        _write(partition.part(part), data)
+        files.write_unflushed(partition.part(part), data)
         digests[part] = files.sha256_of_bytes(data)
     finished = _PartitionRecord(key, _joined(basis, subjects), subjects, digests, partition.risks, claims)
-    _write(folder / f"{name}.json", finished.to_bytes())
+    files.write_unflushed(folder / f"{name}.json", finished.to_bytes())
     return partition
 
 
@@ -279,13 +277,6 @@ def _commit(folder: Path, shared: Mapping[str, bytes]) -> None:
     finally:
         staged.abandon()
         disk.close()
-
-
-def _write(path: Path, data: bytes) -> None:
-    files.remove_tree(path)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, files.PRIVATE_FILE)
-    with open(handle, "wb") as stream:
-        stream.write(data)
 
 
 def _records(results: Results, batches: Sequence[str]) -> Iterator[tuple[SeriesRecord, CheckRecord]]:
