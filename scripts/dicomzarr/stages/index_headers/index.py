@@ -18,8 +18,9 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from dicomzarr.privacy.identifiers import IDENTIFIERS, Gatherer, IdentifierFile
 from dicomzarr.source.archives.bounds import FULL
@@ -115,19 +116,16 @@ def index_headers(
     partial = index.with_name(f".{index.name}.partial")
     roots = {label: encode_path(root) for label, root in read_roots(inventory).items()}
     with _create(partial) as out, state.journal() as journal, _Readers(roots, processes, identifiers) as readers:
-        tally, progress = _Tally(), Progress(index.parent, "index_headers")
+        written = _Written(out, Progress(index.parent, "index_headers"))
         entries = _entries(rows_of(inventory, members), readers)
-        for row, is_new in _rows(entries, state, readers):
-            line = row if row.endswith("\n") else row + "\n"  # cached lines end with it
+        for line, is_new in _rows(entries, state, readers):
             if is_new:
-                journal.write(line)
-            out.write(line)
-            tally.add(line, is_new)
-            progress.add(1, 0)
-        out.flush()
+                journal.write(line.text)
+            written.add(line, is_new=is_new)
+        written.flush()
         os.fsync(out.fileno())
     identifiers.save()
-    counts = tally.counts()
+    counts = written.counts()
     if readers.failed > largest_loss * counts.files:
         partial.unlink()
         raise UserError(
@@ -135,7 +133,7 @@ def index_headers(
             "network failed (not for lack of permission); nothing was changed. Check the disk or the mount. To go on "
             "and quarantine these files, add: --config confirm_drop=true"
         )
-    state.replace(partial, tally.checksum)
+    state.replace(partial, written.checksum)
     os.replace(partial, index)
     sync_folder(index.parent)
     return counts
@@ -154,22 +152,50 @@ def unreadable_paths(index: Path) -> tuple[str, ...]:
     return tuple(row["path"] for row in rows if row["reason"] == "unreadable_file")
 
 
-class _Tally:
-    """Counts lines and outcomes, and the checksum of all lines, as they are written."""
+class _Line(NamedTuple):
+    """A line of the index and what is asked of it, without parsing it."""
 
-    def __init__(self) -> None:
+    path: str
+    stat: str
+    outcome: str
+    reason: str
+    text: str  # the whole line, with the newline at its end
+
+    @property
+    def must_be_read_again(self) -> bool:
+        """Whether its file changed or was unreadable."""
+        return self.outcome == CHANGED or self.reason == "unreadable_file"
+
+
+class _Written:
+    """The index while it is written, many lines at a time: their checksum, and their number by outcome."""
+
+    def __init__(self, out: IO[str], progress: Progress) -> None:
         self.checksum = 0
+        self._out, self._progress = out, progress
+        self._waiting: list[str] = []
         self._new = 0
         self._outcomes: Counter[tuple[str, str]] = Counter()
 
-    def add(self, line: str, is_new: bool) -> None:
-        self.checksum = zlib.crc32(line.encode("ascii"), self.checksum)
+    def add(self, line: _Line, *, is_new: bool) -> None:
+        """Write a line, some time before `flush` ends."""
+        self._waiting.append(line.text)
         self._new += is_new
-        outcome = line.rfind(',"outcome":"') + 12
-        reason = line.rfind(',"reason":"') + 11
-        self._outcomes[line[outcome : line.index('"', outcome)], line[reason : line.index('"', reason)]] += 1
+        self._outcomes[line.outcome, line.reason] += 1
+        if len(self._waiting) >= CHUNK:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the lines that wait."""
+        text = "".join(self._waiting)
+        self.checksum = zlib.crc32(text.encode("ascii"), self.checksum)
+        self._out.write(text)
+        self._out.flush()
+        self._progress.add(len(self._waiting), 0)
+        self._waiting.clear()
 
     def counts(self) -> IndexCounts:
+        """Return the counts of all lines."""
         files = self._outcomes.total()
         outcomes = {" ".join(filter(None, key)): self._outcomes[key] for key in sorted(self._outcomes)}
         return IndexCounts(files=files, read=self._new, cached=files - self._new, outcomes=outcomes)
@@ -185,10 +211,10 @@ def _entries(rows: Iterator[list[Any]], readers: _Readers) -> Iterator[Entry]:
     readers.gather_rest()
 
 
-def _rows(entries: Iterator[Entry], state: _Cache, readers: _Readers) -> Iterator[tuple[str, bool]]:
-    """Yield the index line of each entry, in order, and whether it is new, that is not from the cache."""
-    waiting: deque[tuple[list[str | None], Future[list[str]]]] = deque()
-    slots: list[str | None] = []
+def _rows(entries: Iterator[Entry], state: _Cache, readers: _Readers) -> Iterator[tuple[_Line, bool]]:
+    """Yield the line of each entry, in order, and whether it is new, that is not from the cache."""
+    waiting: deque[tuple[list[_Line | None], Future[list[str]]]] = deque()
+    slots: list[_Line | None] = []
     misses: list[Entry] = []
     for path, key in entries:
         cached = state.find(path, key)
@@ -208,11 +234,11 @@ def _rows(entries: Iterator[Entry], state: _Cache, readers: _Readers) -> Iterato
         yield from _in_order(*waiting.popleft())
 
 
-def _in_order(slots: list[str | None], future: Future[list[str]]) -> Iterator[tuple[str, bool]]:
+def _in_order(slots: list[_Line | None], future: Future[list[str]]) -> Iterator[tuple[_Line, bool]]:
     """Yield cached lines, and new lines in place of None."""
     new_lines = iter(future.result())
     for cached in slots:
-        yield (next(new_lines), True) if cached is None else (cached, False)
+        yield (_line_of(next(new_lines) + "\n"), True) if cached is None else (cached, False)
 
 
 # --- readers -----------------------------------------------------------------------------------------------------
@@ -334,20 +360,23 @@ class _Cache:
         self._journals = sorted(folder.glob(f"{_PREFIX}{self._journal_tag}-*.partial"))
         streams = [_complete_lines(path) for path in complete[:1]] + [_journal_lines(path) for path in self._journals]
         streams = streams if trust else []
-        self._lines = heapq.merge(*streams, key=lambda item: item[0])
+        # To merge one stream with none takes longer than to read it.
+        self._lines = streams[0] if len(streams) == 1 else heapq.merge(*streams, key=attrgetter("path"))
         self._head = next(self._lines, None)
 
-    def find(self, path: str, key: tuple[int, int, int, int]) -> str | None:
+    def find(self, path: str, key: tuple[int, int, int, int]) -> _Line | None:
         """Return the cached line of a file with this path and stat, or None; paths must be asked for in order."""
-        while self._head is not None and self._head[0] < path:
-            self._head = next(self._lines, None)
+        head = self._head
+        while head is not None and head.path < path:
+            head = next(self._lines, None)
         line = None
-        if self._head is not None and self._head[0] == path:
+        if head is not None and head.path == path:
             stat = f"{key[0]},{key[1]},{key[2]},{key[3]}"
-            while self._head is not None and self._head[0] == path:
-                if self._head[1] == stat and not _must_read_again(self._head[2]):
-                    line = self._head[2]
-                self._head = next(self._lines, None)
+            while head is not None and head.path == path:
+                if head.stat == stat and not head.must_be_read_again:
+                    line = head
+                head = next(self._lines, None)
+        self._head = head
         return line
 
     def journal(self) -> IO[str]:
@@ -385,11 +414,6 @@ def _boot_id() -> str:
         return ""
 
 
-def _must_read_again(line: str) -> bool:
-    """Return whether the file of a line changed or was unreadable, and so must be read again."""
-    return line.find(f',"outcome":"{CHANGED}",') >= 0 or line.find(',"reason":"unreadable_file",') >= 0
-
-
 def _is_sound(path: Path) -> bool:
     """Return whether the content has the checksum that the name contains."""
     name = _NAME.fullmatch(path.name)
@@ -405,39 +429,42 @@ def _is_sound(path: Path) -> bool:
     return checksum == int(name[1], 16)
 
 
-def _complete_lines(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield path, stat and line of a complete index."""
+def _complete_lines(path: Path) -> Iterator[_Line]:
+    """Yield the lines of a complete index."""
     with open(path, encoding="ascii", newline="\n", buffering=_BUFFER) as lines:
-        for line in lines:
-            yield _key_of(line)
+        yield from map(_line_of, lines)
 
 
-def _journal_lines(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield path, stat and line of a journal up to the first line that is incomplete or damaged."""
+def _journal_lines(path: Path) -> Iterator[_Line]:
+    """Yield the lines of a journal up to the first one that is incomplete or damaged."""
     with open(path, encoding="ascii", errors="replace", newline="\n", buffering=_BUFFER) as lines:
-        for line in lines:
+        for text in lines:
             try:
-                row = json.loads(line)
-                key = _key_of(line)
-                if not line.endswith("\n") or row["path"] != key[0] or not line.startswith('{"facts":{'):
+                row = json.loads(text)
+                line = _line_of(text)
+                if not text.endswith("\n") or row["path"] != line.path or not text.startswith('{"facts":{'):
                     return
             except (ValueError, KeyError, TypeError):
                 return
-            yield key
+            yield line
 
 
-def _key_of(line: str) -> tuple[str, str, str]:
-    """Return path, stat and line, without parsing the line. Keys are sorted, so path and stat are at its end.
+def _line_of(text: str) -> _Line:
+    """Return a line and its parts. Keys are sorted, so that these parts are at its end.
 
     The markers cannot occur inside a JSON string, where a quotation mark has a backslash before it.
     """
-    start = line.rfind(',"path":"') + 9
-    end = line.index('","reason":"', start)
-    stat = line.index('"stat":[', end) + 8
-    path = line[start:end]
+    before_path = text.rindex(',"path":"')
+    outcome = text.rindex(',"outcome":"', 0, before_path) + 12
+    start = before_path + 9
+    end = text.index('","reason":"', start)
+    stat = text.index('","stat":[', end)
+    path = text[start:end]
     if "\\" in path:
         path = json.loads(f'"{path}"')
-    return path, line[stat : line.index("]", stat)], line
+    return _Line(
+        path, text[stat + 10 : text.index("]", stat)], text[outcome : before_path - 1], text[end + 12 : stat], text
+    )
 
 
 # --- files -------------------------------------------------------------------------------------------------------
