@@ -8,28 +8,37 @@ runs the event loop, and work that the loop gives to its executor is done at onc
 from __future__ import annotations
 
 import asyncio
+import functools
+import json
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Answer = TypeVar("Answer")
-Given = ParamSpec("Given")
+Given = TypeVarTuple("Given")
 
 
-class _SameThreadExecutor(ThreadPoolExecutor):
-    """Executor that calls each function in the calling thread; event loops accept subclasses of this class only."""
+class _Loop(asyncio.SelectorEventLoop):
+    """The event loop of a thread: it does at once what it is asked to give to an executor."""
 
-    def submit(self, fn: Callable[Given, Answer], /, *args: Given.args, **kwargs: Given.kwargs) -> Future[Answer]:
-        """Call a function; return a finished future with its result or exception."""
-        future: Future[Answer] = Future()
+    def __init__(self) -> None:
+        super().__init__()
+        if eager := getattr(asyncio, "eager_task_factory", None):  # Python 3.12
+            self.set_task_factory(eager)
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[*Given], Answer], *args: *Given
+    ) -> asyncio.Future[Answer]:
+        """Call a function; return a finished future with its result or error."""
+        future: asyncio.Future[Answer] = self.create_future()
         try:
-            future.set_result(fn(*args, **kwargs))
-        except BaseException as error:
+            future.set_result(func(*args))
+        except Exception as error:
             future.set_exception(error)
         return future
 
@@ -38,8 +47,7 @@ class _ThreadLoop:
     """The event loop of a thread, closed when the thread ends."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.loop.set_default_executor(_SameThreadExecutor())
+        self.loop = _Loop()
 
     def __del__(self) -> None:
         self.loop.close()
@@ -107,6 +115,17 @@ def open_array(path: Path) -> StoredArray:
     FileNotFoundError
         If there is no array.
     """
-    import zarr.api.asynchronous
+    import zarr.storage
 
-    return StoredArray(_run(zarr.api.asynchronous.open_array(store=str(path), mode="r", zarr_format=3)))
+    content = (path / "zarr.json").read_bytes()
+    store = zarr.storage.LocalStore(path, read_only=True)
+    return StoredArray(zarr.AsyncArray(metadata=_metadata_in(content), store_path=zarr.storage.StorePath(store)))
+
+
+@functools.lru_cache(maxsize=1 << 8)
+def _metadata_in(content: bytes) -> Any:
+    """Return the metadata in a `zarr.json`, as zarr-python reads it: most arrays of a batch have the same."""
+    import zarr.storage
+
+    anywhere = zarr.storage.StorePath(zarr.storage.MemoryStore())
+    return zarr.AsyncArray(metadata=json.loads(content), store_path=anywhere).metadata

@@ -60,3 +60,24 @@ def test_a_damaged_chunk_is_refused_and_the_next_call_works(
 def test_a_missing_array_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         open_array(tmp_path / "nothing")
+
+
+def test_arrays_with_one_metadata_are_each_read_from_their_own_files(
+    tmp_path: Path, folder: Path, values: NDArray[np.int16]
+) -> None:
+    grid = shard_writer.chunk_grid(("z", "y", "x"), SHAPE, "<i2", "slice")
+    shard_writer.write_array(tmp_path / "other", grid, "<i2", "balanced", iter(-values))
+    assert (tmp_path / "other" / "zarr.json").read_bytes() == (folder / "zarr.json").read_bytes()
+    first, second = open_array(folder), open_array(tmp_path / "other")
+    assert np.array_equal(first[PARTS[0]], values[PARTS[0]]) and np.array_equal(second[PARTS[0]], -values[PARTS[0]])
+
+
+def test_metadata_that_changes_is_read_again(folder: Path) -> None:
+    metadata = (folder / "zarr.json").read_bytes()
+    assert open_array(folder).dtype == np.dtype("int16")
+    (folder / "zarr.json").write_bytes(metadata.replace(b'"int16"', b'"uint16"'))
+    assert open_array(folder).dtype == np.dtype("uint16")
+    for damaged in (b"", metadata[:-9], metadata.replace(b'"array"', b'"group"'), metadata.replace(b"blosc", b"blosq")):
+        (folder / "zarr.json").write_bytes(damaged)
+        with pytest.raises((ValueError, KeyError, TypeError)):
+            open_array(folder)
