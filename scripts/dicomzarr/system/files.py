@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Collection, Iterator
@@ -46,8 +47,8 @@ def close_to_others(folder: Path) -> None:
 
 def make_private(folder: Path) -> Path:
     """Create `folder` and its missing parents, readable by the owner only, whatever the umask."""
-    missing = [folder, *folder.parents][: [p.exists() for p in (folder, *folder.parents)].index(True)]
-    for part in reversed(missing):
+    missing = itertools.takewhile(lambda part: not part.exists(), (folder, *folder.parents))
+    for part in reversed([*missing]):
         with contextlib.suppress(FileExistsError):
             part.mkdir(mode=PRIVATE_FOLDER)
             close_to_others(part)
