@@ -58,7 +58,7 @@ _HEX = re.compile(r"(?:[0-9a-fA-F]{2}){5,}")
 _HASH = re.compile(r"[0-9a-f]{16,}\Z")
 _MIN_HASH = 16
 _NUMERIC = frozenset("0123456789.")
-_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_STRING = re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"')
 # JSON without its strings.
 _REST_OF_JSON = re.compile(r"(?:[\s\[\]{},:]|true|false|null|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)*+")
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4}))")
@@ -171,8 +171,9 @@ class Scanner:
         if text is not None and name.endswith(".csv"):
             code = self._csv(text)
         elif text is not None and name.endswith((".json", ".jsonl")):
-            rest = _STRING.sub("", text)
-            code = self._json(text, rest)
+            parts = _STRING.split(text)
+            rest, strings = "".join(parts[::2]), parts[1::2]
+            code = self._json(text, rest, strings)
             if code is None and self._with_numbers:
                 found = numbers.in_json(text, rest, self._identifiers, self._own_words, with_dates=self._with_dates)
                 return found and Leak(found[0][0], found[1], found[0][1])
@@ -192,11 +193,11 @@ class Scanner:
 
     # ---- texts
 
-    def _json(self, text: str, rest: str) -> str | None:
+    def _json(self, text: str, rest: str, strings: Sequence[str]) -> str | None:
         """Search keys and strings, except those cached as clean; `rest` is the JSON without strings."""
         if not _REST_OF_JSON.fullmatch(rest):
             return self._text(text, MIN_WEIGHT) or self._encoded(text, 0)
-        strings = [string for string in dict.fromkeys(_STRING.findall(text)) if string not in self._clean]
+        strings = [string for string in dict.fromkeys(strings) if string not in self._clean]
         plain = "\n".join(_unescaped(string) if "\\" in string else string for string in strings)
         code = self._text(plain, MIN_WEIGHT) or self._encoded(_ARRAY.sub(" ", plain), 0)
         if code is None and len(self._clean) < _MAX_CLEAN:
@@ -359,10 +360,13 @@ class Scanner:
 
         `text_of` says what is a text among those that are searched together. Alone, each is what `_decoded` says.
         """
-        if len(parts) > _MAX_SINGLE_PARTS and not self._holds(
-            [part for part in parts if not _is_special(part)], depth, text_of
-        ):
-            parts = [part for part in parts if _is_special(part)]
+        if len(parts) > _MAX_SINGLE_PARTS:
+            special: list[bytes] = []
+            others: list[bytes] = []
+            for part in parts:
+                (special if _is_special(part) else others).append(part)
+            if not self._holds(others, depth, text_of):
+                parts = special
         return next((code for data in parts if (code := self._part(data, depth))), None)
 
     def _part(self, data: bytes, depth: int) -> str | None:
