@@ -75,6 +75,11 @@ def test_a_value_is_found_however_it_is_written(scanner: Scanner, text: str) -> 
     assert scanner.name(f"series {text}") == Leak("value_in_name")
 
 
+@given(st.text('"\\{}[]:,ab1 \n', max_size=40), st.text('"\\{}[]:,ab1 \n', max_size=40))
+def test_an_id_is_found_in_a_file_that_is_json_or_is_not(scanner: Scanner, before: str, after: str) -> None:
+    assert scanner.content(f"{before} {PID.decode()} {after}".encode(), "a.json") is not None
+
+
 def in_zip(data: bytes) -> bytes:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
