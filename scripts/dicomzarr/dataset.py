@@ -109,7 +109,7 @@ def place_of(dataset: str | os.PathLike[str]) -> Place:
     Raises
     ------
     OSError
-        If there is no dataset at a URL, or it cannot be read. A folder is not looked into for what is missing.
+        If there is no dataset, or it cannot be read.
     """
     if isinstance(dataset, str) and "://" in dataset and not dataset.startswith("file://"):
         place: Place = _remote().published(dataset)
@@ -117,10 +117,15 @@ def place_of(dataset: str | os.PathLike[str]) -> Place:
     folder = Path(dataset.removeprefix("file://") if isinstance(dataset, str) else dataset)
     if (folder / "dataset" / "volumes.csv").is_file():
         return folder / "dataset"
-    if not (folder / "volumes.csv").is_file() and (folder / "latest.json").is_file():
+    if (folder / "volumes.csv").is_file():
+        return folder
+    if (folder / "latest.json").is_file():
         version: Path = _remote().pointed_to(folder)
         return version
-    return folder
+    raise FileNotFoundError(
+        f"{folder}: no dataset: it has neither volumes.csv nor dataset/volumes.csv. Give the results folder of a "
+        "finished run, or the dataset folder in it"
+    )
 
 
 # ---- One volume
@@ -469,6 +474,12 @@ class Select:
     def __post_init__(self) -> None:
         for name in ("with_flags", "without_flags", "with_masks", "without_mask_flags"):
             object.__setattr__(self, name, _texts(name, getattr(self, name)))
+        for name in ("with_flags", "without_flags", "without_mask_flags"):
+            joined = [flag for flag in getattr(self, name) if len(flag.split()) > 1]
+            if joined:  # no image has such a flag, so that `without_flags` would leave out nothing
+                raise ValueError(f"{name} takes flags one by one: {joined[0].split()}, not {joined[0]!r}")
+        if self.labels is not None and not isinstance(self.labels, Mapping):
+            raise TypeError(f"labels maps columns to values, such as {{'label_organ': 'liver'}}; found {self.labels!r}")
         exact = {"split": self.split, "modality": self.modality, "axes": self.axes, **(self.labels or {})}
         values = {name: _texts(name, value) for name, value in exact.items() if value is not None}
         for name in ("split", "modality", "axes"):
@@ -556,8 +567,10 @@ class Sample:
             )
         if self.missing_rescale not in ("error", "nan", "stored"):
             raise ValueError("missing_rescale is error, nan or stored")
-        if not isinstance(self.window, bool) and not (len(self.window) == 2 and self.window[1] > 0):
-            raise ValueError("window is True, or (center, width) with a width above 0")
+        if not isinstance(self.window, bool) and not _is_window(self.window):
+            raise ValueError(
+                f"window is True, False or (center, width), two numbers with a width above 0; found {self.window!r}"
+            )
         if self.missing_masks not in ("skip", "zeros", "error"):
             raise ValueError("missing_masks is skip, zeros or error")
         if isinstance(self.masks, Set):
@@ -579,8 +592,19 @@ def _texts(name: str, value: str | Collection[str]) -> tuple[str, ...]:
     """Return one text or several as a tuple."""
     texts = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (value,)
     if not all(isinstance(text, str) for text in texts):
-        raise TypeError(f"{name} is a text or a collection of texts, as in the tables: '1', not 1")
+        raise TypeError(f"{name} is a text or a collection of texts, as in the tables: '1', not 1; found {value!r}")
     return texts
+
+
+def _is_window(window: Any) -> bool:
+    """Return whether a window is two numbers, center and width, with a width above 0."""
+    if isinstance(window, str | Set | Mapping):  # a set has no order
+        return False
+    try:
+        center, width = map(float, window)
+    except (TypeError, ValueError):
+        return False
+    return math.isfinite(center) and 0 < width < math.inf
 
 
 def _sizes_along(name: str, sizes: Mapping[str, int] | None, axes: str) -> dict[str, int]:
@@ -724,8 +748,9 @@ class DicomZarrDataset:
         Parameters
         ----------
         epoch : int
+            From 0 on.
         """
-        self.epoch = epoch
+        self.epoch = _whole("epoch", epoch, 0)
 
     def volume(self, number: int) -> Volume:
         """Return the volume of a row, opened by this process.
@@ -846,13 +871,24 @@ class DicomZarrDataset:
             )
 
     def __getitem__(self, index: Any) -> Any:
-        """Return a sample, or the result of the transform."""
+        """Return a sample, or the result of the transform. An error of a sample names its array."""
         index = operator.index(index)
         index += len(self) if index < 0 else 0
         if not 0 <= index < len(self):
             raise IndexError("no such sample")
         number = int(np.searchsorted(self._ends, index, side="right"))
         within = index - (int(self._ends[number - 1]) if number else 0)
+        row = self.rows[number]
+        try:
+            sample = self._sample(number, index, within)
+        except ValueError as error:
+            raise ValueError(f"{row['array']}: {error}") from error
+        columns = ("array", "series_id", "study_id", "subject_id", "split", "modality", "flags")
+        sample |= {key: value for key, value in row.items() if key in columns or key.startswith("label_")}
+        return sample if self.sample.transform is None else self.sample.transform(sample)
+
+    def _sample(self, number: int, index: int, within: int) -> dict[str, Any]:
+        """Return what is read of the volume of a row: image, masks and group of a sample."""
         volume, row = self.volume(number), self.rows[number]
         region, single, around = self._region(volume, row, index, within)
         sample = self._image(volume, region, single)
@@ -860,10 +896,7 @@ class DicomZarrDataset:
             sample |= self._mask(volume, row, region, single)
             if self.sample.kind == "patch":
                 sample["around"] = around
-        sample["group"] = volume.group
-        columns = ("array", "series_id", "study_id", "subject_id", "split", "modality", "flags")
-        sample |= {key: value for key, value in row.items() if key in columns or key.startswith("label_")}
-        return sample if self.sample.transform is None else self.sample.transform(sample)
+        return sample | {"group": volume.group}
 
     def _region(self, volume: Volume, row: Mapping[str, str], index: int, within: int) -> tuple[Region, str, str]:
         """Return the region of a sample, the axes of which it has a single index, and the mask it is centred on."""
@@ -1410,8 +1443,10 @@ def channel_xyz(sample: Mapping[str, Any], key: str = "image") -> tuple[NDArray[
     Raises
     ------
     ValueError
-        If the sample has no affine, or both several times and several colours or masks.
+        If the sample has no affine, no mask, or both several times and several colours or masks.
     """
+    if key not in sample:
+        raise ValueError(f"the sample has no {key!r}: key is 'image', or 'mask' of a dataset with masks=…")
     affine = sample["affine_ras"]
     if not np.isfinite(affine).all():
         raise ValueError(
