@@ -39,7 +39,8 @@ MISSING = 2**64 - 1  # offset of a chunk that a shard does not hold (ZEP 2)
 CRC_OF_WHOLE = 0x48674BC7  # crc32c of any bytes with their own crc32c behind them, little-endian (RFC 3720, 12.1)
 CONSTANTS = 64  # different chunks of one value that are remembered, per volume
 CONSTANT_BYTES = 4096  # of such a chunk, as it is stored
-DAMAGED = "a chunk is damaged: ./run verify lists damaged files, ./run verify --repair rebuilds them"
+REMEDY = ": ./run verify lists damaged files, ./run verify --repair rebuilds them"
+DAMAGED = f"a chunk is damaged{REMEDY}"
 NO_RESCALE = (
     "some frames have no rescale: exclude their volumes with without_flags=['rescale_incomplete'], or give "
     "missing_rescale='nan' or 'stored'"
@@ -163,7 +164,7 @@ class Volume:
 
     def __init__(self, folder: Place) -> None:
         self._folder = folder
-        metadata = json.loads((folder / "0" / "zarr.json").read_bytes())
+        metadata = _metadata(folder / "0")
         self.axes = "".join(metadata["dimension_names"])
         self.shape: tuple[int, ...] = tuple(metadata["shape"])
         self.dtype = np.dtype(metadata["data_type"]).newbyteorder("<")
@@ -185,7 +186,7 @@ class Volume:
 
     def _read_facts(self) -> dict[str, Any]:
         """Return the attribute `dicomzarr`, with the arrays that it refers to."""
-        facts: dict[str, Any] = json.loads((self._folder / "zarr.json").read_bytes())["attributes"]["dicomzarr"]
+        facts: dict[str, Any] = _metadata(self._folder)["attributes"]["dicomzarr"]
         for holder in (facts, *(value for value in facts.values() if isinstance(value, dict))):
             for key, value in holder.items():
                 if isinstance(value, dict) and set(value) == {"array"}:
@@ -225,10 +226,10 @@ class Volume:
     @property
     def masks(self) -> list[str]:
         """Folders of the masks on the grid of this image, sorted; empty if it has none."""
-        path = self._folder / "labels" / "zarr.json"
-        if not path.is_file():
+        folder = self._folder / "labels"
+        if not (folder / "zarr.json").is_file():
             return []
-        return sorted(json.loads(path.read_bytes())["attributes"]["ome"]["labels"])
+        return sorted(_metadata(folder)["attributes"]["ome"]["labels"])
 
     def mask(self, folder: str) -> Volume:
         """Return a mask of this image, also one that lies on a grid of its own.
@@ -273,9 +274,7 @@ class Volume:
         while start < len(entries):
             (first, length), after = entries[start], start + 1
             if first == MISSING:
-                raise ValueError(
-                    "a chunk is missing: ./run verify lists damaged files, ./run verify --repair rebuilds them"
-                )
+                raise ValueError(f"a chunk is missing{REMEDY}")
             end = first + length
             while after < len(entries) and entries[after][0] == end and end + entries[after][1] - first <= longest:
                 end += entries[after][1]
@@ -418,9 +417,19 @@ def _checked(data: bytes) -> bytes:
     return data[:-4]
 
 
+def _metadata(folder: Place) -> dict[str, Any]:
+    """Return the `zarr.json` of a group or an array."""
+    path = folder / "zarr.json"
+    try:
+        metadata: dict[str, Any] = json.loads(path.read_bytes())
+    except ValueError:
+        raise ValueError(f"{path} is damaged{REMEDY}") from None
+    return metadata
+
+
 def _read_small_array(folder: Place) -> NDArray[Any]:
     """Return an uncompressed array of one chunk; long lists are stored like this beside an image."""
-    metadata = json.loads((folder / "zarr.json").read_bytes())
+    metadata = _metadata(folder)
     if [codec["name"] for codec in metadata["codecs"]] != ["bytes", "crc32c"]:
         raise ValueError("dicomzarr did not write this array: open it with zarr")
     data = _checked(folder.joinpath("c", *("0" for _ in metadata["shape"])).read_bytes())
@@ -778,8 +787,7 @@ class DicomZarrDataset:
 
     def _attributes(self, row: Mapping[str, str]) -> dict[str, Any]:
         """Return the attribute `dicomzarr` of an image, without opening its array."""
-        metadata = json.loads((self.folder / "images.zarr" / row["array"] / "zarr.json").read_bytes())
-        facts: dict[str, Any] = metadata["attributes"]["dicomzarr"]
+        facts: dict[str, Any] = _metadata(self.folder / "images.zarr" / row["array"])["attributes"]["dicomzarr"]
         return facts
 
     def groups(self) -> dict[str, list[int]]:

@@ -234,6 +234,19 @@ def test_an_error_of_a_sample_names_its_array(folder: Path) -> None:
         DicomZarrDataset(folder, window=True)[0]
 
 
+@pytest.mark.parametrize("cut", [0, 100])
+@pytest.mark.parametrize("part", ["", "0"])
+def test_metadata_that_were_cut_off_are_named(folder: Path, cut: int, part: str) -> None:
+    dataset = DicomZarrDataset(folder)
+    path = folder / "images.zarr" / dataset.rows[1]["array"] / part / "zarr.json"
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(ValueError, match=rf"{path} is damaged: \./run verify"):
+        dataset[1]
+    if not part:
+        with pytest.raises(ValueError, match=rf"{path} is damaged: \./run verify"):
+            DicomZarrDataset(folder, require_affine=True)
+
+
 def test_what_a_transform_raises_is_not_changed(folder: Path) -> None:
     def transform(sample: dict[str, Any]) -> None:
         raise ValueError("of the caller")
