@@ -39,7 +39,8 @@ MISSING = 2**64 - 1  # offset of a chunk that a shard does not hold (ZEP 2)
 CRC_OF_WHOLE = 0x48674BC7  # crc32c of any bytes with their own crc32c behind them, little-endian (RFC 3720, 12.1)
 CONSTANTS = 64  # different chunks of one value that are remembered, per volume
 CONSTANT_BYTES = 4096  # of such a chunk, as it is stored
-DAMAGED = "a chunk is damaged: ./run verify lists damaged files, ./run verify --repair rebuilds them"
+REMEDY = ": ./run verify lists damaged files, ./run verify --repair rebuilds them"
+DAMAGED = f"a chunk is damaged{REMEDY}"
 NO_RESCALE = (
     "some frames have no rescale: exclude their volumes with without_flags=['rescale_incomplete'], or give "
     "missing_rescale='nan' or 'stored'"
@@ -109,7 +110,7 @@ def place_of(dataset: str | os.PathLike[str]) -> Place:
     Raises
     ------
     OSError
-        If there is no dataset at a URL, or it cannot be read. A folder is not looked into for what is missing.
+        If there is no dataset, or it cannot be read.
     """
     if isinstance(dataset, str) and "://" in dataset and not dataset.startswith("file://"):
         place: Place = _remote().published(dataset)
@@ -117,10 +118,15 @@ def place_of(dataset: str | os.PathLike[str]) -> Place:
     folder = Path(dataset.removeprefix("file://") if isinstance(dataset, str) else dataset)
     if (folder / "dataset" / "volumes.csv").is_file():
         return folder / "dataset"
-    if not (folder / "volumes.csv").is_file() and (folder / "latest.json").is_file():
+    if (folder / "volumes.csv").is_file():
+        return folder
+    if (folder / "latest.json").is_file():
         version: Path = _remote().pointed_to(folder)
         return version
-    return folder
+    raise FileNotFoundError(
+        f"{folder}: no dataset: it has neither volumes.csv nor dataset/volumes.csv. Give the results folder of a "
+        "finished run, or the dataset folder in it"
+    )
 
 
 # ---- One volume
@@ -158,7 +164,7 @@ class Volume:
 
     def __init__(self, folder: Place) -> None:
         self._folder = folder
-        metadata = json.loads((folder / "0" / "zarr.json").read_bytes())
+        metadata = _metadata(folder / "0")
         self.axes = "".join(metadata["dimension_names"])
         self.shape: tuple[int, ...] = tuple(metadata["shape"])
         self.dtype = np.dtype(metadata["data_type"]).newbyteorder("<")
@@ -180,7 +186,7 @@ class Volume:
 
     def _read_facts(self) -> dict[str, Any]:
         """Return the attribute `dicomzarr`, with the arrays that it refers to."""
-        facts: dict[str, Any] = json.loads((self._folder / "zarr.json").read_bytes())["attributes"]["dicomzarr"]
+        facts: dict[str, Any] = _metadata(self._folder)["attributes"]["dicomzarr"]
         for holder in (facts, *(value for value in facts.values() if isinstance(value, dict))):
             for key, value in holder.items():
                 if isinstance(value, dict) and set(value) == {"array"}:
@@ -220,10 +226,10 @@ class Volume:
     @property
     def masks(self) -> list[str]:
         """Folders of the masks on the grid of this image, sorted; empty if it has none."""
-        path = self._folder / "labels" / "zarr.json"
-        if not path.is_file():
+        folder = self._folder / "labels"
+        if not (folder / "zarr.json").is_file():
             return []
-        return sorted(json.loads(path.read_bytes())["attributes"]["ome"]["labels"])
+        return sorted(_metadata(folder)["attributes"]["ome"]["labels"])
 
     def mask(self, folder: str) -> Volume:
         """Return a mask of this image, also one that lies on a grid of its own.
@@ -268,9 +274,7 @@ class Volume:
         while start < len(entries):
             (first, length), after = entries[start], start + 1
             if first == MISSING:
-                raise ValueError(
-                    "a chunk is missing: ./run verify lists damaged files, ./run verify --repair rebuilds them"
-                )
+                raise ValueError(f"a chunk is missing{REMEDY}")
             end = first + length
             while after < len(entries) and entries[after][0] == end and end + entries[after][1] - first <= longest:
                 end += entries[after][1]
@@ -413,9 +417,19 @@ def _checked(data: bytes) -> bytes:
     return data[:-4]
 
 
+def _metadata(folder: Place) -> dict[str, Any]:
+    """Return the `zarr.json` of a group or an array."""
+    path = folder / "zarr.json"
+    try:
+        metadata: dict[str, Any] = json.loads(path.read_bytes())
+    except ValueError:
+        raise ValueError(f"{path} is damaged{REMEDY}") from None
+    return metadata
+
+
 def _read_small_array(folder: Place) -> NDArray[Any]:
     """Return an uncompressed array of one chunk; long lists are stored like this beside an image."""
-    metadata = json.loads((folder / "zarr.json").read_bytes())
+    metadata = _metadata(folder)
     if [codec["name"] for codec in metadata["codecs"]] != ["bytes", "crc32c"]:
         raise ValueError("dicomzarr did not write this array: open it with zarr")
     data = _checked(folder.joinpath("c", *("0" for _ in metadata["shape"])).read_bytes())
@@ -469,6 +483,12 @@ class Select:
     def __post_init__(self) -> None:
         for name in ("with_flags", "without_flags", "with_masks", "without_mask_flags"):
             object.__setattr__(self, name, _texts(name, getattr(self, name)))
+        for name in ("with_flags", "without_flags", "without_mask_flags"):
+            joined = [flag for flag in getattr(self, name) if len(flag.split()) > 1]
+            if joined:  # no image has such a flag, so that `without_flags` would leave out nothing
+                raise ValueError(f"{name} takes flags one by one: {joined[0].split()}, not {joined[0]!r}")
+        if self.labels is not None and not isinstance(self.labels, Mapping):
+            raise TypeError(f"labels maps columns to values, such as {{'label_organ': 'liver'}}; found {self.labels!r}")
         exact = {"split": self.split, "modality": self.modality, "axes": self.axes, **(self.labels or {})}
         values = {name: _texts(name, value) for name, value in exact.items() if value is not None}
         for name in ("split", "modality", "axes"):
@@ -556,8 +576,10 @@ class Sample:
             )
         if self.missing_rescale not in ("error", "nan", "stored"):
             raise ValueError("missing_rescale is error, nan or stored")
-        if not isinstance(self.window, bool) and not (len(self.window) == 2 and self.window[1] > 0):
-            raise ValueError("window is True, or (center, width) with a width above 0")
+        if not isinstance(self.window, bool) and not _is_window(self.window):
+            raise ValueError(
+                f"window is True, False or (center, width), two numbers with a width above 0; found {self.window!r}"
+            )
         if self.missing_masks not in ("skip", "zeros", "error"):
             raise ValueError("missing_masks is skip, zeros or error")
         if isinstance(self.masks, Set):
@@ -579,8 +601,19 @@ def _texts(name: str, value: str | Collection[str]) -> tuple[str, ...]:
     """Return one text or several as a tuple."""
     texts = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (value,)
     if not all(isinstance(text, str) for text in texts):
-        raise TypeError(f"{name} is a text or a collection of texts, as in the tables: '1', not 1")
+        raise TypeError(f"{name} is a text or a collection of texts, as in the tables: '1', not 1; found {value!r}")
     return texts
+
+
+def _is_window(window: Any) -> bool:
+    """Return whether a window is two numbers, center and width, with a width above 0."""
+    if isinstance(window, str | Set | Mapping):  # a set has no order
+        return False
+    try:
+        center, width = map(float, window)
+    except (TypeError, ValueError):
+        return False
+    return math.isfinite(center) and 0 < width < math.inf
 
 
 def _sizes_along(name: str, sizes: Mapping[str, int] | None, axes: str) -> dict[str, int]:
@@ -724,8 +757,9 @@ class DicomZarrDataset:
         Parameters
         ----------
         epoch : int
+            From 0 on.
         """
-        self.epoch = epoch
+        self.epoch = _whole("epoch", epoch, 0)
 
     def volume(self, number: int) -> Volume:
         """Return the volume of a row, opened by this process.
@@ -753,8 +787,7 @@ class DicomZarrDataset:
 
     def _attributes(self, row: Mapping[str, str]) -> dict[str, Any]:
         """Return the attribute `dicomzarr` of an image, without opening its array."""
-        metadata = json.loads((self.folder / "images.zarr" / row["array"] / "zarr.json").read_bytes())
-        facts: dict[str, Any] = metadata["attributes"]["dicomzarr"]
+        facts: dict[str, Any] = _metadata(self.folder / "images.zarr" / row["array"])["attributes"]["dicomzarr"]
         return facts
 
     def groups(self) -> dict[str, list[int]]:
@@ -846,13 +879,24 @@ class DicomZarrDataset:
             )
 
     def __getitem__(self, index: Any) -> Any:
-        """Return a sample, or the result of the transform."""
+        """Return a sample, or the result of the transform. An error of a sample names its array."""
         index = operator.index(index)
         index += len(self) if index < 0 else 0
         if not 0 <= index < len(self):
             raise IndexError("no such sample")
         number = int(np.searchsorted(self._ends, index, side="right"))
         within = index - (int(self._ends[number - 1]) if number else 0)
+        row = self.rows[number]
+        try:
+            sample = self._sample(number, index, within)
+        except ValueError as error:
+            raise ValueError(f"{row['array']}: {error}") from error
+        columns = ("array", "series_id", "study_id", "subject_id", "split", "modality", "flags")
+        sample |= {key: value for key, value in row.items() if key in columns or key.startswith("label_")}
+        return sample if self.sample.transform is None else self.sample.transform(sample)
+
+    def _sample(self, number: int, index: int, within: int) -> dict[str, Any]:
+        """Return what is read of the volume of a row: image, masks and group of a sample."""
         volume, row = self.volume(number), self.rows[number]
         region, single, around = self._region(volume, row, index, within)
         sample = self._image(volume, region, single)
@@ -860,10 +904,7 @@ class DicomZarrDataset:
             sample |= self._mask(volume, row, region, single)
             if self.sample.kind == "patch":
                 sample["around"] = around
-        sample["group"] = volume.group
-        columns = ("array", "series_id", "study_id", "subject_id", "split", "modality", "flags")
-        sample |= {key: value for key, value in row.items() if key in columns or key.startswith("label_")}
-        return sample if self.sample.transform is None else self.sample.transform(sample)
+        return sample | {"group": volume.group}
 
     def _region(self, volume: Volume, row: Mapping[str, str], index: int, within: int) -> tuple[Region, str, str]:
         """Return the region of a sample, the axes of which it has a single index, and the mask it is centred on."""
@@ -1410,8 +1451,10 @@ def channel_xyz(sample: Mapping[str, Any], key: str = "image") -> tuple[NDArray[
     Raises
     ------
     ValueError
-        If the sample has no affine, or both several times and several colours or masks.
+        If the sample has no affine, no mask, or both several times and several colours or masks.
     """
+    if key not in sample:
+        raise ValueError(f"the sample has no {key!r}: key is 'image', or 'mask' of a dataset with masks=…")
     affine = sample["affine_ras"]
     if not np.isfinite(affine).all():
         raise ValueError(

@@ -12,7 +12,7 @@ import pytest
 from epochs import digest, epoch
 from made_up_volumes import LABEL, MadeUp, write
 
-from dicomzarr.dataset import DicomZarrDataset, Sample, Select, channel_xyz
+from dicomzarr.dataset import DicomZarrDataset, Sample, Select, channel_xyz, load_images, masks, volumes
 
 AFFINE = np.diag([0.5, 0.5, 3.0, 1.0]).tolist()
 
@@ -70,10 +70,21 @@ def test_values_that_are_there_may_select_nothing_together(folder: Path) -> None
     assert numbers(DicomZarrDataset(folder, with_flags="incomplete", without_flags="gap")) == [2]
 
 
+@pytest.mark.parametrize("option", ["with_flags", "without_flags", "without_mask_flags"])
+def test_flags_joined_as_in_the_table_are_refused(option: str) -> None:
+    """No image has such a flag, so that nothing would be left out."""
+    with pytest.raises(ValueError, match=rf"^{option} takes flags one by one: \['gap', 'incomplete'\], not 'gap inc"):
+        Select(**{option: "gap incomplete"})
+
+
 def test_a_number_is_no_text_of_the_table(folder: Path) -> None:
     for options in ({"labels": {LABEL: 1}}, {"labels": {LABEL: [1, 2]}}, {"with_flags": [3]}):
-        with pytest.raises(TypeError, match="is a text or a collection of texts, as in the tables: '1', not 1"):
+        with pytest.raises(TypeError, match="is a text or a collection of texts, as in the tables: '1', not 1; found"):
             DicomZarrDataset(folder, **options)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="^masks is a text .*; found None$"):
+        Sample(masks=None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="^labels maps columns to values, .*; found 'label_organ'$"):
+        Select(labels="label_organ")  # type: ignore[arg-type]
 
 
 # ---- Options that do not exist
@@ -129,7 +140,7 @@ def test_sizes_without_axes_are_refused_by_a_message_that_shows_the_form() -> No
 
 
 @pytest.mark.parametrize("number", [0, -1, 1.5, "2", None])
-def test_numbers_that_cannot_be_are_refused_at_once_and_not_by_a_worker(number: Any) -> None:
+def test_numbers_that_cannot_be_are_refused_at_once_and_not_by_a_worker(folder: Path, number: Any) -> None:
     found = rf" takes whole numbers( from 1 on)?; found {number!r}"
     with pytest.raises((ValueError, TypeError), match=f"^patch{found}"):
         Sample(kind="patch", patch={"z": number, "y": 4})
@@ -138,6 +149,17 @@ def test_numbers_that_cannot_be_are_refused_at_once_and_not_by_a_worker(number: 
     if number != 0:
         with pytest.raises((ValueError, TypeError), match="^seed takes whole numbers"):
             Sample(seed=number)
+        with pytest.raises((ValueError, TypeError), match="^epoch takes whole numbers"):
+            DicomZarrDataset(folder, sample="patch", patch={"y": 2}).set_epoch(number)
+
+
+WINDOWS = [None, 400, "lung", "12", {40, 400}, (40,), (40, 0), (40, np.inf), (np.nan, 400), (np.nan, np.nan)]
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_a_window_that_cannot_be_is_refused_by_a_message_that_shows_the_form(window: Any) -> None:
+    with pytest.raises(ValueError, match=r"^window is True, False or \(center, width\), two numbers .*; found "):
+        Sample(window=window)
 
 
 # ---- Objects and keywords
@@ -186,3 +208,53 @@ def test_an_image_without_an_affine_is_not_resampled(folder: Path) -> None:
     assert channel_xyz(dataset[0])[0].shape == (1, 4, 3, 2)
     with pytest.raises(ValueError, match="has no affine, .* gives a constant image: .* require_affine=True"):
         channel_xyz(dataset[1])
+
+
+# ---- Where an error is
+
+
+@pytest.mark.parametrize("place", ["", "images.zarr", "volumes.csv", "private"])
+def test_a_folder_without_a_dataset_is_refused_with_what_to_give(folder: Path, place: str) -> None:
+    (folder / "private").mkdir()
+    path = folder / place if place else folder / "nowhere"
+    needed = "no dataset: it has neither volumes.csv nor dataset/volumes.csv. Give the results folder"
+    for read in (DicomZarrDataset, volumes, masks, load_images):
+        with pytest.raises(FileNotFoundError, match=f"{path.name}: {needed}"):
+            read(path)
+
+
+def test_an_error_of_a_sample_names_its_array(folder: Path) -> None:
+    """A worker of a loader gives no other hint of it."""
+    dataset = DicomZarrDataset(folder)
+    first, last = (row["array"] for row in (dataset.rows[0], dataset.rows[2]))
+    (folder / "images.zarr" / last / "0" / "c" / "0" / "0" / "0").write_bytes(b"")
+    with pytest.raises(ValueError, match=f"^{last}: a chunk is damaged"):
+        dataset[2]
+    with pytest.raises(ValueError, match=f"^{first}: the header states no window"):
+        DicomZarrDataset(folder, window=True)[0]
+
+
+@pytest.mark.parametrize("cut", [0, 100])
+@pytest.mark.parametrize("part", ["", "0"])
+def test_metadata_that_were_cut_off_are_named(folder: Path, cut: int, part: str) -> None:
+    dataset = DicomZarrDataset(folder)
+    path = folder / "images.zarr" / dataset.rows[1]["array"] / part / "zarr.json"
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(ValueError, match=rf"{path} is damaged: \./run verify"):
+        dataset[1]
+    if not part:
+        with pytest.raises(ValueError, match=rf"{path} is damaged: \./run verify"):
+            DicomZarrDataset(folder, require_affine=True)
+
+
+def test_what_a_transform_raises_is_not_changed(folder: Path) -> None:
+    def transform(sample: dict[str, Any]) -> None:
+        raise ValueError("of the caller")
+
+    with pytest.raises(ValueError, match=r"^of the caller$"):
+        DicomZarrDataset(folder, transform=transform)[0]
+
+
+def test_a_sample_without_masks_has_none_to_transpose(folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"^the sample has no 'mask': .* masks=…"):
+        channel_xyz(DicomZarrDataset(folder)[0], "mask")

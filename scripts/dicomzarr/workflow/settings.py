@@ -74,23 +74,16 @@ class Settings:
 
 
 def _description(value: object) -> str:
-    if isinstance(value, bool):
-        kind = "true/false"
-    elif isinstance(value, str):
-        if len(value) > _SHOWN:
-            return f"{value[:_SHOWN]!r}… (text of {len(value)} characters)"
-        kind = "text"
-    elif isinstance(value, (int, float)):
-        kind = "a number"
-    elif isinstance(value, Mapping):
+    if isinstance(value, str) and len(value) > _SHOWN:
+        return f"{value[:_SHOWN]!r}… (text of {len(value)} characters)"
+    if isinstance(value, Mapping):
         return "a mapping"
-    elif isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple)):
         return "a list"
-    elif value is None:
+    if value is None:
         return "nothing"
-    else:
-        kind = type(value).__name__
-    return f"{value!r} ({kind})"
+    kinds = ((bool, "true/false"), (str, "text"), ((int, float), "a number"))
+    return f"{value!r} ({next((kind for types, kind in kinds if isinstance(value, types)), type(value).__name__)})"
 
 
 def _explain(error: Any) -> str:
@@ -126,7 +119,17 @@ def _explain(error: Any) -> str:
             allowed += "; YAML takes an exponent behind a point and with a sign alone, as in 1.0e-3"
         elif len(error.absolute_path) > 1 and re.fullmatch(_NO_TEXT, text):
             allowed += "; write it in a configuration file: within {...}, --config gives text alone"
-    return f"config key {key!r}: found {_description(error.instance)}, allowed is {allowed}"
+    return f"config key {key!r}: found {_found(error)}, allowed is {allowed}"
+
+
+def _found(error: Any) -> str:
+    """Return what a jsonschema error found; of a list of entries that are allowed, what is wrong with it as a whole."""
+    value = error.instance
+    if error.validator == "uniqueItems":
+        return f"{_description(next(item for n, item in enumerate(value) if item in value[:n]))} twice"
+    if error.validator in ("minItems", "maxItems"):
+        return f"a list of {len(value)} entries"
+    return _description(value)
 
 
 _NO_TEXT = r"[-+]?[0-9.]+|true|false"

@@ -164,8 +164,8 @@ def _encoded(text: str) -> str:
 def _table(where: str, name: str, needed: Sequence[str]) -> pandas.DataFrame:
     """Return a CSV file as a table of text, indexed by the number of the line in which a row ends.
 
-    Cells are as typed, without the blanks around them. The file is parsed by `csv`, since pandas does not report the
-    line of an error.
+    Cells are as typed, without the blanks around them; names of columns as `_composed` gives them. The file is parsed
+    by `csv`, since pandas does not report the line of an error.
     """
     import pandas  # slow to import, and few projects have label files
 
@@ -190,7 +190,7 @@ def _table(where: str, name: str, needed: Sequence[str]) -> pandas.DataFrame:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text, needed), strict=True)
     rows: list[tuple[int, list[str]]] = []
     try:
-        columns = [column.strip() for column in next(reader, [])]
+        columns = [*_composed(*(column.strip() for column in next(reader, [])))]
         for row in reader:
             if any(cell.strip() for cell in row):
                 rows.append((reader.line_num, row))
@@ -213,7 +213,7 @@ def _separator(text: str, needed: Sequence[str]) -> str:
             first = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True), [])
         except csv.Error:
             continue
-        if set(needed) <= {column.strip() for column in first}:
+        if {*_composed(*needed)} <= {*_composed(*(column.strip() for column in first))}:
             return separator
     return SEPARATORS[0]
 
@@ -223,6 +223,7 @@ def _first_column(table: pandas.DataFrame, name: str) -> pandas.Series:
 
 
 def _column(where: str, table: pandas.DataFrame, name: str) -> pandas.Series:
+    (name,) = _composed(name)
     count = list(table.columns).count(name)
     if count != 1:
         found = "several columns" if count else "no column"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import os
+import unicodedata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -275,6 +276,15 @@ def test_csv_as_spreadsheets_write_it_is_read(results: Results, tmp_path: Path) 
     assert {name: entry["labels"] for name, entry in joined.items()} == {"a": {"score": "3"}, "b": {"score": "2.5"}}
 
 
+@pytest.mark.parametrize("form", ["NFC", "NFD"])  # a Mac may write a letter and its accent as two
+def test_names_of_columns_are_compared_in_one_form(tmp_path: Path, form: Literal["NFC", "NFD"]) -> None:
+    label_source = source(tmp_path / "l.csv", unicodedata.normalize(form, "Schlüssel;Größe\np1;3\n"))
+    other = "NFD" if form == "NFC" else "NFC"
+    columns = {"size": {"column": unicodedata.normalize(other, "Größe"), "range": [0, 6]}}
+    label_source |= {"key": unicodedata.normalize(other, "Schlüssel"), "columns": columns}
+    assert [line.values for line in label_files.read_sources([label_source])] == [{"size": "3"}]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -379,6 +389,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"labels": [{"file": "a", "by": "path", "key": "i", "columns": {"x": {"values": ["a\nb"]}}}]}, "values"),
     ({"labels": [{"folder": 1, "name": "x", "values": [True]}]}, "in quotes"),  # YAML's yes
     ({"labels": [{"folder": 0, "name": "x", "values": ["a"]}]}, "'labels.0.folder'"),
+    ({"labels": [{"folder": 1, "name": "x", "values": ["a", 1, "a"]}]}, "found 'a' (text) twice, allowed is a list of"),
+    ({"labels": [{"folder": 1, "name": "x", "values": []}]}, "found a list of 0 entries, allowed is a list of 1 to"),
+    ({"labels": [{"folder": 1, "name": "x", "values": ["groß"]}]}, "a word of up to 64 letters (a to z, A to Z)"),
     (
         {"labels": [{"folder": 1, "name": "x", "values": ["a"], "key": "y"}]},
         "'labels.0.key' is not possible with 'folder'",
