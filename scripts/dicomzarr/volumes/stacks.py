@@ -122,7 +122,7 @@ def arrange(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
         Every frame is in exactly one; the result does not depend on the order of equal frames.
     """
     best = _on_lines(frames, tolerance)
-    doubts = _doubts(best)
+    doubts = doubts_of(best)
     if len(best) == 1 and len(best[0].grid[0]) == 1:
         for name, values_of in PARTERS:
             woven = _interleaved(frames, name, values_of(frames), tolerance) if name in _WEAVES else []
@@ -144,10 +144,10 @@ def arrange(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
             continue
         if name == THICKNESS and min(_gaps(parted), default=0.0) > 0:  # one after the other: unevenly cut, no weave
             continue
-        if _doubts(parted) < doubts and (
+        if doubts_of(parted) < doubts and (
             name not in ORDERS or _are_passes(parted, doubts[0] in (1, 2) and not doubts[1])
         ):
-            best, doubts = parted, _doubts(parted)
+            best, doubts = parted, doubts_of(parted)
     return best
 
 
@@ -249,11 +249,18 @@ def _parted(stack: Stack, name: str, value: Hashable) -> Stack:
     )
 
 
-def _doubts(stacks: Sequence[Stack]) -> tuple[int, ...]:
+def doubts_of(stacks: Sequence[Stack]) -> tuple[int, ...]:
     """Return how doubtful an arrangement is: the smaller, the better.
 
-    In this order: frames whose stack is not known, slices unevenly apart, slices by themselves, slices missing, slices
-    that are even only within rounding, stacks.
+    Parameters
+    ----------
+    stacks : sequence of Stack
+
+    Returns
+    -------
+    tuple of int
+        In this order: frames whose stack is not known, slices unevenly apart, slices by themselves, slices missing,
+        slices that are even only within rounding, stacks.
     """
     doubtful = sum(len(stack.grid) * len(stack.grid[0]) for stack in stacks if stack.is_doubtful)
     uneven = sum(len(stack.grid) for stack in stacks if stack.slices.kind in ("uneven", "irregular"))
