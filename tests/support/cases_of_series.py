@@ -107,6 +107,13 @@ def _regular() -> None:
         place = {"ImagePositionPatient": [0, 0, 2.0 * index]}
         case.put(f"{index}.dcm", dataset_of(case.name, [voxels], index=index, **place), [voxels])
 
+    case = add_case("a doubled slice among slices of one second", arrays=2, flags={"contested_place"})
+    for number, index in enumerate((*range(9), 4)):
+        clock = {"ContentDate": "20240101", "ContentTime": f"10101{number // 3}", "InstanceNumber": number + 1}
+        place = {"ImagePositionPatient": [0, 0, 2.0 * index]}
+        case.put(f"{number}.dcm", *slice_of(case.name, number, **place, **clock))
+        case.places[f"{number}.dcm", 0] = (None, index if number < 9 else None)
+
     case = add_case("series over folders", axes="zyx")
     for index in range(3):
         case.put(f"{'abc'[index]}/{index}.dcm", *slice_of(case.name, index))

@@ -15,8 +15,9 @@ from dicomzarr.volumes.clocks import with_comparable_clocks
 from dicomzarr.volumes.image_type import KindOfImage, kind_of_image
 from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.numbering import with_numbers
+from dicomzarr.volumes.pieces import doubts_of
 from dicomzarr.volumes.slices import depth
-from dicomzarr.volumes.stacks import Stack, arrange, doubts_of, identity
+from dicomzarr.volumes.stacks import Stack, arrange, identity
 from dicomzarr.volumes.t_axis import BY_NAME, is_weak
 from dicomzarr.volumes.terms import terms_that_differ
 
