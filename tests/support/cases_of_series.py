@@ -91,15 +91,12 @@ def _regular() -> None:
     unsigned = np.zeros((6, 5), "<u2") + 3
     case.put("unsigned.dcm", dataset_of(case.name, [unsigned], index=4), [unsigned])
 
-    case = add_case("slices of 8 and of 16 bits", axes="zyx", flags={"sample_types_differ", "bits_stored_differs"})
-    affine = [[0.75, 0, 0, 0], [0, 0.5, 0, 0], [0, 0, 2, 0], [0, 0, 0, 1]]
-    case.facts = {"bits_allocated": 16, "bits_stored": 12, "affine_lps": affine}
+    case = add_case("slices of 8 and of 16 bits", arrays=2, flags={"stack_divided", "gap"})
     for index, bits in enumerate((8, 8, 12, 12, 12, 12, 8)):
         kind = "u1" if bits == 8 else "<u2"
         voxels = np.random.default_rng(index).integers(0, 1 << bits, (6, 5)).astype(kind)
         place = {"ImagePositionPatient": [0, 0, 2.0 * index], "PixelSpacing": [0.5, 0.75], "BitsStored": bits}
-        case.put(f"{index}.dcm", dataset_of(case.name, [voxels], index=index, **place), [voxels.astype("<u2")])
-        case.places[f"{index}.dcm", 0] = (None, index)
+        case.put(f"{index}.dcm", dataset_of(case.name, [voxels], index=index, **place), [voxels])
 
     case = add_case("slices with and without a sign", axes="zyx", arrays=2, flags={"stack_divided"})
     for index in range(6):

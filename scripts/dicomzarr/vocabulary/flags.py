@@ -31,8 +31,6 @@ HEADER_FLAGS = {
     "acr_nema": "written before DICOM (ACR-NEMA): no transfer syntax and no UIDs; read as Implicit VR Little Endian",
     "dose_scaling_missing": "Dose Grid Scaling (3004,000E) is missing: the stored values of a dose have no unit",
     "bits_stored_differs": "Bits Stored (0028,0101) differs between frames: the largest is stated and inverts grey",
-    "sample_types_differ": "Bits Allocated (0028,0100) or Pixel Representation (0028,0103) differs between frames: all "
-    "are stored in the widest type, with their values unchanged",
     "padding_differs": "Pixel Padding Value or its Range Limit (0028,0121) differs between frames: none is stated",
     "high_bit_shifted": "High Bit (0028,0102) is not Bits Stored - 1; values were shifted down to bit 0",
 }
@@ -82,8 +80,8 @@ GEOMETRY_FLAGS = {
     "partial_geometry": "some frames of the file have a position or an orientation and others have none; none is used",
     "rescale_incomplete": "some frames lack a usable Rescale Slope or Intercept, or both: their pairs are null",
     "rounded_positions": "positions or distances have few decimals; the affine is fitted to them, see its residual",
-    "stack_divided": "other slices of the same stack are in another array of its `group`: no sample type of the files "
-    "holds the values of both, or their photometric interpretation differs",
+    "stack_divided": "other slices of the same stack are in another array of its `group`, since their sample type or "
+    "photometric interpretation differs",
     "t_order_only": "the order along t comes from a counter; what changes from frame to frame is not known",
     "uneven_spacing": "the distances between slices have no common step; positions are kept",
     "unplaced_slices": "slices of reconstructed nuclear medicine whose distance or place is not stated: `slice_number` "

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-import numpy as np
-
 from dicomzarr.volumes import geometry, rounding
 from dicomzarr.volumes.acquisition import classes_of
 from dicomzarr.volumes.clocks import with_comparable_clocks
@@ -17,7 +15,7 @@ from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.numbering import with_numbers
 from dicomzarr.volumes.pieces import doubts_of
 from dicomzarr.volumes.slices import depth
-from dicomzarr.volumes.stacks import Stack, arrange, identity
+from dicomzarr.volumes.stacks import Stack, arrange
 from dicomzarr.volumes.t_axis import BY_NAME, is_weak
 from dicomzarr.volumes.terms import terms_that_differ
 
@@ -82,7 +80,7 @@ def groups_of(frames: Sequence[Frame], prefix: tuple[str, ...], tolerance: float
         array = (frame.rows, frame.columns, frame.samples, frame.dtype, frame.photometric)
         apart = (frame.kernel, _terms_of(frame, terms), tuple(sorted(frame.tables.items())))
         members.setdefault((orientation, size, kind, *array, *apart), []).append(frame)
-    members = _with_pieces_joined(members, tolerance)
+    members = _with_pieces_flagged(members, tolerance)
     differing = _differing(list(members))
     split_by = tuple(words.replace(" ", "_") for words in differing)
     apart_from = [count_of(number, words) for words, number in differing.items()]
@@ -100,30 +98,23 @@ def groups_of(frames: Sequence[Frame], prefix: tuple[str, ...], tolerance: float
     return groups
 
 
-def _with_pieces_joined(
+def _with_pieces_flagged(
     members: dict[tuple[object, ...], list[Frame]], tolerance: float
 ) -> dict[tuple[object, ...], list[Frame]]:
-    """Join grey frames that are pieces of one stack and differ in how samples are written; flag what cannot be joined.
+    """Flag grey frames that are pieces of one stack and differ in how samples are written.
 
     Some scanners choose Bits Allocated (0028,0100) for each image by its largest value: dark slices at the ends of a
-    volume have 8 bits. They are joined in the widest type, if it holds the values of all.
+    volume have 8 bits. Each piece stays an array of its own type.
     """
     alike: dict[tuple[object, ...], list[tuple[object, ...]]] = {}
     for key in members:
         alike.setdefault((*key[: _SAMPLES.start], *key[_SAMPLES.stop :]), []).append(key)
-    joined = dict(members)
+    flagged = dict(members)
     for keys in alike.values():
         parts = [members[key] for key in keys]
-        if len(parts) == 1 or not all(_is_grey(part[0]) for part in parts) or not _are_pieces(parts, tolerance):
-            continue
-        dtype = _widest_type([part[0] for part in parts])
-        if not dtype:
-            joined |= {key: [_flagged(frame, "stack_divided") for frame in members[key]] for key in keys}
-            continue
-        frames = sorted((frame for key in keys for frame in joined.pop(key)), key=identity)
-        key = (*keys[0][: _SAMPLES.start], dtype, frames[0].photometric, *keys[0][_SAMPLES.stop :])
-        joined[key] = [replace(_flagged(frame, "sample_types_differ"), dtype=dtype) for frame in frames]
-    return joined
+        if len(parts) > 1 and all(_is_grey(part[0]) for part in parts) and _are_pieces(parts, tolerance):
+            flagged |= {key: [_flagged(frame, "stack_divided") for frame in members[key]] for key in keys}
+    return flagged
 
 
 def _is_grey(frame: Frame) -> bool:
@@ -133,14 +124,6 @@ def _is_grey(frame: Frame) -> bool:
 
 def _flagged(frame: Frame, flag: str) -> Frame:
     return replace(frame, flags=tuple(sorted({*frame.flags, flag})))
-
-
-def _widest_type(frames: Sequence[Frame]) -> str:
-    """Return the integer type of one of the frames that holds the values of all; empty if there is none."""
-    types = {frame.dtype for frame in frames}
-    widest = np.result_type(*types).newbyteorder("<").str
-    is_possible = widest in types and all(dtype[1] in "iu" for dtype in types)
-    return widest if is_possible and len({frame.photometric for frame in frames}) == 1 else ""
 
 
 def _are_pieces(parts: Sequence[list[Frame]], tolerance: float) -> bool:

@@ -1,4 +1,4 @@
-"""Slices of one stack whose samples are written in several ways: one array where a type holds all, else flagged."""
+"""Slices of one stack whose samples are written in several ways: arrays of their own types, flagged."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import pytest
-from made_up_frames import checked_volumes, depths, frame, grid, only_volume
+from made_up_frames import checked_volumes, frame, grid
 
 from dicomzarr.volumes.model import Frame
 
@@ -17,50 +17,43 @@ def slices_of(types: str, **more: Any) -> list[Frame]:
     return [frame(i, 2.0 * i, {"instance_number": i + 1.0}, dtype=kinds[t], **more) for i, t in enumerate(types)]
 
 
-@pytest.mark.parametrize("types", ["bbbwwwwwwwbbb", "bbwwwwwwww", "wwwwbwwwww", "wbwbwbwb", "bbbbbbbbw"])
-def test_dark_slices_of_8_bits_are_in_the_array_of_the_others(types: str) -> None:
+@pytest.mark.parametrize("types", ["bbbwwwwwwwbbb", "bbwwwwwwww", "wwwwbwwwww", "wbwbwbwb", "bbbbbbbbw", "bbsssb"])
+def test_dark_slices_of_8_bits_are_flagged_as_pieces_of_the_stack_of_the_others(types: str) -> None:
     frames = slices_of(types)
     random.Random(1).shuffle(frames)
-    volume = only_volume(frames)
-    assert volume.shape == (len(types), 4, 6)
-    assert depths(volume) == [2.0 * i for i in range(len(types))]
-    assert {place.frame.dtype for place in volume.places} == {"<u2"}
-    assert volume.flags == ("sample_types_differ",)
+    volumes = checked_volumes(frames)
+    assert all("stack_divided" in volume.flags for volume in volumes)
+    assert len({volume.group for volume in volumes}) == 1
+    assert {place.frame.dtype for volume in volumes for place in volume.places} == {f.dtype for f in frames}
+    assert all(len({place.frame.dtype for place in volume.places}) == 1 for volume in volumes)
 
 
-@pytest.mark.parametrize(("types", "dtype"), [("bbsssb", "<i2"), ("bwwl", "<u4")])
-def test_the_widest_type_holds_all_values(types: str, dtype: str) -> None:
-    assert {place.frame.dtype for place in only_volume(slices_of(types)).places} == {dtype}
-
-
-def test_one_lost_slice_is_a_gap_of_one_array() -> None:
+def test_pieces_of_a_stack_that_lost_a_slice_are_flagged() -> None:
     frames = slices_of("bbwwwwwwbb")
-    volume = only_volume(frames[:4] + frames[5:])
-    assert volume.missing_slices == 1
-    assert volume.flags == ("gap", "sample_types_differ")
+    assert all("stack_divided" in volume.flags for volume in checked_volumes(frames[:4] + frames[5:]))
 
 
-def test_times_of_which_some_slices_have_8_bits_are_one_array() -> None:
+def test_pieces_of_times_of_which_some_slices_have_8_bits_are_flagged() -> None:
     frames = grid(8, 3, lambda z, t: {"acquisition_time_s": 1e8 + 10 * t})
     dark = {(0, 0), (1, 0), (7, 0), (0, 1), (7, 2)}
     types = {True: "|u1", False: "<u2"}
     frames = [frame(f.source, 0, f.causes, position=f.position, dtype=types[_cell(f) in dark]) for f in frames]
-    volume = only_volume(frames)
-    assert volume.shape == (3, 8, 4, 6)
-    assert volume.flags == ("sample_types_differ",)
+    assert all("stack_divided" in volume.flags for volume in checked_volumes(frames))
 
 
 def _cell(one: Frame) -> tuple[int, int]:
     return one.source % 8, one.source // 8
 
 
-def test_times_of_one_slice_are_one_array() -> None:
+def test_pieces_of_times_of_one_slice_are_flagged() -> None:
     frames = [frame(i, 0, {"trigger_time_ms": 40.0 * i}, dtype="|u1" if i in (0, 3) else "<u2") for i in range(6)]
-    assert only_volume(frames).shape == (6, 4, 6)
+    volumes = checked_volumes(frames)
+    assert sorted(len(volume.places) for volume in volumes) == [2, 4]
+    assert all("stack_divided" in volume.flags for volume in volumes)
 
 
 @pytest.mark.parametrize("types", ["swswswsw", "sssssww", "wwfww"])
-def test_slices_that_no_type_of_the_files_holds_are_flagged(types: str) -> None:
+def test_slices_of_types_that_hold_other_values_are_flagged(types: str) -> None:
     volumes = checked_volumes(slices_of(types))
     assert len(volumes) == 2
     assert all("stack_divided" in volume.flags for volume in volumes)

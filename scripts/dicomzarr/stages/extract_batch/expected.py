@@ -153,8 +153,7 @@ def _resembles(frame: Frame, volume: Volume) -> bool:
 
 def _kind(frame: Frame) -> tuple[object, ...]:
     kind = kind_of_image(frame.image_type, frame.sop_class_uid)
-    has_integers = frame.dtype[1] in "iu"  # of any width: slices of one volume may differ in it
-    return (kind, frame.rows, frame.columns, frame.samples, has_integers, frame.kernel, dict(frame.terms))
+    return (kind, frame.rows, frame.columns, frame.samples, frame.dtype, frame.kernel, dict(frame.terms))
 
 
 def _frames_like(volumes: Sequence[Volume], file: SourceFile, files: Sequence[SourceFile]) -> list[Frame]:

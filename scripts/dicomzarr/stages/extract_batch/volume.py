@@ -86,10 +86,8 @@ def _decode(place: Place, readers: ReaderPool, options: Options, looker: Looker,
         raise BadFile(source, error) from None
     if reason := looker.add(source, number, decoded.pixels):
         raise BadFile(source, NotExtracted(reason))
-    # The type of the array may be wider than that of the file: see `volumes.grouping`.
-    values = decoded.pixels.astype(place.frame.dtype, casting="safe", copy=False)
-    digest = blake3(values.data.cast("B")).hexdigest()
-    return _Frame(values, digest, decoded.decoder, frozenset(flags), decoded.lossy, cross_check)
+    digest = blake3(decoded.pixels.data.cast("B")).hexdigest()
+    return _Frame(decoded.pixels, digest, decoded.decoder, frozenset(flags), decoded.lossy, cross_check)
 
 
 def _decode_all(
@@ -132,13 +130,11 @@ class BadFile(Exception):
         self.digests = digests
 
 
-def _bits_stored(formats: Sequence[pixels.PixelFormat], flags: set[str], *, signed: bool) -> int:
-    """Return the largest Bits Stored (0028,0101); Bits Allocated (0028,0100) if lossy values exceed it.
-
-    Unsigned values in a signed array need a bit more.
-    """
-    is_beyond = "beyond_bits_stored" in flags
-    return max((form.bits_allocated if is_beyond else form.bits_stored) + (signed > form.signed) for form in formats)
+def _bits_stored(formats: Sequence[pixels.PixelFormat], flags: set[str]) -> int:
+    """Return the largest Bits Stored (0028,0101); Bits Allocated (0028,0100) if lossy values exceed it."""
+    if "beyond_bits_stored" in flags:
+        return max(form.bits_allocated for form in formats)
+    return max(form.bits_stored for form in formats)
 
 
 def _pixel_facts(volume: Volume, files: Sequence[SourceFile], decoding: _Decoding) -> dict[str, Any]:
@@ -152,7 +148,7 @@ def _pixel_facts(volume: Volume, files: Sequence[SourceFile], decoding: _Decodin
         "photometric": known_photometric(first.photometric),
         "photometric_source": sorted({known_photometric(form.photometric_source) for form in formats}),
         "bits_allocated": max(form.bits_allocated for form in formats),
-        "bits_stored": _bits_stored(formats, decoding.flags, signed=first.dtype[1] != "u"),
+        "bits_stored": _bits_stored(formats, decoding.flags),
         "transfer_syntax": sorted({known_transfer_syntax(facts.get("TransferSyntaxUID", "")) for facts in headers}),
         "decoder": sorted(decoding.decoders),
         "lossy": any(decoding.lossy),
@@ -263,6 +259,7 @@ def write_volume(
             pool=pool,
         )
     first = volume.places[0].frame
+    form = files[first.source].format
     return VolumeRecord(
         array=name,
         kind=volume.kind,
@@ -270,7 +267,7 @@ def write_volume(
         axes="".join(volume.axes),
         shape=volume.shape,
         dtype=first.dtype,
-        signed=first.dtype[1] != "u",
+        signed=bool(form and form.signed),
         spacing_mm=dict(volume.spacing_mm),
         missing_slices=volume.missing_slices,
         flags=tuple(sorted(flags)),
