@@ -82,7 +82,7 @@ def _regular() -> None:
         dataset, voxels = slice_of(case.name, index, ImageOrientationPatient=list(cosines), ImageType=None)
         case.put(f"{index}.dcm", dataset, voxels)
 
-    case = add_case("mixed matrix, type and kind", arrays=4)
+    case = add_case("mixed matrix, type and kind", arrays=4, flags={"stack_divided"})
     for index in range(2):
         case.put(f"a{index}.dcm", *slice_of(case.name, index))
     case.put("localizer.dcm", *slice_of(case.name, 2, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]))
@@ -90,6 +90,26 @@ def _regular() -> None:
     case.put("wide.dcm", dataset_of(case.name, [wide], index=3), [wide])
     unsigned = np.zeros((6, 5), "<u2") + 3
     case.put("unsigned.dcm", dataset_of(case.name, [unsigned], index=4), [unsigned])
+
+    case = add_case("slices of 8 and of 16 bits", arrays=2, flags={"stack_divided", "gap"})
+    for index, bits in enumerate((8, 8, 12, 12, 12, 12, 8)):
+        kind = "u1" if bits == 8 else "<u2"
+        voxels = np.random.default_rng(index).integers(0, 1 << bits, (6, 5)).astype(kind)
+        place = {"ImagePositionPatient": [0, 0, 2.0 * index], "PixelSpacing": [0.5, 0.75], "BitsStored": bits}
+        case.put(f"{index}.dcm", dataset_of(case.name, [voxels], index=index, **place), [voxels])
+
+    case = add_case("slices with and without a sign", axes="zyx", arrays=2, flags={"stack_divided"})
+    for index in range(6):
+        voxels = np.full((6, 5), 3 + index, "<i2" if index % 2 else "<u2")
+        place = {"ImagePositionPatient": [0, 0, 2.0 * index]}
+        case.put(f"{index}.dcm", dataset_of(case.name, [voxels], index=index, **place), [voxels])
+
+    case = add_case("a doubled slice among slices of one second", arrays=2, flags={"contested_place"})
+    for number, index in enumerate((*range(9), 4)):
+        clock = {"ContentDate": "20240101", "ContentTime": f"10101{number // 3}", "InstanceNumber": number + 1}
+        place = {"ImagePositionPatient": [0, 0, 2.0 * index]}
+        case.put(f"{number}.dcm", *slice_of(case.name, number, **place, **clock))
+        case.places[f"{number}.dcm", 0] = (None, index if number < 9 else None)
 
     case = add_case("series over folders", axes="zyx")
     for index in range(3):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from dicomzarr.volumes import geometry, rounding
@@ -13,6 +13,7 @@ from dicomzarr.volumes.clocks import with_comparable_clocks
 from dicomzarr.volumes.image_type import KindOfImage, kind_of_image
 from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.numbering import with_numbers
+from dicomzarr.volumes.pieces import doubts_of
 from dicomzarr.volumes.slices import depth
 from dicomzarr.volumes.stacks import Stack, arrange
 from dicomzarr.volumes.t_axis import BY_NAME, is_weak
@@ -79,6 +80,7 @@ def groups_of(frames: Sequence[Frame], prefix: tuple[str, ...], tolerance: float
         array = (frame.rows, frame.columns, frame.samples, frame.dtype, frame.photometric)
         apart = (frame.kernel, _terms_of(frame, terms), tuple(sorted(frame.tables.items())))
         members.setdefault((orientation, size, kind, *array, *apart), []).append(frame)
+    members = _with_pieces_flagged(members, tolerance)
     differing = _differing(list(members))
     split_by = tuple(words.replace(" ", "_") for words in differing)
     apart_from = [count_of(number, words) for words, number in differing.items()]
@@ -94,6 +96,48 @@ def groups_of(frames: Sequence[Frame], prefix: tuple[str, ...], tolerance: float
             also = f"; apart from others of the same kind by {name}" if name else ""
             groups.append(Group(part, (*facts, *label), _set_of(group[0]), kind, by, why + also))
     return groups
+
+
+def _with_pieces_flagged(
+    members: dict[tuple[object, ...], list[Frame]], tolerance: float
+) -> dict[tuple[object, ...], list[Frame]]:
+    """Flag grey frames that are pieces of one stack and differ in how samples are written.
+
+    Some scanners choose Bits Allocated (0028,0100) for each image by its largest value: dark slices at the ends of a
+    volume have 8 bits. Each piece stays an array of its own type.
+    """
+    alike: dict[tuple[object, ...], list[tuple[object, ...]]] = {}
+    for key in members:
+        alike.setdefault((*key[: _SAMPLES.start], *key[_SAMPLES.stop :]), []).append(key)
+    flagged = dict(members)
+    for keys in alike.values():
+        parts = [members[key] for key in keys]
+        if len(parts) > 1 and all(_is_grey(part[0]) for part in parts) and _are_pieces(parts, tolerance):
+            flagged |= {key: [_flagged(frame, "stack_divided") for frame in members[key]] for key in keys}
+    return flagged
+
+
+def _is_grey(frame: Frame) -> bool:
+    is_mosaic = kind_of_image(frame.image_type, frame.sop_class_uid).mosaic
+    return frame.photometric in ("MONOCHROME1", "MONOCHROME2") and not is_mosaic
+
+
+def _flagged(frame: Frame, flag: str) -> Frame:
+    return replace(frame, flags=tuple(sorted({*frame.flags, flag})))
+
+
+def _are_pieces(parts: Sequence[list[Frame]], tolerance: float) -> bool:
+    """Return whether frames are one certain stack for each class of facts, of which no part is more than a piece."""
+    places = [{round(depth(frame), 2) for frame in part} for part in parts]
+    everywhere = set().union(*places)
+    if len(everywhere) > 1 and all(part == everywhere for part in places):
+        return False  # each is a volume by itself
+    frames = [frame for part in parts for frame in part]
+    together = _arranged(with_numbers(with_comparable_clocks(frames)), tolerance)
+    if not all(len(found) == 1 and _is_certain(found) for found in together):
+        return False
+    alone = [stack for part in parts for found in _arranged(part, tolerance) for stack in found]
+    return doubts_of([found[0] for found in together]) < doubts_of(alone)
 
 
 def _terms_of(frame: Frame, names: frozenset[str]) -> tuple[tuple[str, str], ...]:
@@ -239,6 +283,7 @@ def _orientation_tolerance(frames: Sequence[Frame]) -> float:
     return max(ORIENTATION_TOLERANCE, 1.01 * digit if digit <= 1e-3 else 0.0)
 
 
+_SAMPLES: Final = slice(6, 8)  # type and photometric interpretation, among what separates frames
 _CRITERIA: Final = (
     ("orientation", (0,)),
     ("pixel spacing", (1,)),

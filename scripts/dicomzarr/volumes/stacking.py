@@ -20,6 +20,7 @@ from dicomzarr.volumes import geometry
 from dicomzarr.volumes.acquisition import FACTS, Class, are_compatible, classes_of, directions_of, order_of
 from dicomzarr.volumes.as_stored import array_of_file, arrays_of_singles, in_order, is_projection, is_segmentation
 from dicomzarr.volumes.describe import array_of, kind_of_object, with_slices
+from dicomzarr.volumes.frame_attributes import DIMENSIONS
 from dicomzarr.volumes.grouping import Group, count_of, groups_of
 from dicomzarr.volumes.model import Frame, Volume
 from dicomzarr.volumes.parters import thicknesses
@@ -256,7 +257,12 @@ def _order(part: _Part) -> tuple[Any, ...]:
     first: tuple[float, ...] = ()
     if directions:
         causes = ("acquisition_time_s", "instance_number")
-        first = tuple(min(f.causes.get(cause, unknown) for f in part.stack.frames) for cause in causes)
+        # Without these as the file has them: by its dimensions, then in stored order.
+        in_file = tuple(f"dimension_{index + 1}" for index in range(DIMENSIONS))
+        first = (
+            *(min(f.causes.get(cause, unknown) for f in part.stack.frames) for cause in (*causes, *in_file)),
+            min(f.concatenation_offset + f.number for f in part.stack.frames),
+        )
     return (order_of(part.facts), first, directions, _order_within(part.stack))
 
 

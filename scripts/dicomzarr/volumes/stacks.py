@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import pairwise, starmap
+from itertools import pairwise
 from statistics import median
 from typing import Final
 
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.parters import ORDERS, PARTERS, THICKNESS
+from dicomzarr.volumes.pieces import are_one, are_passes, are_pieces, are_times_of_a_few, doubts_of, gaps_between
 from dicomzarr.volumes.slices import Slices, cells_of, last_digit, near_mm, points_of, slices_of
 from dicomzarr.volumes.t_axis import BY_NAME, CAUSES, TIMES, FullGrid, is_in_order, sort_along_t
 
@@ -103,7 +103,6 @@ _INCOMPLETE: Final = frozenset({"incomplete_grid"})
 _WEAVES: Final = frozenset({THICKNESS, "image_type", "trigger_time_ms"})
 # Counters and clocks that go on from slice to slice of one stack, too: they part only what lies apart.
 _RUNNING: Final = frozenset({"acquisition_number", "temporal_position", "trigger_time_ms", "acquisition_time_s"})
-_MOST_LOST: Final = 3  # slices between two parts that may be one stack of which slices were lost
 
 
 def arrange(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
@@ -122,7 +121,7 @@ def arrange(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
         Every frame is in exactly one; the result does not depend on the order of equal frames.
     """
     best = _on_lines(frames, tolerance)
-    doubts = _doubts(best)
+    doubts = doubts_of(best)
     if len(best) == 1 and len(best[0].grid[0]) == 1:
         for name, values_of in PARTERS:
             woven = _interleaved(frames, name, values_of(frames), tolerance) if name in _WEAVES else []
@@ -138,85 +137,44 @@ def arrange(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
         if not 2 <= len(parts) <= len(frames) // 2:
             continue
         parted = [_parted(stack, name, value) for value, part in parts.items() for stack in _on_lines(part, tolerance)]
-        if name in _RUNNING and (_are_one(best, parted, tolerance) or all(len(part.grid) == 1 for part in parted)):
+        if name in _RUNNING and (are_one(best, parted, tolerance) or all(len(part.grid) == 1 for part in parted)):
             continue
-        if (name in _RUNNING or name in ORDERS) and not doubts[0] and _are_times_of_a_few(best, parted):
+        if (name in _RUNNING or name in ORDERS) and not doubts[0] and are_times_of_a_few(best, parted):
             continue
-        if name == THICKNESS and min(_gaps(parted), default=0.0) > 0:  # one after the other: unevenly cut, no weave
+        if (
+            name == THICKNESS and min(gaps_between(parted), default=0.0) > 0
+        ):  # one after the other: unevenly cut, no weave
             continue
-        if _doubts(parted) < doubts and (
-            name not in ORDERS or _are_passes(parted, doubts[0] in (1, 2) and not doubts[1])
+        if doubts_of(parted) < doubts and (
+            name not in ORDERS or are_passes(parted, doubts[0] in (1, 2) and not doubts[1])
         ):
-            best, doubts = parted, _doubts(parted)
-    return best
+            best, doubts = parted, doubts_of(parted)
+    if len(best) < 2:
+        return best
+    scale = _Scale(last_digit(frames), tolerance)
+    cells = cells_of(frames, scale.digit)
+    near = max(near_mm(frames[0]), scale.digit * 1.01)
+    if not all(_agree(cell, near) for cell in cells):
+        return best
+    slices = slices_of([cell[0] for cell in cells], scale.digit, tolerance)
+    return _undivided(cells, best, slices, scale) or best
 
 
-def _are_one(together: Sequence[Stack], parted: Sequence[Stack], tolerance: float) -> bool:
-    """Return whether parts are pieces of one stack: some of them go on where others end, or all are one grid.
-
-    Slices that are acquired a few at a time share a number and a time, and so do those of a bed position, or of a
-    package of every second slice. One slice that was lost does not make several stacks of them.
-    """
-    pieces = _in_depth(parted)
-    if len(pieces) < 2:
-        return False
-    gaps = _gaps(parted)
-    if min(gaps) > 0:
-        return any(starmap(partial(_go_on, tolerance=tolerance), zip(pieces, pieces[1:], gaps, strict=False)))
-    if any(len(stack.grid[0]) > 1 for stack in (*together, *pieces)):
-        return False
-    slices = together[0].slices
-    return len(together) == 1 and slices.kind == "gap" and 4 * slices.missing <= len(slices.depths)
+def _undivided(cells: Cells, parted: Sequence[Stack], slices: Slices, scale: _Scale) -> list[Stack]:
+    """Return one even stack and the surplus images, where a clock or counter of groups of slices cut it to pieces."""
+    usual = _usual(cells)
+    doubled = sum(len(cell) > usual for cell in cells)
+    is_again = 1 < usual <= max(map(len, cells)) - usual  # a slice that was acquired again, with all its times
+    if is_again or min(map(len, cells)) < usual or not are_pieces(parted, slices, usual, doubled):
+        return []
+    stacks = _contested(cells, slices, scale)
+    return stacks if sum(not stack.is_doubtful for stack in stacks) == 1 else []
 
 
-def _are_times_of_a_few(together: Sequence[Stack], parted: Sequence[Stack]) -> bool:
-    """Return whether most frames are in parts of a few slices, of stacks of many times that hold more of them.
-
-    Slices that are excited at one time, or in one breath-hold, have times in common: they are no stack of their own.
-    """
-    largest = max(together, key=lambda stack: len(stack.grid))
-    if len(largest.grid[0]) == 1 and min(_gaps(together), default=1.0) > 0:
-        return False
-    sizes = [(len(stack.grid), len(stack.grid) * len(stack.grid[0])) for stack in parted]
-    return 2 * sum(size for count, size in sizes if 2 * count < len(largest.grid)) > sum(size for _, size in sizes)
-
-
-def _in_depth(stacks: Sequence[Stack]) -> list[Stack]:
-    return sorted((stack for stack in stacks if not stack.is_doubtful), key=lambda stack: stack.slices.depths)
-
-
-def _gaps(stacks: Sequence[Stack]) -> list[float]:
-    """Return the distances from the end of a stack to the start of the next one, mm; below 0 where they overlap."""
-    return [after.slices.depths[0] - before.slices.depths[-1] for before, after in pairwise(_in_depth(stacks))]
-
-
-def _go_on(before: Stack, after: Stack, gap: float, tolerance: float) -> bool:
-    """Return whether a stack goes on where another one ends, but for a few slices that are missing between them."""
-    steps = [stack.slices.step_mm for stack in (before, after) if stack.slices.step_mm is not None]
-    if not steps:  # two single slices
-        return False
-    step = min(steps)
-    number = round(gap / step)
-    return (
-        max(steps) - step <= tolerance * step
-        and 1 <= number <= 1 + _MOST_LOST
-        and (abs(gap - number * step) <= tolerance * step * number)
-    )
-
-
-def _are_passes(stacks: Sequence[Stack], must_be_even: bool) -> bool:
-    """Return whether each stack has three slices and overlaps the next by half of the shorter.
-
-    A slice that was sent twice turns the depth back, too, and makes no pass: if only one or two frames of an
-    even stack are doubtful otherwise, each pass must be even.
-    """
-    certain = [stack for stack in stacks if not stack.is_doubtful]
-    spans = sorted((stack.slices.depths[0], stack.slices.depths[-1]) for stack in certain)
-    return (
-        min(len(stack.grid) for stack in certain) >= 3
-        and (not must_be_even or all(stack.slices.is_even for stack in certain))
-        and all(2 * (min(a[1], b[1]) - b[0]) >= min(a[1] - a[0], b[1] - b[0]) for a, b in pairwise(spans))
-    )
+def _usual(cells: Cells) -> int:
+    """Return the number of frames that most positions have; the smaller one of two."""
+    sizes = Counter(len(cell) for cell in cells)
+    return max(sizes, key=lambda size: (sizes[size], -size))
 
 
 def _interleaved(frames: Sequence[Frame], name: str, values: Sequence[Hashable], tolerance: float) -> list[Stack]:
@@ -247,20 +205,6 @@ def _parted(stack: Stack, name: str, value: Hashable) -> Stack:
         split_by=(*stack.split_by, name),
         why=f"{stack.why}, parted by {name}",
     )
-
-
-def _doubts(stacks: Sequence[Stack]) -> tuple[int, ...]:
-    """Return how doubtful an arrangement is: the smaller, the better.
-
-    In this order: frames whose stack is not known, slices unevenly apart, slices by themselves, slices missing, slices
-    that are even only within rounding, stacks.
-    """
-    doubtful = sum(len(stack.grid) * len(stack.grid[0]) for stack in stacks if stack.is_doubtful)
-    uneven = sum(len(stack.grid) for stack in stacks if stack.slices.kind in ("uneven", "irregular"))
-    lonely = sum(len(stack.grid) == 1 for stack in stacks) if len(stacks) > 1 else 0
-    missing = sum(stack.slices.missing for stack in stacks)
-    fitted = sum(len(stack.grid) for stack in stacks if stack.slices.fit or len(stack.grid) == 2)
-    return doubtful, uneven, lonely, missing, fitted, len(stacks)
 
 
 def _on_lines(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
@@ -335,7 +279,7 @@ def _of_cells(cells: Cells, slices: Slices, scale: _Scale) -> list[Stack]:
         flags = frozenset({"contested_place"} if any(id(frame) in contested for frame in frames) else ())
         doubtful = id(frames[0]) in single
         stacks.append(Stack([[frame] for frame in frames], part, by, labels, by, how, flags, doubtful))
-    return stacks
+    return _undivided(cells, stacks, slices, scale) or stacks
 
 
 # ------------------------------------------------------------------------------------------------- contested places
@@ -354,7 +298,7 @@ def _contested(cells: Cells, slices: Slices, scale: _Scale) -> list[Stack]:
             Stack(cells, slices, ("unexplained",), (), (), ", which nothing in the header distinguishes", flags, True)
         ]
     sizes = Counter(len(cell) for cell in cells)
-    usual = max(sizes, key=lambda size: (sizes[size], -size))
+    usual = _usual(cells)
     if 2 * sizes[usual] >= len(cells):
         kept = [_fitting(cell, usual, cells) if len(cell) > usual else cell for cell in cells]
         if any(len(cell) > usual for cell in cells) and all(len(cell) == usual for cell in kept):
@@ -453,13 +397,13 @@ def _fitting(cell: list[Frame], wanted: int, cells: Cells) -> list[Frame]:
     """Return the frames of a position that fit best with the other positions.
 
     Of one frame, the one whose Instance Number (0020,0013) lies nearest between those of its neighbours; of several,
-    those whose causes are all different. The order by identity decides what is left open.
+    those whose causes are all different, and fit best in time. The order by identity decides what is left open.
     """
     if wanted > 1:
         seen: dict[tuple[float | None, ...], Frame] = {}
         for frame in cell:
             seen.setdefault(tuple(frame.causes.get(key) for cause in CAUSES for key in cause.keys), frame)
-        return list(seen.values())
+        return list(seen.values()) if len(seen) <= wanted else _fitting_times(list(seen.values()), cell, wanted, cells)
     at = next(index for index, other in enumerate(cells) if other is cell)
     known = [
         (abs(index - at), other[0].causes["instance_number"])
@@ -471,3 +415,27 @@ def _fitting(cell: list[Frame], wanted: int, cells: Cells) -> list[Frame]:
         return cell[:1]
     middle = median(nearest)
     return sorted(cell, key=lambda frame: abs(frame.causes["instance_number"] - middle))[:1]
+
+
+def _fitting_times(frames: list[Frame], cell: list[Frame], wanted: int, cells: Cells) -> list[Frame]:
+    """Return a frame for each time of the nearest position that has as many frames as wanted, by a clock or a counter.
+
+    All frames where nothing that orders them tells them apart.
+    """
+    at = next(index for index, other in enumerate(cells) if other is cell)
+    complete = [(abs(index - at), index) for index, other in enumerate(cells) if len(other) == wanted]
+    if not complete or len(cell) >= 2 * wanted:
+        return frames
+    neighbour = cells[min(complete)[1]]
+    for cause in ("acquisition_time_s", "content_time_s", "instance_number"):
+        if any(cause not in frame.causes for frame in (*frames, *neighbour)):
+            continue
+        times = sorted(frame.causes[cause] for frame in neighbour)
+        left = list(frames)
+        kept = []
+        for time in times:
+            kept.append(min(left, key=lambda frame: abs(frame.causes[cause] - time)))
+            left.remove(kept[-1])
+        if len(set(times)) == wanted:
+            return kept
+    return frames

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from made_up_frames import checked_volumes, depths, frame, grid, means, only_volume, stack, values
+from made_up_frames import AXIAL, checked_volumes, depths, frame, grid, means, of_file, only_volume, stack, values
 
 from dicomzarr.dicom import sop_classes
 from dicomzarr.volumes.frame_attributes import B_VECTOR
@@ -430,6 +430,26 @@ def test_directions_of_one_b_value_are_in_the_order_of_acquisition() -> None:
         (900, -0.2, 18),
         (900, 0.5, 36),
     ]
+
+
+@pytest.mark.parametrize("has_dimensions", [True, False])
+def test_directions_of_one_file_without_times_are_in_the_order_of_its_dimensions_or_as_stored(
+    has_dimensions: bool,
+) -> None:
+    """Stored slice by slice: neither times nor Instance Numbers say which direction came first."""
+    x_of = [0.0, 0.8, -0.2, 0.5, 0.1]
+
+    def causes(number: int) -> dict[str, float]:
+        z, t = divmod(number, len(x_of))
+        dimensions = {"dimension_1": 1.0, "dimension_2": z + 1.0, "dimension_3": float(len(x_of) - t)}
+        vector = {"b_vector_x": x_of[t], "b_vector_y": 0.0, "b_vector_z": 0.0}
+        return {"b_value": 900.0 * (t > 0), "instance_number": 1.0, **vector, **(dimensions if has_dimensions else {})}
+
+    slices = of_file(3 * len(x_of), causes)
+    frames = [replace(f, position=(0.0, 0.0, 2.0 * (f.number // len(x_of))), orientation=AXIAL) for f in slices]
+    volume = only_volume(frames)
+    order = [0.1, 0.5, -0.2, 0.8] if has_dimensions else [0.8, -0.2, 0.5, 0.1]
+    assert [row[1] for row in values(volume)] == [0.0, *order]
 
 
 def test_one_stack_that_nothing_tells_apart_leaves_the_others_joined() -> None:

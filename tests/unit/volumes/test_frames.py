@@ -136,7 +136,7 @@ def test_diffusion_directions_and_the_frame_without_one() -> None:
     (volume,) = lay_out(read(enhanced(6, each)))
     assert volume.shape == (3, 2, 4, 6)
     assert volume.t_axis is not None
-    assert volume.t_axis["values"] == [[0, 0, 0, 0], [800, 0, 1, 0], [800, 1, 0, 0]]
+    assert volume.t_axis["values"] == [[0, 0, 0, 0], [800, 1, 0, 0], [800, 0, 1, 0]]  # as stored
 
 
 def test_trigger_delays_times_and_inversions_of_frames() -> None:

@@ -74,7 +74,10 @@ def depth_row(volume: VolumeRecord, values: ReadBack) -> DepthRow:
 
 # Flags of a volume that a person should check: frames are missing, or their place is uncertain.
 SIZE_WARNINGS = frozenset(
-    {"incomplete", "gap", "uneven_spacing", "incomplete_grid", "ambiguous_stack", "contested_place", "surplus_frames"}
+    {
+        *("incomplete", "gap", "uneven_spacing", "incomplete_grid", "ambiguous_stack", "contested_place"),
+        *("surplus_frames", "stack_divided"),
+    }
 )
 
 

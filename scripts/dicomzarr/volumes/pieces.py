@@ -1,0 +1,193 @@
+"""Whether parts of a stack are stacks of their own, or pieces of one: their doubts, and how they follow each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise, starmap
+from typing import TYPE_CHECKING, Final
+
+from dicomzarr.volumes.slices import Slices
+
+if TYPE_CHECKING:
+    from dicomzarr.volumes.stacks import Stack
+
+_MOST_LOST: Final = 3  # slices between two parts that may be one stack of which slices were lost
+# Counters and clocks that several slices of one stack may share.
+_SHARED: Final = frozenset(
+    {
+        *("acquisition_number", "frame_acquisition_number", "acquisition_time_s", "reference_time_s"),
+        *("content_time_s", "frame_reference_time_s", "pass_of_time"),
+    }
+)
+
+
+def doubts_of(stacks: Sequence[Stack]) -> tuple[int, ...]:
+    """Return how doubtful an arrangement is: the smaller, the better.
+
+    Parameters
+    ----------
+    stacks : sequence of Stack
+
+    Returns
+    -------
+    tuple of int
+        In this order: frames whose stack is not known, slices unevenly apart, slices by themselves, slices missing,
+        slices that are even only within rounding, stacks.
+    """
+    doubtful = sum(len(stack.grid) * len(stack.grid[0]) for stack in stacks if stack.is_doubtful)
+    uneven = sum(len(stack.grid) for stack in stacks if stack.slices.kind in ("uneven", "irregular"))
+    lonely = sum(len(stack.grid) == 1 for stack in stacks) if len(stacks) > 1 else 0
+    missing = sum(stack.slices.missing for stack in stacks)
+    fitted = sum(len(stack.grid) for stack in stacks if stack.slices.fit or len(stack.grid) == 2)
+    return doubtful, uneven, lonely, missing, fitted, len(stacks)
+
+
+def are_one(together: Sequence[Stack], parted: Sequence[Stack], tolerance: float) -> bool:
+    """Return whether parts are pieces of one stack: some of them go on where others end, or all are one grid.
+
+    Slices that are acquired a few at a time share a number and a time, and so do those of a bed position, or of a
+    package of every second slice. One slice that was lost does not make several stacks of them.
+
+    Parameters
+    ----------
+    together, parted : sequence of Stack
+        The same frames, by themselves and by the values of a counter or a clock.
+    tolerance : float
+        Largest departure of slices from a regular grid, relative to their distance.
+
+    Returns
+    -------
+    bool
+    """
+    pieces = _in_depth(parted)
+    if len(pieces) < 2:
+        return False
+    gaps = gaps_between(parted)
+    if min(gaps) > 0:
+        return any(starmap(partial(_go_on, tolerance=tolerance), zip(pieces, pieces[1:], gaps, strict=False)))
+    if any(len(stack.grid[0]) > 1 for stack in (*together, *pieces)):
+        return False
+    slices = together[0].slices
+    return len(together) == 1 and slices.kind == "gap" and 4 * slices.missing <= len(slices.depths)
+
+
+def are_times_of_a_few(together: Sequence[Stack], parted: Sequence[Stack]) -> bool:
+    """Return whether most frames are in parts of a few slices, of stacks of many times that hold more of them.
+
+    Slices that are excited at one time, or in one breath-hold, have times in common: they are no stack of their own.
+
+    Parameters
+    ----------
+    together, parted : sequence of Stack
+        The same frames, by themselves and by the values of a counter or a clock.
+
+    Returns
+    -------
+    bool
+    """
+    largest = max(together, key=lambda stack: len(stack.grid))
+    if len(largest.grid[0]) == 1 and min(gaps_between(together), default=1.0) > 0:
+        return False
+    sizes = [(len(stack.grid), len(stack.grid) * len(stack.grid[0])) for stack in parted]
+    return 2 * sum(size for count, size in sizes if 2 * count < len(largest.grid)) > sum(size for _, size in sizes)
+
+
+def are_passes(stacks: Sequence[Stack], must_be_even: bool) -> bool:
+    """Return whether each stack has three slices and overlaps the next by half of the shorter.
+
+    A slice that was sent twice turns the depth back, too, and makes no pass: if only one or two frames of an
+    even stack are doubtful otherwise, each pass must be even.
+
+    Parameters
+    ----------
+    stacks : sequence of Stack
+    must_be_even : bool
+
+    Returns
+    -------
+    bool
+    """
+    certain = [stack for stack in stacks if not stack.is_doubtful]
+    spans = sorted((stack.slices.depths[0], stack.slices.depths[-1]) for stack in certain)
+    return (
+        min(len(stack.grid) for stack in certain) >= 3
+        and (not must_be_even or all(stack.slices.is_even for stack in certain))
+        and all(2 * (min(a[1], b[1]) - b[0]) >= min(a[1] - a[0], b[1] - b[0]) for a, b in pairwise(spans))
+    )
+
+
+def gaps_between(stacks: Sequence[Stack]) -> list[float]:
+    """Return the distances from the end of a stack to the start of the next one, mm; below 0 where they overlap.
+
+    Parameters
+    ----------
+    stacks : sequence of Stack
+        Those whose frames are certain count.
+
+    Returns
+    -------
+    list of float
+    """
+    return [after.slices.depths[0] - before.slices.depths[-1] for before, after in pairwise(_in_depth(stacks))]
+
+
+def _in_depth(stacks: Sequence[Stack]) -> list[Stack]:
+    return sorted((stack for stack in stacks if not stack.is_doubtful), key=lambda stack: stack.slices.depths)
+
+
+def _go_on(before: Stack, after: Stack, gap: float, tolerance: float) -> bool:
+    """Return whether a stack goes on where another one ends, but for a few slices that are missing between them."""
+    steps = [stack.slices.step_mm for stack in (before, after) if stack.slices.step_mm is not None]
+    if not steps:  # two single slices
+        return False
+    step = min(steps)
+    number = round(gap / step)
+    return (
+        max(steps) - step <= tolerance * step
+        and 1 <= number <= 1 + _MOST_LOST
+        and (abs(gap - number * step) <= tolerance * step * number)
+    )
+
+
+def are_pieces(parted: Sequence[Stack], whole: Slices, usual: int, doubled: int) -> bool:
+    """Return whether parts by a counter or a clock are pieces of an even stack of which a few places are doubled.
+
+    Slices that are excited together, acquired in one breath-hold or written in one second have their times in common.
+    One slice that is there twice makes no stacks of them. They are stacks where as many as usual have all places, or
+    where each is even in steps of the whole, and a place is doubled for each seam, as between positions of a bed.
+
+    Parameters
+    ----------
+    parted : sequence of Stack
+    whole : Slices
+        All places.
+    usual : int
+        Number of frames that most places have.
+    doubled : int
+        Number of places that have more.
+
+    Returns
+    -------
+    bool
+    """
+    names = {name for stack in parted for name in stack.split_by}
+    are_few = 0 < 4 * doubled < len(whole.depths)
+    if not are_few or not names or not names <= _SHARED or not _is_nearly_even(whole) or whole.step_mm is None:
+        return False
+    if sum(len(stack.grid[0]) for stack in parted if len(stack.grid) == len(whole.depths)) >= usual:
+        return False
+    near = 0.01 * whole.step_mm
+    are_stacks = all(
+        len(stack.grid) >= 3
+        and _is_nearly_even(stack.slices)
+        and abs((stack.slices.step_mm or 0.0) - whole.step_mm) <= near
+        for stack in parted
+    )
+    spans = {(stack.slices.depths[0], stack.slices.depths[-1]) for stack in parted}
+    return not are_stacks or len(spans) - 1 > doubled
+
+
+def _is_nearly_even(slices: Slices) -> bool:
+    """Return whether slices are even, but for a fifth of them at most that is missing."""
+    return slices.kind == "uniform" or (slices.kind == "gap" and 4 * slices.missing <= len(slices.depths))
