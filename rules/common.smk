@@ -36,8 +36,6 @@ software = software_versions()
 
 # What dataset.json states as the configuration.
 shown_settings = shown_config.settings(config)
-# Pairs, since the order of names counts, and params are compared without it where they are a mapping.
-mask_names = [[name, list(entries)] for name, entries in config["masks"].get("names", {}).items()]
 
 
 def in_results(path):

@@ -29,7 +29,6 @@ rule extract_batch:
         burned_in=config["burned_in"],
         faces=config["faces"],
         limits=config["limits"],
-        mask_names=mask_names,
         software=software,
         code=code_digest("extract_batch.py", without="dicomzarr.burned_in"),
         allow_short=config["allow_short"] if config["burned_in"] == "scan" else 2,

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from dicomzarr.privacy import pseudonyms
-from dicomzarr.records import decisions
+from dicomzarr.records import decisions, mask_vocabulary
 from dicomzarr.records.batch_record import BatchRecord
 from dicomzarr.source.archives import bounds
 from dicomzarr.stages.extract_batch import batch
 from dicomzarr.stages.extract_batch.options import Options
-from dicomzarr.system import files, limits
+from dicomzarr.system import files, json_files, limits
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary import errors
 from dicomzarr.workflow import job
@@ -55,6 +55,14 @@ def extract_batch(
     )
 
 
+def named(results: Path) -> dict[str, object]:
+    """Return the options for the names of masks: the names, and their keyed digest."""
+    folders = Results(results)
+    names = mask_vocabulary.read(folders.mask_vocabulary)
+    key = pseudonyms.load(folders.private)
+    return {"mask_names": names, "names_digest": key.digest("mask-names", json_files.canonical_json(names))}
+
+
 def decided(results: Path) -> tuple[tuple[str, str], ...]:
     """Return what was decided about text in pixels, by content, sorted."""
     return tuple(sorted(decisions.read(decisions.path_in(results / "private")).items()))
@@ -84,7 +92,7 @@ if __name__ == "__main__":
                 allow_short=snakemake.params.allow_short,
                 detector=snakemake.params.detector,
                 decisions=decided(Path(snakemake.params.results)),
-                mask_names=tuple((name, tuple(entries)) for name, entries in snakemake.params.mask_names),
+                **named(Path(snakemake.params.results)),
             ),
             threads=snakemake.threads,
             # From config, not params: they change no result, so a new value must not rerun the rule.

@@ -102,6 +102,23 @@ def test_labels_names_and_descriptions_stay_private(flow: Workflow) -> None:
     assert "Qzxwvkcanary" not in run.output
 
 
+def test_a_pattern_that_repeats_a_label_stays_private(flow: Workflow) -> None:
+    """As `./run status` proposes it. Snakemake notes params, and logs them when they change; a job has the config."""
+    ScanWithMasks("scan").save(flow.source / "scan")
+    flow.config["masks"] = {"names": {"tumour": ["(?i)^GTV Qzxwvkcanary\\^Jane$"], "liver": ["Liver of Qzxwvkcanary"]}}
+    first = flow.run()
+    assert {"tumour", "liver"} <= masks_of(first).keys() and first.jobs("extract_batch") > 0
+    assert flow.run().nothing_to_do
+    flow.config["masks"]["names"]["lesion"] = flow.config["masks"]["names"].pop("tumour")
+    assert "extract_batch" in flow.run("-n").output
+    again = flow.run()
+    assert {"lesion", "liver"} <= masks_of(again).keys() and again.jobs("extract_batch") > 0
+    assert not leaks([flow.results, flow.folder / ".snakemake"], flow.results / "private")
+    assert b"Qzxwvkcanary" in (flow.results / "private/mask_vocabulary.json").read_bytes()
+    flow.config["masks"] = {}
+    assert flow.run().jobs("extract_batch") > 0 and not (flow.results / "private/mask_vocabulary.json").exists()
+
+
 def test_a_name_outside_of_the_vocabulary_is_unnamed(flow: Workflow) -> None:
     ScanWithMasks("one", roi="drawn by Qzxwvkcanary").save(flow.source)
     run = flow.run()

@@ -100,6 +100,7 @@ ATTRIBUTES: Final[dict[int, tuple[str, str, str]]] = {
     0x00189089: ("DiffusionGradientOrientation", "FD", "reals"),
     0x00189364: ("energy", "SQ", "energy"),
     0x0018937C: ("MonoenergeticEnergyEquivalent", "FD", "real"),
+    0x00189423: ("describes_head", "LO", "head"),
     0x00189424: ("describes_head", "LT", "head"),
     0x0020000D: ("StudyInstanceUID", "UI", "id"),
     0x0020000E: ("SeriesInstanceUID", "UI", "id"),

@@ -14,7 +14,7 @@ import struct
 from collections.abc import KeysView
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 from dicomzarr.dicom.vr import PIXEL_TAGS
 from dicomzarr.headers.fast_reader import Unclear
@@ -39,11 +39,19 @@ _SHORT: Final = frozenset(
 _LONG: Final = frozenset(b"OB OD OF OL OV OW SV UC UN UR UT UV".split())
 _HEAD: Final = struct.Struct("<HH2sH")
 _LENGTH: Final = struct.Struct("<I")
+_MEANING: Final = 0x00080104  # Code Meaning: asked for as bytes
 _DEEPEST: Final = 16
 # What pydicom and float() both read, of at most 16 bytes (PS3.5 6.2), and not so large that it could be infinite.
 _DECIMAL: Final = re.compile(rb" *[+-]?\d{1,14}(?:\.\d{0,14})?(?:[eE][+-]?\d{1,2})? *")
 _STAMP: Final = re.compile(rb"[0-9.+-]+ ?")
 _NUMBERS: Final = {b"US": "H", b"UL": "I", b"SS": "h", b"SL": "i", b"FD": "d", b"FL": "f"}
+
+
+class RawElement(NamedTuple):
+    """An element as it is stored, with the names that it has in pydicom."""
+
+    VR: str
+    value: bytes
 
 
 class FrameItem:
@@ -93,6 +101,22 @@ class FrameItem:
         if element is None or type(element) is list:
             return element
         return self._reader.value(keyword, element)
+
+    def get_item(self, keyword: str) -> RawElement | None:
+        """Return an attribute whose value is not converted.
+
+        Parameters
+        ----------
+        keyword : str
+            Keyword of an attribute that is no sequence.
+
+        Returns
+        -------
+        RawElement or None
+            None if it is absent.
+        """
+        element = self._elements.get(tag_of(keyword))
+        return None if element is None else RawElement(element[0].decode(), element[1])
 
     def clear(self) -> None:
         """Forget all elements."""
@@ -250,7 +274,7 @@ class FrameItems:
                 if tag not in values:  # a sequence by another VR
                     raise Unclear
                 value = data[at : at + length]
-                if vr not in _NUMBERS and not value.isascii():
+                if vr not in _NUMBERS and tag != _MEANING and not value.isascii():
                     raise Unclear
                 into[tag] = (vr, value)
             at += length

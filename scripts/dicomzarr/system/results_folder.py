@@ -78,6 +78,11 @@ class Results:
         return self.plans / "unplaced_masks.json"
 
     @property
+    def mask_vocabulary(self) -> Path:
+        """The config key `masks.names`: its patterns may repeat labels, so that they are in no config of a job."""
+        return self.private / "mask_vocabulary.json"
+
+    @property
     def mask_names(self) -> Path:
         """Labels, descriptions and codes of all masks, with the names that they got."""
         return self.private / "mask_names.csv"

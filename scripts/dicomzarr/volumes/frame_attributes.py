@@ -40,6 +40,7 @@ class FrameAttributes:
     stack: str = ""
     slide_depth: float | None = None  # Z Offset in Slide Coordinate System (0040,074A), as it is written
     optical_path: str = ""  # Optical Path Identifier (0048,0106)
+    names_head: bool = False  # whether Frame Anatomy Sequence (0020,9071) names the head; the text is not stored
 
 
 @dataclass(slots=True)

@@ -182,6 +182,7 @@ def frames_of(
             mosaic=mosaic,
             flags=flags,
             unreadable_numbers=unreadable,
+            names_head=place.names_head,
         )
         frames.append(without_implausible(frame))
     return frames

@@ -105,6 +105,7 @@ _FRAME_TYPES: Final = (
 # What `_place` reads besides; a test compares it with what is asked for.
 _SEQUENCES: Final = frozenset(
     {
+        "AnatomicRegionSequence",
         "CTReconstructionSequence",
         "ConceptCodeSequence",
         "ConceptNameCodeSequence",
@@ -132,6 +133,7 @@ _ATTRIBUTES: Final = frozenset(
     {
         "AcquisitionDate",
         "AcquisitionTime",
+        "CodeMeaning",
         "CodeValue",
         "CodingSchemeDesignator",
         "ColumnPositionInTotalImagePixelMatrix",
@@ -254,6 +256,7 @@ def _place(groups: Groups, own: Any) -> FrameAttributes:
     _kind(groups, place)
     _numbers(groups, place)
     _converted(groups, place)
+    place.names_head = groups.names_head()
     place.stack = text_of(groups.value("FrameContentSequence", "StackID"))
     for index, value in enumerate(numbers(groups.value("FrameContentSequence", "DimensionIndexValues")) or ()):
         if index < DIMENSIONS:

@@ -6,11 +6,14 @@ from functools import lru_cache
 from typing import Any, Final
 
 from dicomzarr.dicom.decimals import read_nonstandard
+from dicomzarr.dicom.head_words import bytes_name_head
 from dicomzarr.dicom.header_values import first_of, items_of, number, numbers
 from dicomzarr.dicom.plausible import is_plausible
 from dicomzarr.volumes.frame_attributes import Defects
 
 _UNREADABLE: Final = object()  # stands for a value that pydicom cannot convert
+_ANATOMY: Final = "FrameAnatomySequence"
+_MAX_MEANING: Final = 4 * 64  # bytes: LO has up to 64 characters
 
 
 class SharedGroups:
@@ -20,6 +23,7 @@ class SharedGroups:
         self._group = group
         self._items: dict[str, Any] = {}
         self._values: dict[tuple[str, str], Any] = {}
+        self._names_head: bool | None = None
 
     def item(self, sequence: str) -> Any:
         """Return the first item of a functional group, or None.
@@ -70,6 +74,17 @@ class SharedGroups:
             item = self.item(sequence)
             self._values[key] = None if item is None else _value(item, keyword)
         return self._values[key]
+
+    def names_head(self) -> bool:
+        """Return whether the anatomy that all frames share names the head.
+
+        Returns
+        -------
+        bool
+        """
+        if self._names_head is None:
+            self._names_head = _names_head(self.item(_ANATOMY))
+        return self._names_head
 
 
 class Groups:
@@ -215,6 +230,20 @@ class Groups:
             return value
         return self.nonstandard(value, keyword)
 
+    def names_head(self) -> bool:
+        """Return whether the anatomy of the frame names the head.
+
+        Returns
+        -------
+        bool
+            By a meaning of a code of Anatomic Region Sequence (0008,2218) in Frame Anatomy Sequence (0020,9071).
+
+        References
+        ----------
+        DICOM PS3.3 C.7.6.16.2.8 (Frame Anatomy).
+        """
+        return _names_head(self.own_item(_ANATOMY)) or self._shared.names_head()
+
     def flag(self, code: str) -> None:
         """Flag the file.
 
@@ -267,6 +296,17 @@ def _value(item: Any, keyword: str) -> Any:
         return item.get(keyword)
     except Exception:  # the value cannot be converted
         return _UNREADABLE
+
+
+def _names_head(anatomy: Any) -> bool:
+    """Return whether a meaning of a region names the head, in one of the character sets that it may be in."""
+    if anatomy is None or not _has(anatomy, "AnatomicRegionSequence"):
+        return False
+    elements = (region.get_item("CodeMeaning") for region in items_of(anatomy, "AnatomicRegionSequence"))
+    values = (None if element is None else element.value for element in elements)
+    # Bytes as in the file, since Specific Character Set may be wrong; a text where it was made and not read.
+    texts = (value.encode() if isinstance(value, str) else value for value in values)
+    return any(isinstance(text, bytes) and bytes_name_head(text[:_MAX_MEANING]) for text in texts)
 
 
 def _is_empty(value: Any) -> bool:

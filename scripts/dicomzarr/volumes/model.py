@@ -71,6 +71,8 @@ class Frame:
         Codes of `flags.FLAGS` for defects of the header that concern geometry or numbers.
     unreadable_numbers : tuple of str
         Keywords of the file's attributes whose numbers cannot be read, sorted.
+    names_head : bool
+        Whether Frame Anatomy Sequence (0020,9071) names the head.
     """
 
     source: int
@@ -107,6 +109,7 @@ class Frame:
     mosaic: Mapping[str, object] | None = None
     flags: tuple[str, ...] = ()
     unreadable_numbers: tuple[str, ...] = ()
+    names_head: bool = False
 
 
 @dataclass(frozen=True, slots=True)

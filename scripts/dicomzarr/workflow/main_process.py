@@ -77,8 +77,9 @@ class Start:
     purpose : Purpose
         `OTHER` also in the processes of jobs, which parse the same files.
     config : dict
-        The configuration with its defaults; without `source`, `object_store`, `dicomweb`, `publish` and the paths of
-        label files, unless another Snakefile includes this one and shares it: scripts of jobs hold a copy of it.
+        The configuration with its defaults; without `source`, `object_store`, `dicomweb`, `publish`, the paths of label
+        files and the patterns of names of masks, unless another Snakefile includes this one and shares it: scripts of
+        jobs hold a copy of it.
     settings : Settings or None
         The checked configuration; None in jobs and for commands that build no DAG.
     parsed : mapping
@@ -158,7 +159,7 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
             forked_jobs.expect_jobs()
     has_objects, publish = "s3://" in str(with_defaults.get("source")), with_defaults["publish"]
     if used_as is not Use.INCLUDED:
-        with_defaults = without_places(with_defaults)
+        with_defaults = without_patterns(without_places(with_defaults))
     has_groups = not workflow.is_main_process or purpose is Purpose.BUILD and bool(other_nodes.executor_of(parsed))
     return Start(purpose, with_defaults, checked, parsed, publish, has_groups, has_objects)
 
@@ -178,6 +179,12 @@ def without_places(config: Mapping[str, Any]) -> dict[str, Any]:
     if "fixed" in config["splits"]:
         kept["splits"] = {**config["splits"], "fixed": dict.fromkeys(config["splits"]["fixed"], "")}
     return kept
+
+
+def without_patterns(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration without the patterns of names of masks, which may repeat labels of the source."""
+    names = config["masks"].get("names", {})
+    return {**config, "masks": {**config["masks"], "names": {name: [] for name in names}} if names else config["masks"]}
 
 
 def _prepare_other_nodes(

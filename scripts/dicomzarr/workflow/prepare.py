@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from dicomzarr.privacy import pseudonyms
-from dicomzarr.records import claims, export_record
+from dicomzarr.records import claims, export_record, mask_vocabulary
 from dicomzarr.records.batch_record import EXTRACT
 from dicomzarr.records.claims import Claims
 from dicomzarr.records.revoke import Revocation, revoke, shorten_log
@@ -206,6 +206,9 @@ def compare(settings: Settings, exports: Sequence[export_record.Kind] = (), *, a
             *(results.records / "extract_batch").glob("*.json"),
         ]
         revoked |= {path: Revocation.PARANOID for path in readers if path.exists()}
+    if not mask_vocabulary.is_current(results.mask_vocabulary, mask_vocabulary.content_of(settings.masks)):
+        extracted = (results.records / "extract_batch").glob("*.json")
+        revoked |= dict.fromkeys(extracted, Revocation.PARAMS_CHANGED)
     revoked |= dict.fromkeys(checked_claims.of_other_plans(results), Revocation.INPUT_CHANGED)
     if labels is None and (results.records / "join_labels.json").exists():
         revoked[results.records / "join_labels.json"] = Revocation.NOT_CONFIGURED
@@ -318,6 +321,7 @@ def carry_out(preparation: Preparation, revoked: Mapping[Path, Revocation]) -> b
         delete_leftovers(results)
         for record, why in revoked.items():
             revoke(results, record, why)
+        _write_mask_vocabulary(results, mask_vocabulary.content_of(settings.masks))  # once its readers are revoked
         for kind in export_record.KINDS:
             if any(record.is_relative_to(results.records / kind.rule) for record in revoked):
                 export_record.mark_incomplete(results, kind)
@@ -331,6 +335,13 @@ def carry_out(preparation: Preparation, revoked: Mapping[Path, Revocation]) -> b
         )
     except OSError as error:
         raise unusable(error, results) from None
+
+
+def _write_mask_vocabulary(results: Results, content: bytes) -> None:
+    if content:
+        files.write_if_changed(results.mask_vocabulary, content, private=True)
+    else:
+        results.mask_vocabulary.unlink(missing_ok=True)
 
 
 def is_complete(results: Results, revoked: Collection[Path] = ()) -> bool:

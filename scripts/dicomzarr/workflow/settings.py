@@ -60,6 +60,7 @@ class Settings:
     labels: list[dict[str, Any]]
     splits: dict[str, Any]
     card: dict[str, Any]
+    masks: dict[str, Any]
     publish: dict[str, Any]
     largest_drop: float
     confirm_drop: bool
@@ -487,6 +488,7 @@ def check(config: Mapping[str, Any]) -> Settings:
         labels=[dict(label_source) for label_source in config["labels"]],
         splits=dict(config["splits"]),
         card=dict(config["card"]),
+        masks=dict(config["masks"]),
         publish=dict(config["publish"]),
         largest_drop=float(config["largest_drop"]),
         confirm_drop=is_on(config["confirm_drop"]),

@@ -97,7 +97,7 @@ TEXTS = (
     b"1e400 ", b"1e99", b"nan ", b"inf ", b"1_0 ", b"+.5 ", b"1.", b"1 mm", b"\0\0", b"1\0", b"\\", b"1\\\\2 ", b"2\\",
     b"ORIGINAL\\PRIMARY\\M_FFE ", b"MAGNITUDE ", b"phase ", b"NONE", b"ISOTROPIC ", b"DIRECTIONAL ", b"BIPOLAR ",
     b"20200101", b"20200101120000.5+0100 ", b"20209999", b"2020.01.01", b"12:00 ", b"9" * 24, b"1" * 17 + b" ",
-    b"CANARY", b"\xe9t", b"\x1b$B1", b"\xff\xfe", b"1.0000000000000001", b"  7 ",
+    b"CANARY", b"HEAD", b"Sch\xe4del ", b"\xe9t", b"\x1b$B1", b"\xff\xfe", b"1.0000000000000001", b"  7 ",
 )  # fmt: skip
 NUMBERS = st.floats(width=64).map(lambda n: struct.pack("<d", n))
 VRS = (
@@ -252,6 +252,23 @@ def test_a_text_with_the_vr_of_a_number_stays_a_text() -> None:
     assert "'stack': 1.0" in read(content, 2, quick=True)
 
 
+@pytest.mark.parametrize("is_shared", [False, True])
+@pytest.mark.parametrize("character_set", [b"", b"ISO_IR 100", b"ISO_IR 192"])
+def test_meanings_in_any_character_set_need_no_pydicom(character_set: bytes, is_shared: bool) -> None:
+    """The set of the file is not asked: it is often missing, or wrong."""
+    meanings = {b"Head": True, b"Sch\xe4del ": True, "Schädel".encode(): True, b"Th\xf3rax": False, b"": False}
+    meanings |= {"頭部".encode("shift_jis"): True, "胸部".encode("shift_jis"): False}
+    for meaning, of_head in meanings.items():
+        code = element(tag("CodeValue"), "SH", b"1 ") + element(tag("CodeMeaning"), "LO", meaning)
+        regions = of_items([element(tag("CodeMeaning"), "LO", b"Chest "), code], False, False, 0x00082218)
+        anatomy = of_items([regions], False, True, 0x00209071)
+        shared = b"\xfe\xff\x00\xe0" + struct.pack("<I", len(anatomy)) + anatomy if is_shared else b""
+        items = [(b"" if is_shared else anatomy) + plain(z) for z in range(2)]
+        content = file_of(of_items(items, False, False, 0x52009230), shared, character_set)
+        assert is_quick(content, 2)
+        assert read(content, 2, quick=True).count(f"names_head={of_head}") == 2, meaning
+
+
 def test_everything_that_is_asked_for_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     from dicomzarr.headers import frame_items
 
@@ -280,6 +297,7 @@ def test_everything_that_is_asked_for_is_kept(monkeypatch: pytest.MonkeyPatch) -
         "FrameType",
         "CodeValue",
         "CodingSchemeDesignator",
+        "CodeMeaning",
     }  # of a code within the item of a sequence
 
 

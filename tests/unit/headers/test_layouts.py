@@ -36,6 +36,7 @@ def nothing_learned() -> Iterator[None]:
 TAGS = sorted(
     {*sorted(WANTED)[1:30], 0x00080005, 0x00080050, 0x00100010, 0x00100030, 0x00181000, 0x00181150, 0x00190010}
     | {0x0019100C, 0x00191008, 0x00082112, 0x00082218, 0x00181210, *sorted(NAMING)[:2], *sorted(SEQUENCES)}
+    | {tag for tag, (keyword, _, _) in ATTRIBUTES.items() if keyword == "describes_head"}
 )
 VALUES = (b"", b"AB", b"CD", b"HEAD", b"1.2.840 ", b"12\\-3.5 ", b"SIEMENS MR HEADER ", b"x" * 1500)
 LEAVES = (0x00080100, 0x00080102, 0x00080104, 0x00081150, 0x00081155, 0x00181074, 0x00200032)

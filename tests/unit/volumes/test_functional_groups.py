@@ -356,3 +356,20 @@ def test_each_attribute_comes_from_the_nearest_place(
         spacing = nearest.get("PixelSpacing")
         assert frame.pixel_spacing == (tuple(spacing) if spacing else None)
         assert frame.constants.get("slice_thickness_mm") == nearest.get("SliceThickness")
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+@pytest.mark.parametrize("where", ["shared", "frame"])
+def test_the_anatomy_of_each_frame_may_name_the_head(where: str, implicit: bool) -> None:
+    def anatomy(*meanings: str) -> Sequence:
+        regions = Sequence([item(CodeValue="1", CodingSchemeDesignator="SCT", CodeMeaning=text) for text in meanings])
+        return item(FrameLaterality="U", AnatomicRegionSequence=regions)
+
+    if where == "shared":
+        for meanings, of_head in ((("Abdomen",), False), (("Abdomen", "Head and Neck"), True), ((), False)):
+            image = shared_only(2, group(FrameAnatomySequence=anatomy(*meanings)))
+            assert [frame.names_head for frame in through_bytes(image, implicit=implicit)] == [of_head] * 2
+        return
+    parts = ("Chest", "Kopf", "Abdomen")
+    image = enhanced(3, lambda n: group(PlanePositionSequence=position(n), FrameAnatomySequence=anatomy(parts[n])))
+    assert [frame.names_head for frame in through_bytes(image, implicit=implicit)] == [False, True, False]

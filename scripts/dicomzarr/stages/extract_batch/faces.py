@@ -38,7 +38,8 @@ def face_risks(volumes: Sequence[Volume], files: Sequence[SourceFile]) -> dict[t
 
 def _risk(volume: Volume, files: Sequence[SourceFile], together: frozenset[tuple[str, ...]]) -> str:
     facts = [files[source].row["facts"] for source in sorted({place.frame.source for place in volume.places})]
-    if image_risks.shows_face(facts):
+    of_head = {place.frame.source for place in volume.places if place.frame.names_head}
+    if image_risks.shows_face(facts) or any(image_risks.is_of_faces(files[source].row["facts"]) for source in of_head):
         return "header"
     if not any(map(image_risks.is_of_faces, facts)):
         return ""

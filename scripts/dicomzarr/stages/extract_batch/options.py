@@ -33,6 +33,8 @@ class Options:
     mask_names : tuple of (str, tuple of str)
         `masks: names` of the configuration, in its order: name and its patterns or codes. Only the series that have
         masks depend on it.
+    names_digest : str
+        Keyed digest of `mask_names`, which records have in place of them.
     """
 
     compression: str
@@ -44,6 +46,7 @@ class Options:
     code: str
     levels: int = 1
     mask_names: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    names_digest: str = ""
     allow_short: int = 2
     detector: str = ""
     decisions: tuple[tuple[str, str], ...] = ()

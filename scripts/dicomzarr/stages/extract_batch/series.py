@@ -49,15 +49,16 @@ from dicomzarr.volumes.model import Volume
 
 @functools.lru_cache(maxsize=4)
 def options_of(options: Options, *, has_masks: bool = False) -> Mapping[str, OptionValue]:
-    """Return the options as a record contains them; of the names of masks, which are the user's own, a digest.
+    """Return the options as a record contains them; of the names of masks, which may repeat labels, a keyed digest.
 
     `faces` is not among them: a series without a face has the same record under both policies.
     """
     shown = dataclasses.asdict(options)
-    names = json_files.canonical_json(shown.pop("mask_names"))
-    for name in ("detector", "decisions", "faces", *(("allow_short",) if options.burned_in != "scan" else ())):
+    names_digest = shown.pop("names_digest")
+    of_scans = () if options.burned_in == "scan" else ("allow_short",)
+    for name in ("mask_names", "detector", "decisions", "faces", *of_scans):
         del shown[name]
-    return shown | ({"mask_names": sha256_of_bytes(names)} if has_masks else {})
+    return shown | ({"mask_names": names_digest} if has_masks else {})
 
 
 def plan_digest(plan: PlannedSeries, options: Options) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from dicoms import ct_slice, save
 from extracted_series import extract_folder
+from made_up_scans import multi_frame_scan
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -70,6 +71,7 @@ DESCRIPTIONS = (
     "StudyDescription",
     "SeriesDescription",
     "ProtocolName",
+    "AcquisitionProtocolName",
     "AcquisitionProtocolDescription",
     "RequestedProcedureDescription",
     "PerformedProcedureStepDescription",
@@ -94,6 +96,24 @@ def test_each_description_and_code_may_name_the_head(tmp_path: Path, keyword: st
         save(described, folder / "0.dcm")
         (volume,) = extract_folder(folder).record.volumes
         assert (faces.FACE in volume.flags) is risky
+
+
+@pytest.mark.parametrize("where", ["shared", "second frame"])
+def test_a_multi_frame_image_names_the_head_in_its_functional_groups(tmp_path: Path, where: str) -> None:
+    """A thin slab; the same words in an image of which no face is rendered say nothing."""
+    for text, modality, risky in (("Kopf", "CT", True), ("Leber", "CT", False), ("Kopf", "MG", False)):
+        image = multi_frame_scan("scan")
+        image.Modality = modality
+        if modality == "MG":
+            image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = sop_classes.BREAST_TOMOSYNTHESIS
+        of_frames = image.PerFrameFunctionalGroupsSequence[1]
+        groups = image.SharedFunctionalGroupsSequence[0] if where == "shared" else of_frames
+        groups.FrameAnatomySequence = [Dataset()]
+        groups.FrameAnatomySequence[0].AnatomicRegionSequence = code_of(text)
+        folder = tmp_path / f"{text} {modality}"
+        save(image, folder / "0.dcm")
+        (volume,) = extract_folder(folder).record.volumes
+        assert (faces.FACE in volume.flags) is risky and faces.BY_GEOMETRY not in volume.flags
 
 
 @pytest.mark.parametrize(("part", "risk"), [("", "geometry"), ("HEAD", "header"), ("CHEST", "")])
