@@ -141,9 +141,8 @@ def arrange(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
             continue
         if (name in _RUNNING or name in ORDERS) and not doubts[0] and are_times_of_a_few(best, parted):
             continue
-        if (
-            name == THICKNESS and min(gaps_between(parted), default=0.0) > 0
-        ):  # one after the other: unevenly cut, no weave
+        # One after the other: unevenly cut, no weave.
+        if name == THICKNESS and min(gaps_between(parted), default=0.0) > 0:
             continue
         if doubts_of(parted) < doubts and (
             name not in ORDERS or are_passes(parted, doubts[0] in (1, 2) and not doubts[1])
@@ -420,7 +419,7 @@ def _fitting(cell: list[Frame], wanted: int, cells: Cells) -> list[Frame]:
 def _fitting_times(frames: list[Frame], cell: list[Frame], wanted: int, cells: Cells) -> list[Frame]:
     """Return a frame for each time of the nearest position that has as many frames as wanted, by a clock or a counter.
 
-    All frames where nothing that orders them tells them apart.
+    All frames where nothing that orders them distinguishes them.
     """
     at = next(index for index, other in enumerate(cells) if other is cell)
     complete = [(abs(index - at), index) for index, other in enumerate(cells) if len(other) == wanted]
