@@ -118,7 +118,7 @@ def open_array(path: Path) -> StoredArray:
     import zarr.storage
 
     content = (path / "zarr.json").read_bytes()
-    store = zarr.storage.LocalStore(path, read_only=True)
+    store = _run(zarr.storage.LocalStore.open(path, read_only=True))  # by this thread: several that read would race
     return StoredArray(zarr.AsyncArray(metadata=_metadata_in(content), store_path=zarr.storage.StorePath(store)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import numpy as np
 import pytest
 import zarr
 from numpy.typing import NDArray
+from waiting import HANG
 
 from dicomzarr.arrays import shard_writer
-from dicomzarr.arrays.zarr_reader import open_array
+from dicomzarr.arrays.zarr_reader import StoredArray, open_array
 
 SHAPE = (12, 40, 50)
 PARTS = [(slice(n, n + 3), slice(None), slice(5, 45)) for n in range(10)] + [(4, slice(None), slice(None))]
@@ -81,3 +83,15 @@ def test_metadata_that_changes_is_read_again(folder: Path) -> None:
         (folder / "zarr.json").write_bytes(damaged)
         with pytest.raises((ValueError, KeyError, TypeError)):
             open_array(folder)
+
+
+def test_threads_may_begin_to_read_an_array_at_once(folder: Path, values: NDArray[np.int16]) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(60):
+            array, begin = open_array(folder), threading.Barrier(8)
+
+            def first(number: int, array: StoredArray = array, begin: threading.Barrier = begin) -> NDArray[np.int16]:
+                begin.wait(HANG)
+                return array[number, slice(None), slice(None)]
+
+            assert all(np.array_equal(cells, values[z]) for z, cells in enumerate(threads.map(first, range(8))))
