@@ -55,10 +55,10 @@ def extract_batch(
     )
 
 
-def named(results: Path) -> dict[str, object]:
+def named(results: Path, *, are_configured: bool) -> dict[str, object]:
     """Return the options for the names of masks: the names, and their keyed digest."""
     folders = Results(results)
-    names = mask_vocabulary.read(folders.mask_vocabulary)
+    names = mask_vocabulary.read(folders.mask_vocabulary, must_exist=are_configured)
     key = pseudonyms.load(folders.private)
     return {"mask_names": names, "names_digest": key.digest("mask-names", json_files.canonical_json(names))}
 
@@ -92,7 +92,7 @@ if __name__ == "__main__":
                 allow_short=snakemake.params.allow_short,
                 detector=snakemake.params.detector,
                 decisions=decided(Path(snakemake.params.results)),
-                **named(Path(snakemake.params.results)),
+                **named(Path(snakemake.params.results), are_configured=bool(snakemake.config["masks"].get("names"))),
             ),
             threads=snakemake.threads,
             # From config, not params: they change no result, so a new value must not rerun the rule.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from dicomzarr.system import digested_json
+from dicomzarr.system import digested_json, shared_files
 from dicomzarr.vocabulary.errors import Damaged
 
 Names = tuple[tuple[str, tuple[str, ...]], ...]
@@ -34,12 +34,14 @@ def content_of(masks: Mapping[str, object]) -> bytes:
     return digested_json.record_json({"names": [[name, list(entries)] for name, entries in names.items()]})
 
 
-def read(path: Path) -> Names:
-    """Return the names of masks and the patterns and codes of each; none if there is no file.
+def read(path: Path, *, must_exist: bool) -> Names:
+    """Return the names of masks and the patterns and codes of each.
 
     Parameters
     ----------
     path : Path
+    must_exist : bool
+        Names are configured. Else there are none, and no file.
 
     Returns
     -------
@@ -48,13 +50,14 @@ def read(path: Path) -> Names:
     Raises
     ------
     Damaged
-        If the file has other bytes than were written.
+        If the file is lost, or has other bytes than were written: masks without their names would look whole.
     """
-    try:
-        pairs: Iterable[tuple[str, Sequence[str]]] = digested_json.read_record(path)["names"]
-    except FileNotFoundError:
+    if not must_exist:
         return ()
-    except (ValueError, KeyError, TypeError):
+    try:
+        data = shared_files.read_bytes(path, must_exist=True)
+        pairs: Iterable[tuple[str, Sequence[str]]] = digested_json.parse_record(path, data)[0]["names"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         raise Damaged(path) from None
     return tuple((name, tuple(entries)) for name, entries in pairs)
 
