@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from operator import attrgetter
+from typing import Final, NamedTuple
 
 from dicomzarr.volumes import geometry, rounding
 from dicomzarr.volumes.acquisition import classes_of
@@ -53,6 +54,22 @@ class Group:
     why: str
 
 
+class _Key(NamedTuple):
+    """What separates frames: those of one group have it in common."""
+
+    orientation: int  # number of the cluster
+    size: int  # number of the pixel spacing; -1 where it is unknown
+    kind: KindOfImage
+    rows: int
+    columns: int
+    samples: int
+    dtype: str
+    photometric: str
+    kernel: str
+    terms: tuple[tuple[str, str], ...]
+    tables: tuple[tuple[str, str], ...]
+
+
 def groups_of(frames: Sequence[Frame], prefix: tuple[str, ...], tolerance: float) -> list[Group]:
     """Group frames with geometry.
 
@@ -73,15 +90,15 @@ def groups_of(frames: Sequence[Frame], prefix: tuple[str, ...], tolerance: float
     orientations = geometry.cluster([frame.orientation or () for frame in frames], NEAR_ORIENTATION)
     size_of = _sizes({frame.pixel_spacing for frame in frames if frame.pixel_spacing})
     terms = terms_that_differ(frame.terms for frame in frames)
-    members: dict[tuple[object, ...], list[Frame]] = {}
+    members: dict[_Key, list[Frame]] = {}
     for frame, orientation in zip(frames, orientations, strict=True):
         size = size_of[frame.pixel_spacing] if frame.pixel_spacing else -1
         kind = kind_of_image(frame.image_type, frame.sop_class_uid)
         array = (frame.rows, frame.columns, frame.samples, frame.dtype, frame.photometric)
         apart = (frame.kernel, _terms_of(frame, terms), tuple(sorted(frame.tables.items())))
-        members.setdefault((orientation, size, kind, *array, *apart), []).append(frame)
+        members.setdefault(_Key(orientation, size, kind, *array, *apart), []).append(frame)
     members = _with_pieces_flagged(members, tolerance)
-    differing = _differing(list(members))
+    differing = _differing(members.keys())
     split_by = tuple(words.replace(" ", "_") for words in differing)
     apart_from = [count_of(number, words) for words, number in differing.items()]
     why = f"; apart from other frames of the series by {', '.join(apart_from)}" if apart_from else ""
@@ -98,17 +115,15 @@ def groups_of(frames: Sequence[Frame], prefix: tuple[str, ...], tolerance: float
     return groups
 
 
-def _with_pieces_flagged(
-    members: dict[tuple[object, ...], list[Frame]], tolerance: float
-) -> dict[tuple[object, ...], list[Frame]]:
+def _with_pieces_flagged(members: dict[_Key, list[Frame]], tolerance: float) -> dict[_Key, list[Frame]]:
     """Flag grey frames that are pieces of one stack and differ in how samples are written.
 
     Some scanners choose Bits Allocated (0028,0100) for each image by its largest value: dark slices at the ends of a
     volume have 8 bits. Each piece stays an array of its own type.
     """
-    alike: dict[tuple[object, ...], list[tuple[object, ...]]] = {}
+    alike: dict[_Key, list[_Key]] = {}
     for key in members:
-        alike.setdefault((*key[: _SAMPLES.start], *key[_SAMPLES.stop :]), []).append(key)
+        alike.setdefault(key._replace(dtype="", photometric=""), []).append(key)
     flagged = dict(members)
     for keys in alike.values():
         parts = [members[key] for key in keys]
@@ -151,7 +166,7 @@ def _separated(frames: list[Frame], tolerance: float) -> list[tuple[str, tuple[s
 
     Orientations that differ by little, and stacks of a file, are one volume where together they are one even stack:
     noise of the scanner, and packages of slices. Image Type (0008,0008) holds remarks beside its vocabulary: it
-    separates only images at the same places of which nothing but a counter tells some apart.
+    separates only images at the same places of which only a counter distinguishes some.
     """
     if len(frames) == 1:
         return [("", (), frames)]
@@ -241,7 +256,7 @@ def _arranged(frames: Sequence[Frame], tolerance: float) -> list[list[Stack]]:
 
 
 def _is_certain(stacks: Sequence[Stack]) -> bool:
-    """Return whether more than a counter tells frames at the same position apart."""
+    """Return whether more than a counter distinguishes frames at the same position."""
     return not any(
         stack.is_doubtful
         or (stack.sorted_by and not any(_says_what_varies(cause, stack.frames) for cause in stack.sorted_by))
@@ -250,7 +265,7 @@ def _is_certain(stacks: Sequence[Stack]) -> bool:
 
 
 def _needs_no_counter(stacks: Sequence[Stack]) -> bool:
-    """Return whether facts and clocks alone tell all frames at the same position apart."""
+    """Return whether facts and clocks alone distinguish all frames at the same position."""
     return not any(
         stack.is_doubtful or any(not _says_what_varies(cause, stack.frames) for cause in stack.sorted_by)
         for stack in stacks
@@ -283,22 +298,21 @@ def _orientation_tolerance(frames: Sequence[Frame]) -> float:
     return max(ORIENTATION_TOLERANCE, 1.01 * digit if digit <= 1e-3 else 0.0)
 
 
-_SAMPLES: Final = slice(6, 8)  # type and photometric interpretation, among what separates frames
 _CRITERIA: Final = (
-    ("orientation", (0,)),
-    ("pixel spacing", (1,)),
-    ("kind of image", (2,)),
-    ("matrix size", (3, 4)),
-    ("sample layout", (5, 6, 7)),
-    ("kernel", (8,)),
-    ("term", (9,)),
-    ("table of values", (10,)),
+    ("orientation", attrgetter("orientation")),
+    ("pixel spacing", attrgetter("size")),
+    ("kind of image", attrgetter("kind")),
+    ("matrix size", attrgetter("rows", "columns")),
+    ("sample layout", attrgetter("samples", "dtype", "photometric")),
+    ("kernel", attrgetter("kernel")),
+    ("term", attrgetter("terms")),
+    ("table of values", attrgetter("tables")),
 )
 
 
-def _differing(keys: list[tuple[object, ...]]) -> dict[str, int]:
+def _differing(keys: Collection[_Key]) -> dict[str, int]:
     """Return the criteria in which the groups of a series differ, with the number of values."""
-    counts = {words: len({tuple(key[i] for i in which) for key in keys}) for words, which in _CRITERIA}
+    counts = {words: len(set(map(values_of, keys))) for words, values_of in _CRITERIA}
     return {words: number for words, number in counts.items() if number > 1}
 
 
