@@ -143,7 +143,7 @@ def _check_bucket(target: Target, endpoint: str, objects: Iterable[tuple[str, st
 
 
 def _service(endpoint: str) -> str:
-    """Return what tells services apart: the host and port of an endpoint, or nothing for Amazon S3 in any region."""
+    """Return what distinguishes services: the host and port of an endpoint, or nothing for Amazon S3 in any region."""
     host = urlsplit(endpoint).netloc.lower()
     return "" if host.endswith(".amazonaws.com") else host
 

@@ -198,7 +198,7 @@ class _Array:
 
 
 def _joined(parts: list[_Part]) -> list[_Array]:
-    """Join stacks at the same positions along `t`, if their facts or an order tell the indices apart."""
+    """Join stacks at the same positions along `t`, if their facts or an order distinguish the indices."""
     parts = sorted(parts, key=_order)
     names = {name for part in parts for name in part.stack.sorted_by}
     known = [key for cause in CAUSES for key in cause.keys if key in names]

@@ -267,7 +267,7 @@ def _of_cells(cells: Cells, slices: Slices, scale: _Scale) -> list[Stack]:
         return _contested(cells, slices, scale)
     how = f": one of {len(grid.parts)} values of {' x '.join(grid.means)} that do not fill a grid"
     by = tuple(grid.means)
-    # Where only a counter tells frames apart, one slice more is no second pass.
+    # Where only a counter distinguishes frames, one slice more is no second pass.
     is_counted = len(cells) > 2 and all(BY_NAME[name].weak for name in by)
     single = {id(part[0]) for part in grid.parts.values() if len(part) == 1 and is_counted}
     contested = {id(frame) for cell in cells if any(id(other) in single for other in cell) for frame in cell}

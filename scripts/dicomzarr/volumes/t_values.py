@@ -31,7 +31,7 @@ Column = list[float | None]
 
 @dataclass(frozen=True, slots=True)
 class TValues:
-    """The attribute `t_axis` and how well it tells the indices apart.
+    """The attribute `t_axis` and how well it distinguishes the indices.
 
     Attributes
     ----------
