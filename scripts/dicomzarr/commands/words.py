@@ -81,6 +81,7 @@ EXIT_CODES = (
     (2, "./run could not start: a mistyped word or option, the configuration file, Python, the environment"),
     (129, "ended by SIGHUP, since the terminal was closed or ssh was cut; `nohup ./run ...` goes on"),
     (130, "ended by Ctrl-C"),
+    (131, "ended by SIGQUIT, as Ctrl and backslash send it"),
     (143, "ended by SIGTERM, as a service manager or a queue sends it"),
 )
 OF_A_RUN = "as a run"
