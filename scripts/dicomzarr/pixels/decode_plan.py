@@ -86,9 +86,8 @@ def make_plan(data: bytes, form: PixelFormat) -> Plan:
     # converts DCT streams alone.
     ybr = form.samples == 3 and (stream.colour or form.photometric_source[:3]) == "YBR"
     ybr &= family == "jpeg" and stream.sof != codestream.SOF_LOSSLESS
-    exact = (
-        stream.lossless or family == "jpegls"
-    )  # near-lossless too: its arithmetic is integer, so that decoders agree exactly
+    # Near-lossless JPEG-LS too: its arithmetic is integer, so that decoders agree exactly.
+    exact = stream.lossless or family == "jpegls"
     return Plan(Request(form, stream, ybr), decoder, second, 0 if exact else 1)
 
 

@@ -19,7 +19,6 @@ from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.pixels import decode_plan, decoders, unpack_bits
 from dicomzarr.pixels.byte_source import FileSource, MemorySource, Source, open_source
 from dicomzarr.pixels.encapsulation import FrameTable, frame_table
-from dicomzarr.pixels.palette import read_palette
 from dicomzarr.pixels.pixel_format import PixelFormat, pixel_format
 from dicomzarr.vocabulary.reasons import NotExtracted
 
@@ -32,11 +31,9 @@ __all__ = [
     "MemorySource",
     "PixelFormat",
     "Source",
-    "frames",
     "is_sampled",
     "open_source",
     "pixel_format",
-    "read_palette",
 ]
 
 
@@ -299,24 +296,6 @@ class FrameReader:
 
 def _digest(pixels: NDArray[Any]) -> str:
     return hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
-
-
-def frames(source: Source, facts: ImageFacts) -> Iterator[DecodedFrame]:
-    """Yield each frame of an image once, in stored order.
-
-    Parameters
-    ----------
-    source : Source
-        Of the bytes.
-    facts : ImageFacts
-        Of the header.
-
-    Yields
-    ------
-    DecodedFrame
-        One frame.
-    """
-    yield from FrameReader(source, facts)
 
 
 def is_sampled(content_digest: str, frame: int, share: float) -> bool:

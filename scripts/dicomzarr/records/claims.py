@@ -18,7 +18,7 @@ from dicomzarr.source.archives import names as archive_names
 from dicomzarr.source.opener import Opener
 from dicomzarr.system import files, json_files
 from dicomzarr.system.results_folder import Results
-from dicomzarr.system.shared_work import sharing
+from dicomzarr.system.shared_work import cores, sharing
 from dicomzarr.vocabulary.errors import Damaged
 
 # Compared by content: the main process reads it while it builds the DAG, so no job would notice that it is damaged.
@@ -106,20 +106,22 @@ _BYTES_PER_PROCESS = 1 << 20
 
 @contextlib.contextmanager
 def checking(results: Results, processes: int | None = None) -> Generator[Callable[[], Claims]]:
-    """Begin `check` in forked processes, and yield a function that returns its result.
+    """Begin to check all records of rules and batches in forked processes; yield a function that returns the result.
+
+    A record is true if it is undamaged and of this schema, and each file that it claims exists with its size.
 
     Parameters
     ----------
     results : Results
     processes : int, optional
-        With this one; the cores that this process may use.
+        How many, this one included; by default as many as there are cores for this process.
 
     Notes
     -----
     The source can be listed meanwhile. Little work is left to this process alone.
     """
     paths = list(rule_record.paths(results))
-    others = (processes or _cores()) - 1
+    others = (processes or cores()) - 1
     others = min(others, sum(map(_size_of, paths)) // _BYTES_PER_PROCESS)
     with sharing(partial(_verdict, results), paths, others) as work:
 
@@ -134,19 +136,6 @@ def checking(results: Results, processes: int | None = None) -> Generator[Callab
             return Claims(true, false)
 
         yield finish
-
-
-def check(results: Results) -> Claims:
-    """Check all records of rules and batches: undamaged, of this schema, every claimed file exists with its size."""
-    with checking(results, 1) as finish:
-        return finish()
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not Linux
-        return 1
 
 
 def _size_of(path: Path) -> int:

@@ -30,6 +30,7 @@ from dicomzarr.source.object_store import SCHEME, ObjectRoot, is_object_store
 from dicomzarr.system import locks, other_hosts, safe_messages
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
+from dicomzarr.system.shared_work import cores
 from dicomzarr.system.software import software
 from dicomzarr.vocabulary.errors import UserError
 
@@ -148,8 +149,7 @@ def search_afterwards(results: Results, work: Path) -> None:
         return  # no header was read
     cached = read_cache(results.private / "cache")
     code, level, _, *chosen = cached.get("version", ("", LEVELS[0], ""))
-    processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    check_privacy(results, work, level, code, chosen, processes, cached)
+    check_privacy(results, work, level, code, chosen, cores(), cached)
 
 
 def main(stdin: IO[bytes]) -> int:

@@ -4,7 +4,7 @@
 - A file that a job has just written on another node may not be visible yet. In a run whose jobs go to other nodes, a
   file that must exist is waited for.
 
-Both end after `LATENCY` seconds; what is wrong then is reported as on any file system.
+Both end after five seconds (`DELAYS`); what is wrong then is reported as on any file system.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ Answer = TypeVar("Answer")
 
 VARIABLE = "DICOMZARR_OTHER_NODES"  # set in the processes of a run whose jobs go to other nodes
 DELAYS = (0.1, 0.4, 1.5, 3.0)  # seconds between attempts
-LATENCY = sum(DELAYS)
 
 
 def expect_other_nodes() -> None:

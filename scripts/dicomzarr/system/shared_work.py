@@ -28,14 +28,24 @@ _INDEX = 4  # bytes of the number of a piece in the queue
 _IN_QUEUE = 1 << 14  # numbers that a pipe of 64 kB holds: it is filled before anybody reads
 
 
+def cores() -> int:
+    """Return how many cores this process may use; 1 where the system does not tell.
+
+    Returns
+    -------
+    int
+    """
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+
+
 class SharedWork(Generic[Piece, Answer]):
     """Pieces of work, some of them done by forked processes.
 
     Parameters
     ----------
     work : callable
-        Returns the answer for a piece. It only reads, or replaces whole files, and raises no error that is to be told
-        from another one: a piece whose answer does not arrive is worked on again in this process.
+        Returns the answer for a piece. It only reads, or replaces whole files: a piece whose answer does not arrive,
+        also because of an error, is worked on again in this process.
     pieces : sequence
     """
 
