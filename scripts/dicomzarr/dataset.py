@@ -1237,6 +1237,9 @@ def _listed(known: Collection[str]) -> str:
 def _check_known(what: str, values: Iterable[str], known: Collection[str]) -> None:
     """Refuse a value that no image has."""
     for value in values:
+        if value not in known and set(known) == {""}:
+            hint = "; configure `splits` and start the run again" if what == "split" else ""
+            raise ValueError(f"no image has {what} {value!r}: none has any{hint}")
         if value not in known:
             raise ValueError(f"no image has {what} {value!r}: {_nearest(value, known)}there are {_listed(known)}")
 

@@ -58,6 +58,14 @@ def test_a_value_that_no_image_has_names_those_there_are(folder: Path, options: 
             dataset()
 
 
+def test_a_column_without_any_value_says_so(tmp_path: Path) -> None:
+    folder = write(tmp_path, [MadeUp("yx", np.zeros((2, 2), "<i2"), cells={"split": "", LABEL: ""})])
+    with pytest.raises(ValueError, match=r"no image has split 'train': none has any; configure `splits` and start"):
+        DicomZarrDataset(folder, split="train")
+    with pytest.raises(ValueError, match=rf"no image has {LABEL} 'yes': none has any$"):
+        DicomZarrDataset(folder, labels={LABEL: "yes"})
+
+
 def test_a_long_list_of_values_is_cut(tmp_path: Path) -> None:
     images = [MadeUp("yx", np.zeros((2, 2), "<i2"), cells={LABEL: f"{n:02}"}) for n in range(30)]
     with pytest.raises(ValueError, match=r"there are '00', '01', .*'19' and 10 more$"):

@@ -202,7 +202,7 @@ def _parted(stack: Stack, name: str, value: Hashable) -> Stack:
         sorted_by=(*stack.sorted_by, ORDERS.get(name, name)),
         labels=(*stack.labels, f"{name}={value:g}") if isinstance(value, float) else stack.labels,
         split_by=(*stack.split_by, name),
-        why=f"{stack.why}, parted by {name}",
+        why=f"{stack.why}, separated by {name}",
     )
 
 
