@@ -186,8 +186,12 @@ _MASK_CHECKS: tuple[tuple[str, Callable[[Mask], bool], str, str], ...] = (
 
 
 def findings(tables: Tables, masks: Masks = NO_MASKS, splits: Collection[str] = ()) -> list[Finding]:
-    """Return the findings of a dataset, failures first; `splits` are those that get a share of the patients."""
-    found = []
+    """Return the findings of a dataset; `splits` are those that get a share of the patients.
+
+    Failures come first, then what is wrong with labels and splits: a run names three findings at its end, and these
+    spoil a training without a trace.
+    """
+    found = _label_findings(tables.joinings) + _empty_splits(tables, splits)
     for level, applies, singular, plural, advice in _CHECKS:
         arrays = [array for array in tables.arrays if applies(array)]
         if arrays:
@@ -204,8 +208,6 @@ def findings(tables: Tables, masks: Masks = NO_MASKS, splits: Collection[str] = 
         kinds = "; ".join(f"{files}: {FACE_KINDS.get(kind, kind)}" for kind, files in tables.faces)
         advice = f"{kinds}. To extract them, set faces: keep and a faces_reason."
         found.append(Finding("warn", title, advice, command=files_command(reason="face_risk")))
-    found += _label_findings(tables.joinings)
-    found += _empty_splits(tables, splits)
     for row in tables.outcomes:
         if row.outcome == "quarantined" and row.files:
             reason = REASONS.get(row.reason)
@@ -323,6 +325,19 @@ def _label_findings(joinings: Sequence[Joining]) -> list[Finding]:
     lines = sum(row.unmatched for row in joinings if not row.is_list)
     listed = sum(row.unmatched for row in joinings if row.is_list)
     found = []
+    if listed:
+        verb = "names" if listed == 1 else "name"
+        title = f"{count(listed, 'line')} of the lists of splits {verb} no patient with an image"
+        advice = f"If a number is mistyped, that patient gets a split like all others. {_DETAILS}"
+        found.append(Finding("warn", title, advice))
+    if lines:
+        verb = "matches" if lines == 1 else "match"
+        title = f"{count(lines, 'line')} of the label files {verb} no image"
+        advice = f"The identifier is mistyped, or its images were not sent or not extracted. {_DETAILS}"
+        found.append(Finding("warn", title, advice))
+    if conflicts:
+        title = f"{count(conflicts, 'conflict')} between lines of label files for the same series"
+        found.append(Finding("warn", title, f"The series gets no such label. {_DETAILS}"))
     for row in joinings:
         if row.unlabelled:
             verb = "has" if row.unlabelled == 1 else "have"
@@ -330,17 +345,4 @@ def _label_findings(joinings: Sequence[Joining]) -> list[Finding]:
             title = f"{'all ' * is_all}{count(row.unlabelled, 'series', 'series')} {verb} no label {row.label}"
             advice = "No line of a label file, and no folder name that the configuration lists, gives them one."
             found.append(Finding("warn", title, f"{advice} {_DETAILS}"))
-    if conflicts:
-        title = f"{count(conflicts, 'conflict')} between lines of label files for the same series"
-        found.append(Finding("warn", title, f"The series gets no such label. {_DETAILS}"))
-    if lines:
-        verb = "matches" if lines == 1 else "match"
-        title = f"{count(lines, 'line')} of the label files {verb} no image"
-        advice = f"The identifier is mistyped, or its images were not sent or not extracted. {_DETAILS}"
-        found.append(Finding("warn", title, advice))
-    if listed:
-        verb = "names" if listed == 1 else "name"
-        title = f"{count(listed, 'line')} of the lists of splits {verb} no patient with an image"
-        advice = f"If a number is mistyped, that patient gets a split like all others. {_DETAILS}"
-        found.append(Finding("warn", title, advice))
     return found

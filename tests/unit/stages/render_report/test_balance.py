@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,23 @@ def test_the_page_shows_matched_and_unmatched_labels(tmp_path: Path) -> None:
     titles = [finding.title for finding in findings(read_tables(folder), splits=[*used, "val", "extra"])]
     assert "splits extra and val without a patient" in titles
     assert "splits extra and val without a patient" in render(folder, splits=[*used, "val", "extra"])
+
+
+def test_labels_and_splits_are_named_before_other_warnings(tmp_path: Path) -> None:
+    flags = {"incomplete": 1, "contested_place": 2, "rounded_positions": 3}
+    arrays = [dataclasses.replace(array(number, number, kind=""), flags=flag) for flag, number in flags.items()]
+    rows = [("kind", "labels_unmatched", "", 7), ("kind", "images_unlabelled", "", 3)]
+    folder = with_report(write_dataset(tmp_path / "dataset", arrays, OUTCOMES), rows)
+    titles = [finding.title for finding in findings(read_tables(folder), splits=["train", "val"])]
+    assert titles[:3] == [
+        "7 lines of the label files match no image",
+        "all 3 series have no label kind",
+        "split val without a patient",
+    ]
+    assert len(titles) > 5
+    failed = [dataclasses.replace(arrays[0], read_back="mismatch"), *arrays[1:]]
+    folder = with_report(write_dataset(tmp_path / "failed", failed, OUTCOMES), rows)
+    assert [finding.level for finding in findings(read_tables(folder))][:2] == ["fail", "warn"]
 
 
 def test_small_numbers_are_not_on_the_page(tmp_path: Path) -> None:
