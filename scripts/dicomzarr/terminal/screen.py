@@ -65,7 +65,7 @@ class Screen:
         parts = _wrapped(text, max(room, 16)) or [""]
         if max(map(len, parts)) > room and not right:  # a path or a command, which would not be one if it were broken
             below = _wrapped(text, self.columns - 2)
-            return [label.rstrip(), *(f"  {part}" for part in below)]
+            return [*([label.rstrip()] if label else []), *(f"  {part}" for part in below)]
         first = f"{label:<{indent}}{parts[0]}"
         if right:
             first = f"{first:<{self.columns - len(right)}}{right}"
