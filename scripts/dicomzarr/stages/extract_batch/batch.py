@@ -144,11 +144,16 @@ class _Batch:
             reason = Revocation.FILE_MISSING
         is_complete = record is not None and reason is not Revocation.FILE_MISSING
         digest_of_plan = plan_digest(planned, self.options)
-        must_extract = not record or not is_complete or record.failed or record.limits not in ((), self.limits)
-        must_extract = must_extract or bool(record and faces.is_outdated(record, self.options.faces))
-        is_looked = not record or record.looked.get("code", "") == self.options.detector
-        must_read = must_extract or not is_looked or self.paranoid or not record or record.plan_digest != digest_of_plan
-        if record and not (must_read or unreadable_in(record)):
+        must_extract = (
+            record is None
+            or not is_complete
+            or record.failed
+            or record.limits not in ((), self.limits)
+            or faces.is_outdated(record, self.options.faces)
+        )
+        must_look = record is not None and record.looked.get("code", "") != self.options.detector
+        may_differ = self.paranoid or record is None or record.plan_digest != digest_of_plan or unreadable_in(record)
+        if record and not (must_extract or must_look or may_differ):
             self.claims.add(record, size, digest)
             return False
         plan = planned.parse()
@@ -157,7 +162,7 @@ class _Batch:
             return True
         contents = read_contents(plan, None if self.paranoid or again else record, self.roots, self.pool)
         self.hashed += contents.hashed
-        if record and not (must_extract or is_looked):
+        if record and must_look and not must_extract:
             looked = self._look_again(plan, contents, record)
             record, must_extract = looked or record, looked is None
         if record and not must_extract and record.fingerprint == fingerprint(plan, contents.digests, self.options):
