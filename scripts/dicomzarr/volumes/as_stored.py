@@ -163,7 +163,7 @@ def array_of_file(frames: list[Frame]) -> Volume:
         means = [key for key in _TILE_MEANS if all(key in frame.causes for frame in frames)]
         values = [tuple(frame.causes[key] for key in means) for frame in frames]
         is_known = len(set(values)) == count
-        if not is_known:  # such as optical paths that are parts of a concatenation: no header says which one
+        if not is_known:  # such as optical paths that are parts of a concatenation: the header does not tell them apart
             means, values = [*means, "frame"], [(*value, float(index)) for index, value in enumerate(values)]
         why = f"{count_of(count, 'tile')} of one whole slide image, as stored"
         return _on_t(frames, name, "tiles", means, values, why, () if is_known else ("t_order_only",))
