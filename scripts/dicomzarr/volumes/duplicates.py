@@ -20,8 +20,9 @@ from dicomzarr.volumes.t_axis import CLOCKS
 
 # Causes that a copy may have of its own: counters, and times of writing. Not Series Number: one series has one, so that
 # files of several are what somebody put side by side.
-_OF_PLACE: Final = frozenset({"series_number", "in_concatenation_number", "in_concatenation_total_number"})
 OF_WRITING: Final = frozenset({"instance_number", "acquisition_number", "content_time_s"})
+# Numbers of the series, and of a part of an image: two headers that differ in them say nothing different of the image.
+_OF_SERIES: Final = frozenset({"series_number", "in_concatenation_number", "in_concatenation_total_number"})
 # Cosines that differ by at most this are the same orientation.
 _ORIENTATION_TOLERANCE: Final = 2e-4
 # So many equal times with counters of their own are a repetition; nobody exports a stack so often into one series.
@@ -149,7 +150,7 @@ def _contradict(first: Frame, second: Frame) -> bool:
     for a, b in ((first.terms, second.terms), (first.tables, second.tables)):
         if any(a[key] != b[key] for key in a.keys() & b.keys()):
             return True
-    facts = first.causes.keys() & second.causes.keys() - OF_WRITING - CLOCKS - _OF_PLACE
+    facts = first.causes.keys() & second.causes.keys() - OF_WRITING - CLOCKS - _OF_SERIES
     facts -= {key for key in B_VECTOR if _is_null(first) or _is_null(second)}  # also where no direction is stated
     return not all(_is_rounded(first.causes[key], second.causes[key]) for key in facts)
 
@@ -191,7 +192,7 @@ def fullest_first(frames: Sequence[Frame], length: int = 0) -> tuple[object, ...
     optional = (frame.position, frame.orientation, frame.pixel_spacing, frame.rescale, frame.real_world, frame.window)
     stated = sum(map(bool, (*optional, frame.kernel))) + len(frame.terms) + len(frame.constants) + len(frame.tables)
     stated += len(frame.causes) - (0 if any(map(frame.causes.get, B_VECTOR)) else 1)
-    facts = {key: value for key, value in frame.causes.items() if key not in {*OF_WRITING, *CLOCKS, *_OF_PLACE}}
+    facts = {key: value for key, value in frame.causes.items() if key not in {*OF_WRITING, *CLOCKS, *_OF_SERIES}}
     numbers = [number for several in optional[:5] for number in several or ()]
     digits = sum(len(repr(number)) for number in (*numbers, *facts.values(), *frame.constants.values()))
     shared = (
