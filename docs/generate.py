@@ -15,9 +15,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from dicomzarr.commands.help_texts import usage_of  # noqa: E402
-from dicomzarr.commands.json_forms import FORMS  # noqa: E402
-from dicomzarr.commands.words import BY_NAME, EXIT_CODES, EXPORTS, OF_A_RUN, RUN, WORDS, Word  # noqa: E402
+from dicomzarr.commands.launcher.help_texts import usage_of  # noqa: E402
+from dicomzarr.commands.launcher.json_forms import FORMS  # noqa: E402
+from dicomzarr.commands.launcher.words import BY_NAME, EXIT_CODES, EXPORTS, OF_A_RUN, RUN, WORDS, Word  # noqa: E402
 from dicomzarr.retrieval.accounts import REASONS as RETRIEVAL_REASONS  # noqa: E402
 from dicomzarr.stages.export.refusals import REFUSALS  # noqa: E402
 from dicomzarr.vocabulary.flags import FLAG_TABLES  # noqa: E402

@@ -21,7 +21,7 @@ import yaml
 from forks import Forks, compiled
 from hypothesis import HealthCheck, Phase, settings
 
-from dicomzarr.commands.environment import DEV, PLAIN, Environment, stamp_of
+from dicomzarr.commands.launcher.environment import DEV, PLAIN, Environment, stamp_of
 from dicomzarr.system.stop_signals import STOPPING
 
 # Property tests use new examples on a developer's machine, and the same ones each time in CI, half as many. A test that
@@ -52,7 +52,7 @@ CORPUS = ROOT.parent / "shared" / "corpus"
 CHECKER = ROOT.parent / "shared" / "check_contract.py"
 REASON = "published test images"
 FULL = bool(os.environ.get("DICOMZARR_TEST_FULL"))  # the long forms: see CONTRIBUTING.md
-SNAKEMAKE = "scripts/dicomzarr/commands/snakemake_process.py"  # what `./run` starts
+SNAKEMAKE = "scripts/dicomzarr/commands/run/snakemake_process.py"  # what `./run` starts
 
 
 def in_ci(count: int, values: Sequence[Any]) -> Sequence[Any]:

@@ -43,7 +43,7 @@ if name == "uv":
         path.chmod(0o755)
 if name == "python":
     wait(os.environ.get("PYTHON_WAITS_FOR"))
-if "dicomzarr.commands.demo_files" in arguments:
+if "dicomzarr.commands.demo.files" in arguments:
     pathlib.Path(arguments[-1]).mkdir(parents=True)
 if name == "snakemake":
     answer = os.environ.get("DICOMZARR_STATUS")

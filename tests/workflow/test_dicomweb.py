@@ -24,7 +24,7 @@ from pydicom.data import get_testdata_file
 from test_privacy import hits
 from waiting import wait_until
 
-from dicomzarr.commands.json_forms import FORMS
+from dicomzarr.commands.launcher.json_forms import FORMS
 from dicomzarr.retrieval.accounts import Accounts
 from dicomzarr.retrieval.folder import Folder
 from dicomzarr.retrieval.retrieve import Summary, retrieve

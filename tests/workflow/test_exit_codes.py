@@ -14,7 +14,7 @@ from conftest import ROOT, Launch, Workflow
 from dicoms import save_series
 from waiting import HANG, wait_until
 
-from dicomzarr.commands.json_forms import FORMS
+from dicomzarr.commands.launcher.json_forms import FORMS
 
 
 def listing(folder: Path) -> list[tuple[str, int]]:

@@ -22,7 +22,7 @@ from forks import Forks
 from ordinary import WITHOUT_CAPABILITIES
 from revocations import revoked
 
-from dicomzarr.commands.json_forms import FORMS
+from dicomzarr.commands.launcher.json_forms import FORMS
 from dicomzarr.stages import verify_dataset
 from dicomzarr.system import json_files
 from dicomzarr.system.results_folder import Results

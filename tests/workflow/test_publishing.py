@@ -14,7 +14,7 @@ from folders import files_of
 from s3_servers import BUCKET, S3, VARIABLES, moto
 from sealed_dataset import seal
 
-from dicomzarr.commands.json_forms import FORMS
+from dicomzarr.commands.launcher.json_forms import FORMS
 from dicomzarr.dataset import open_dataset
 from dicomzarr.system.results_folder import Results
 

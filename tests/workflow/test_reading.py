@@ -16,8 +16,9 @@ from epochs import epoch
 from forks import Forks
 from scans_with_masks import ScanWithMasks, read_mask
 
-from dicomzarr.commands import demo_files as demo
-from dicomzarr.commands import demo_masks, summary
+from dicomzarr.commands.demo import files as demo
+from dicomzarr.commands.demo import masks as demo_masks
+from dicomzarr.commands.run import summary
 from dicomzarr.dataset import DicomZarrDataset
 from dicomzarr.terminal.screen import Screen
 

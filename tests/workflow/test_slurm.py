@@ -17,7 +17,7 @@ from slurm_cluster import SlurmCluster, SlurmJob, running
 from test_late_jobs import state
 from waiting import HANG
 
-from dicomzarr.commands.environment import Environment
+from dicomzarr.commands.launcher.environment import Environment
 from dicomzarr.stages import verify_dataset
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError

@@ -202,6 +202,6 @@ def test_plain_snakemake_is_as_it_was(workflow: Workflow) -> None:
 
 
 def test_a_logger_of_the_user_is_left_alone() -> None:
-    code = "from dicomzarr.commands.snakemake import shows_stages; print(shows_stages(['--logger', 'rich']))"
+    code = "from dicomzarr.commands.run.command import shows_stages; print(shows_stages(['--logger', 'rich']))"
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
     assert subprocess.check_output([sys.executable, "-c", code], env=environment, text=True) == "False\n"

@@ -10,9 +10,9 @@ import signal
 import sys
 from importlib import import_module
 
-from dicomzarr.commands.help_texts import status_of_failure
-from dicomzarr.commands.processes import Stopped, accept_any_text, is_unread, say, stopped_by_signals
-from dicomzarr.commands.words import BY_NAME, RUN, TARGETS
+from dicomzarr.commands.launcher.help_texts import status_of_failure
+from dicomzarr.commands.launcher.processes import Stopped, accept_any_text, is_unread, say, stopped_by_signals
+from dicomzarr.commands.launcher.words import BY_NAME, RUN, TARGETS
 from dicomzarr.system import limits
 from dicomzarr.system.stop_signals import STOPPING
 from dicomzarr.vocabulary.errors import UserError

@@ -9,8 +9,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from dicomzarr.commands.conclusion import NOTHING_TO_DO
-from dicomzarr.commands.processes import call, say
+from dicomzarr.commands.launcher.processes import call, say
+from dicomzarr.commands.run.conclusion import NOTHING_TO_DO
 from dicomzarr.system.project import ROOT, SCRIPTS
 from dicomzarr.vocabulary.errors import UserError
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from dicomzarr.commands import tables
-from dicomzarr.commands.options import parse
-from dicomzarr.commands.words import BY_NAME
+from dicomzarr.commands.launcher.options import parse
+from dicomzarr.commands.launcher.words import BY_NAME
 from dicomzarr.vocabulary.errors import UserError
 
 NEW = Path("results") / "dataset"

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dicomzarr.commands.options import Options, configuration_of, parse
-from dicomzarr.commands.processes import say
-from dicomzarr.commands.words import AGAIN, BY_NAME, DRY_RUN, JSON
+from dicomzarr.commands.launcher.options import Options, configuration_of, parse
+from dicomzarr.commands.launcher.processes import say
+from dicomzarr.commands.launcher.words import AGAIN, BY_NAME, DRY_RUN, JSON
 from dicomzarr.system import files, locks, safe_messages
 from dicomzarr.system.results_folder import Results
 from dicomzarr.terminal.screen import counted

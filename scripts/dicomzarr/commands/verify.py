@@ -7,11 +7,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from dicomzarr.commands.mistakes import refuse_mistakes
-from dicomzarr.commands.options import parse
-from dicomzarr.commands.processes import say
-from dicomzarr.commands.snakemake import call_snakemake, run_snakemake, snakemake_command
-from dicomzarr.commands.words import BY_NAME, COPY, CORES, JSON, TARGETS
+from dicomzarr.commands.launcher.mistakes import refuse_mistakes
+from dicomzarr.commands.launcher.options import parse
+from dicomzarr.commands.launcher.processes import say
+from dicomzarr.commands.launcher.words import BY_NAME, COPY, CORES, JSON, TARGETS
+from dicomzarr.commands.run.command import call_snakemake, run_snakemake, snakemake_command
 from dicomzarr.system import signatures
 from dicomzarr.system.project import ROOT
 from dicomzarr.vocabulary.errors import UserError

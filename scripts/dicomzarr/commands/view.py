@@ -6,9 +6,9 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from dicomzarr.commands.options import no_dataset, parse, results_of
-from dicomzarr.commands.processes import Stopped, say
-from dicomzarr.commands.words import BY_NAME, NO_OPEN
+from dicomzarr.commands.launcher.options import no_dataset, parse, results_of
+from dicomzarr.commands.launcher.processes import Stopped, say
+from dicomzarr.commands.launcher.words import BY_NAME, NO_OPEN
 from dicomzarr.terminal.screen import counted
 
 

@@ -13,8 +13,10 @@ from axe_playwright_python.sync_playwright import Axe
 from browsers import CHROMIUM, chromium, patient
 from conftest import ROOT
 
-from dicomzarr.commands import audit, audit_facts, audit_page
-from dicomzarr.commands.json_forms import FORMS
+from dicomzarr.commands.audit import command as audit
+from dicomzarr.commands.audit import facts as audit_facts
+from dicomzarr.commands.audit import page as audit_page
+from dicomzarr.commands.launcher.json_forms import FORMS
 from dicomzarr.privacy import scanner
 from dicomzarr.privacy.identifiers import IDENTIFIERS, IdentifierFile, identifiers_of
 from dicomzarr.stages import check_privacy

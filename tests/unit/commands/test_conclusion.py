@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from reviewed_results import content, write_results
 
-from dicomzarr.commands import conclusion, summary
+from dicomzarr.commands.run import conclusion, summary
 from dicomzarr.records import decisions
 from dicomzarr.system.results_folder import Results
 from dicomzarr.terminal.screen import Screen

@@ -10,7 +10,7 @@ import pydicom
 import pytest
 from pydicom import data
 
-from dicomzarr.commands import demo_files as demo
+from dicomzarr.commands.demo import files as demo
 
 WHEEL = Path(data.__file__).parent
 

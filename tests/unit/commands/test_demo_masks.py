@@ -11,8 +11,9 @@ import pydicom
 import pytest
 import yaml
 
-from dicomzarr.commands import demo_files, demo_masks
-from dicomzarr.commands.demo import CONFIG
+from dicomzarr.commands.demo import files as demo_files
+from dicomzarr.commands.demo import masks as demo_masks
+from dicomzarr.commands.demo.command import CONFIG
 from dicomzarr.masks.model import Code, Description
 from dicomzarr.masks.names import Vocabulary, check_masks
 

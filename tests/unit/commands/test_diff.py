@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dicomzarr.commands.diff import Rows, Side, compare, lines, read
-from dicomzarr.commands.json_forms import FORMS
+from dicomzarr.commands.launcher.json_forms import FORMS
 
 
 def side(key: str, rows: Rows) -> Side:

@@ -17,8 +17,11 @@ from conftest import ROOT
 from dicoms import save_series
 from from_scratch import KEY, digest_from_scratch
 
-from dicomzarr.commands import array_ids, explained_lines, explanation, tables
-from dicomzarr.commands.json_forms import FORMS
+from dicomzarr.commands import tables
+from dicomzarr.commands.explain import array_ids
+from dicomzarr.commands.explain import facts as explanation
+from dicomzarr.commands.explain import lines as explained_lines
+from dicomzarr.commands.launcher.json_forms import FORMS
 from dicomzarr.terminal.screen import Screen
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.vocabulary.rules import RULES

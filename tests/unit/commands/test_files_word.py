@@ -11,7 +11,7 @@ import pytest
 from launched_project import Project
 
 from dicomzarr.commands.files import printable
-from dicomzarr.commands.json_forms import FORMS
+from dicomzarr.commands.launcher.json_forms import FORMS
 from dicomzarr.system import locks
 from dicomzarr.system.path_text import encode_path
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 from launched_project import Project
 
-from dicomzarr.commands import help_texts, words
+from dicomzarr.commands.launcher import help_texts, words
 from dicomzarr.vocabulary.rules import RULES
 
 COMMANDS = ROOT / "scripts" / "dicomzarr" / "commands"
@@ -29,7 +29,8 @@ def test_the_help_imports_little(project: Project) -> None:
     imported = project.imported(cwd=project.elsewhere)
     assert len(imported) < 100 and not {"subprocess", "shutil", "argparse", "json", "pathlib"} & {*imported}
     ours = {name for name in imported if name.startswith("dicomzarr.")}
-    assert ours == {f"dicomzarr.{name}" for name in ("commands", "commands.words", "commands.help_texts")}
+    needed = ("", ".launcher", ".launcher.words", ".launcher.help_texts")
+    assert ours == {f"dicomzarr.commands{name}" for name in needed}
 
 
 def test_run_alone_explains_itself_in_one_screen(project: Project) -> None:
@@ -117,7 +118,10 @@ def test_a_mistyped_word_gets_the_closest(project: Project, arguments: list[str]
 # ---- Old Pythons
 
 
-@pytest.mark.parametrize("path", ["commands/words.py", "commands/help_texts.py", "commands/__init__.py", "__init__.py"])
+STARTING = ("commands/launcher/words.py", "commands/launcher/help_texts.py", "commands/launcher/__init__.py")
+
+
+@pytest.mark.parametrize("path", [*STARTING, "commands/__init__.py", "__init__.py"])
 def test_an_old_python_can_parse_the_help(path: str) -> None:
     ast.parse((COMMANDS.parent / path).read_text(encoding="utf-8"), feature_version=(3, 6))
 

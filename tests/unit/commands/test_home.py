@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import Launch, Workflow
 
-from dicomzarr.commands import home
+from dicomzarr.commands.launcher import home
 from dicomzarr.vocabulary.errors import UserError
 
 NOBODY = 2**31 - 17  # a user id without a line in the list of users

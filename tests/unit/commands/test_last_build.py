@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from dicomzarr.commands import diff, last_build
+from dicomzarr.commands import diff
+from dicomzarr.commands.run import last_build
 from dicomzarr.system.results_folder import Results
 
 EVENTS = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.scandir")

@@ -20,9 +20,9 @@ from conftest import ROOT
 from launched_project import Project
 from waiting import wait_until
 
-from dicomzarr.commands.environment import DEV, MINORS, PLAIN, stamp_of
-from dicomzarr.commands.snakemake import snakemake_command
-from dicomzarr.commands.words import TARGETS
+from dicomzarr.commands.launcher.environment import DEV, MINORS, PLAIN, stamp_of
+from dicomzarr.commands.launcher.words import TARGETS
+from dicomzarr.commands.run.command import snakemake_command
 from dicomzarr.records import export_record
 
 NOBODY = 65534

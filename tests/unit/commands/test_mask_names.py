@@ -11,7 +11,7 @@ import pytest
 import yaml
 from launched_project import Project
 
-from dicomzarr.commands.mask_names import NO_MASKS, lines_of, unnamed_masks
+from dicomzarr.commands.status.mask_names import NO_MASKS, lines_of, unnamed_masks
 from dicomzarr.masks.model import Description
 from dicomzarr.masks.names import Vocabulary
 from dicomzarr.records.mask_record import MaskText

@@ -189,7 +189,7 @@ def test_a_configuration_file_that_a_profile_names_is_checked_too(
     (tmp_path / "profile/config.yaml").write_text("configfile: my.yaml\ncores: 2\n")
     if content is not None:
         (tmp_path / "my.yaml").write_bytes(content)
-    path = ROOT / "scripts/dicomzarr/commands/snakemake_process.py"
+    path = ROOT / "scripts/dicomzarr/commands/run/snakemake_process.py"
     command = [sys.executable, "-P", str(path), "--snakefile", str(ROOT / "Snakefile"), "--profile", "profile"]
     environment = {**os.environ, "DICOMZARR_TERMINAL": "stages"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
@@ -199,7 +199,7 @@ def test_a_configuration_file_that_a_profile_names_is_checked_too(
 
 @pytest.mark.snakemake
 def test_snakemake_answers_a_wrong_value_in_one_line(tmp_path: Path) -> None:
-    path = ROOT / "scripts/dicomzarr/commands/snakemake_process.py"
+    path = ROOT / "scripts/dicomzarr/commands/run/snakemake_process.py"
     command = [sys.executable, "-P", str(path), "--cores", "2", "--rerun-triggers", "nothing"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)

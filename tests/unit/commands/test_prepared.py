@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from dicomzarr.commands.prepared import Prepared
+from dicomzarr.commands.run.prepared import Prepared
 
 # Notes each start; notes what it was told, and ends with its length, unless that is nothing.
 PROGRAM = """
@@ -26,7 +26,7 @@ sys.exit(len(text))
 # Starts a program that waits, then waits itself.
 PREPARES = """
 import pathlib, sys, time
-from dicomzarr.commands.prepared import Prepared
+from dicomzarr.commands.run.prepared import Prepared
 with Prepared([sys.executable, "-c", sys.argv[1]], pathlib.Path.cwd()) as program:
     program.start()
     time.sleep(60)
@@ -34,8 +34,8 @@ with Prepared([sys.executable, "-c", sys.argv[1]], pathlib.Path.cwd()) as progra
 # Starts a program that waits while SIGTERM is pending.
 INTERRUPTED = """
 import os, pathlib, signal, sys
-from dicomzarr.commands.prepared import Prepared
-from dicomzarr.commands.processes import Stopped
+from dicomzarr.commands.run.prepared import Prepared
+from dicomzarr.commands.launcher.processes import Stopped
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 os.kill(os.getpid(), signal.SIGTERM)
 try:

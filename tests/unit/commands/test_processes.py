@@ -18,7 +18,7 @@ from conftest import ROOT
 from launched_project import Project
 from waiting import HANG, wait_until
 
-from dicomzarr.commands.processes import accept_any_text
+from dicomzarr.commands.launcher.processes import accept_any_text
 
 # Starts a program with the terminal of its standard input as its controlling terminal.
 ON_TERMINAL = (
@@ -35,7 +35,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 # just before `time.sleep` begins to wait would run after the sleep.
 CALL = """
 import pathlib, signal, sys
-from dicomzarr.commands.processes import Interrupt, Stopped, call, stopped_by_signals
+from dicomzarr.commands.launcher.processes import Interrupt, Stopped, call, stopped_by_signals
 child = "import signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, {2, 15}); open('started', 'w');"
 child += "sys.exit({15: 5, 2: 6}[signal.sigwait({2, 15})])"
 try:
@@ -142,7 +142,7 @@ def test_a_signal_sent_by_a_process_reaches_snakemake_as_sigterm(project: Projec
     [
         [str(ROOT / "run"), "help"],
         ["-P", "-m", "dicomzarr.commands", "diff", "nowhere"],
-        ["-P", str(ROOT / "scripts/dicomzarr/commands/snakemake_process.py"), "--version"],
+        ["-P", str(ROOT / "scripts/dicomzarr/commands/run/snakemake_process.py"), "--version"],
     ],
     ids=["run", "commands", "snakemake"],
 )
@@ -196,7 +196,7 @@ def test_a_signal_that_is_ignored_stops_nothing(tmp_path: Path, number: signal.S
     child = f"import os, sys; os.kill(os.getppid(), {int(number)}); sys.exit(7)"
     program = f"""
 import pathlib, signal, sys
-from dicomzarr.commands.processes import call, stopped_by_signals
+from dicomzarr.commands.launcher.processes import call, stopped_by_signals
 signal.signal({int(number)}, signal.SIG_IGN)
 signal.pthread_sigmask(signal.SIG_UNBLOCK, {{signal.SIGINT}})
 with stopped_by_signals():

@@ -10,9 +10,9 @@ import pytest
 import yaml
 from faulty_pacs import HASTY, FaultyPacs, serving
 
-from dicomzarr.commands.options import parse
+from dicomzarr.commands.launcher.options import parse
+from dicomzarr.commands.launcher.words import BY_NAME
 from dicomzarr.commands.retrieve import _place, run_retrieve
-from dicomzarr.commands.words import BY_NAME
 from dicomzarr.system import safe_messages
 from dicomzarr.vocabulary.errors import UserError
 

@@ -13,7 +13,7 @@ import pytest
 from reviewed_results import CT, SECRET, content, everything, write_results
 from viewed_dataset import SCRIPTS
 
-from dicomzarr.commands.json_forms import FORMS
+from dicomzarr.commands.launcher.json_forms import FORMS
 from dicomzarr.commands.review import WARNING, run_review
 from dicomzarr.records import decisions
 from dicomzarr.system.results_folder import Results

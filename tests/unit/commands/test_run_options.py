@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dicomzarr.commands.snakemake import is_a_run, results_options, shows_stages
+from dicomzarr.commands.run.command import is_a_run, results_options, shows_stages
 
 
 @pytest.mark.parametrize(

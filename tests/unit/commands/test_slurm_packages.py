@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from launched_project import Project
 
-from dicomzarr.commands.environment import asks_for_slurm
+from dicomzarr.commands.launcher.environment import asks_for_slurm
 
 pytestmark = pytest.mark.slow
 

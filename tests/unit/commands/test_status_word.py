@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from launched_project import Project
 
-from dicomzarr.commands.json_forms import FORMS
-from dicomzarr.commands.status import CAUSES, LINES, line_of
+from dicomzarr.commands.launcher.json_forms import FORMS
+from dicomzarr.commands.status.command import CAUSES, LINES, line_of
 from dicomzarr.workflow.snakemake_quirks import planned_jobs
 
 JOB = {"reason": "job", "rule": "extract_batch", "job": "Extracting", "why": "output_missing", "count": 2}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dicomzarr.commands import summary
+from dicomzarr.commands.run import summary
 from dicomzarr.stages.render_report.findings import findings
 from dicomzarr.stages.render_report.masks import MaskFiles, Masks
 from dicomzarr.stages.render_report.tables import Tables

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import zarr
 
-from dicomzarr.commands import audit
+from dicomzarr.commands.audit import command as audit
 from dicomzarr.privacy import needles, positive_control, scanner
 from dicomzarr.vocabulary.errors import UserError
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import zstandard
 
-from dicomzarr.commands import audit
+from dicomzarr.commands.audit import command as audit
 from dicomzarr.privacy import compressed, needles
 
 NAME = "Quastenflosser Ottilie"

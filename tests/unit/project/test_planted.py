@@ -240,14 +240,14 @@ BUGS = [
     ),
     Bug(
         "a file that cannot be read counts as clean",
-        f"{CORE}/commands/audit.py",
+        f"{CORE}/commands/audit/command.py",
         "return 1 if found.hits else 2 if is_incomplete else 0",
         "return 1 if found.hits else 0",
         "privacy/test_needles.py::test_a_file_that_cannot_be_read_is_not_passed_over",
     ),
     Bug(
         "an attribute that is not on the list is taken for one that is",
-        f"{CORE}/commands/audit_facts.py",
+        f"{CORE}/commands/audit/facts.py",
         'in examples else "", name in allowed)',
         'in examples else "", name in examples or name in allowed)',
         "commands/test_audit_word.py::test_what_is_not_on_the_list_is_marked",
@@ -499,7 +499,7 @@ BUGS = [
     ),
     Bug(
         "the copy of the last build is deleted before the next one is in its place",
-        f"{CORE}/commands/last_build.py",
+        f"{CORE}/commands/run/last_build.py",
         "    partial.rename(results.private / _NEXT)\n",
         "    files.remove_tree(folder_of(results))\n    partial.rename(results.private / _NEXT)\n",
         "commands/test_last_build.py::test_a_kill_at_any_point_loses_neither_copy_nor_differences",

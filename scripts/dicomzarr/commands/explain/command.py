@@ -8,11 +8,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dicomzarr.commands import array_ids, explained_lines, explanation
+from dicomzarr.commands.explain import array_ids
+from dicomzarr.commands.explain.facts import add_paths, explain
+from dicomzarr.commands.explain.lines import lines_of
 from dicomzarr.commands.files import WARNING
-from dicomzarr.commands.options import Options, no_dataset, parse, results_of
-from dicomzarr.commands.processes import say
-from dicomzarr.commands.words import BY_NAME
+from dicomzarr.commands.launcher.options import Options, no_dataset, parse, results_of
+from dicomzarr.commands.launcher.processes import say
+from dicomzarr.commands.launcher.words import BY_NAME
 from dicomzarr.system.results_folder import Results
 from dicomzarr.terminal.screen import Screen
 from dicomzarr.vocabulary.errors import UserError
@@ -42,9 +44,9 @@ def run_explain(arguments: Sequence[str]) -> int:
             say(f"run: {no_dataset(results, options, f'dataset/{TABLE}')}")
         return 1
     array, mask = array_ids.find(dataset, options.places[0])
-    found = explanation.explain(dataset, array, mask)
+    found = explain(dataset, array, mask)
     if options.has("--private"):
-        explanation.add_paths(found, results)
+        add_paths(found, results)
         say(WARNING)
     if not found["sealed"]:
         say("note: the last run did not finish, so a part of this may be of the one before it")
@@ -52,7 +54,7 @@ def run_explain(arguments: Sequence[str]) -> int:
     if options.has("--json"):
         print(json.dumps(found, sort_keys=True), flush=True)
     else:
-        print("\n".join(explained_lines.lines_of(found, Screen.of(sys.stdout))), flush=True)
+        print("\n".join(lines_of(found, Screen.of(sys.stdout))), flush=True)
     return 0
 
 

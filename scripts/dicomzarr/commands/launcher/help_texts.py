@@ -6,7 +6,7 @@ In the syntax of Python 3.6, without `from __future__ import annotations`.
 import os
 import re
 
-from dicomzarr.commands.words import BY_NAME, EXIT_CODES, EXPORTS, OF_A_RUN, ONE_ON_FAILURE, RUN, WORDS, Word
+from dicomzarr.commands.launcher.words import BY_NAME, EXIT_CODES, EXPORTS, OF_A_RUN, ONE_ON_FAILURE, RUN, WORDS, Word
 
 OVERVIEW = """\
 ./run: from folders of DICOM to a verified OME-Zarr dataset

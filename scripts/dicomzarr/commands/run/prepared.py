@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from dicomzarr.commands.processes import Interrupt, delayed_signals, start, wait
+from dicomzarr.commands.launcher.processes import Interrupt, delayed_signals, start, wait
 
 
 class Prepared:

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dicomzarr.commands import last_build
-from dicomzarr.commands.processes import say
+from dicomzarr.commands.launcher.processes import say
+from dicomzarr.commands.run import last_build
 from dicomzarr.system.results_folder import Results
 from dicomzarr.terminal import stages
 from dicomzarr.terminal.screen import Screen, counted, shown_path
@@ -47,7 +47,8 @@ class Conclusion:
         """Read the facts of a sealed dataset: kept ones if it is the last build, else from its tables."""
         if self.results is None or not last_build.seal_of(self.results.dataset):
             return
-        from dicomzarr.commands import diff, summary
+        from dicomzarr.commands import diff
+        from dicomzarr.commands.run import summary
 
         try:
             if last_build.is_current(self.results):
@@ -91,7 +92,7 @@ class Conclusion:
 
     def content(self, status: int, arguments: Sequence[str]) -> dict[str, Any]:
         """Return the facts of the run as JSON values; parameters as `show`."""
-        from dicomzarr.commands import summary
+        from dicomzarr.commands.run import summary
 
         was_stopped = status > _SIGNALS or (status != 0 and not self.run)  # by a signal: jobs may be due
         incomplete = self._incomplete() if was_stopped or not self.dataset else []
@@ -156,7 +157,7 @@ class Conclusion:
 
     def lines(self, content: Mapping[str, Any], screen: Screen) -> list[str]:
         """Return the facts as lines that fit a screen."""
-        from dicomzarr.commands import summary
+        from dicomzarr.commands.run import summary
 
         if not content["complete"]:
             return self._lines_of_incomplete(content, screen)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dicomzarr.commands import mask_names, status
+from dicomzarr.commands.status import mask_names
+from dicomzarr.commands.status.command import CAUSES, LINES
 
 # By word, empty for a run: each field, with a dot for a field within another and [] for each item of a list, and its
 # meaning.
@@ -41,11 +42,11 @@ FORMS: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "status": (
         ("pending", "whether a run would do something"),
-        ("reasons[].reason", "why: one of " + ", ".join(f"`{name}`" for name in status.LINES)),
+        ("reasons[].reason", "why: one of " + ", ".join(f"`{name}`" for name in LINES)),
         ("reasons[].count", "how many entries, files, records or jobs; where there is a number"),
         ("reasons[].rule", "the rule whose files, records or jobs are meant, if it is one"),
         ("reasons[].job", "of `job`: what the jobs do, in words"),
-        ("reasons[].why", "of `job`: one of " + ", ".join(f"`{name}`" for name in status.CAUSES)),
+        ("reasons[].why", "of `job`: one of " + ", ".join(f"`{name}`" for name in CAUSES)),
         ("unnamed_masks.masks", "masks that have no name of the vocabulary"),
         ("unnamed_masks.labels", "different labels of these"),
         (

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dicomzarr.commands.mask_names import NO_MASKS, lines_of, unnamed_masks
-from dicomzarr.commands.mistakes import refuse_mistakes
-from dicomzarr.commands.processes import say
-from dicomzarr.commands.snakemake import call_snakemake, snakemake_command
+from dicomzarr.commands.launcher.mistakes import refuse_mistakes
+from dicomzarr.commands.launcher.processes import say
+from dicomzarr.commands.run.command import call_snakemake, snakemake_command
+from dicomzarr.commands.status.mask_names import NO_MASKS, lines_of, unnamed_masks
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.notes import RESTORED
 

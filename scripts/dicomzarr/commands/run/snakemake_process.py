@@ -24,7 +24,7 @@ def refuse_in_one_line(_: argparse.ArgumentParser, message: str) -> NoReturn:
     sys.exit(2)
 
 
-SCRIPTS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SCRIPTS = os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.pardir] * 3))
 PLUGIN = "--logger=dicomzarr"  # with `=`, since the option takes all words after it
 
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from dicomzarr.commands import demo_masks
-from dicomzarr.commands.mistakes import refuse_mistakes
-from dicomzarr.commands.processes import Interrupt, call
-from dicomzarr.commands.snakemake import run_snakemake
+from dicomzarr.commands.demo.masks import CONFIG as OF_MASKS
+from dicomzarr.commands.launcher.mistakes import refuse_mistakes
+from dicomzarr.commands.launcher.processes import Interrupt, call
+from dicomzarr.commands.run.command import run_snakemake
 from dicomzarr.system.project import ROOT, SCRIPTS
 from dicomzarr.vocabulary.errors import UserError
 
@@ -21,7 +21,7 @@ results: demo/results
 burned_in: keep
 burned_in_reason: The demo holds published test images and generated ones; no text in them names a real patient.
 small_cells: 1
-{demo_masks.CONFIG}"""
+{OF_MASKS}"""
 
 
 def run_demo(arguments: Sequence[str]) -> int:
@@ -40,13 +40,13 @@ def make_files() -> None:
         If writing them fails.
     """
     folder = ROOT / DEMO
-    parts = [Path(__file__).with_name(name) for name in ("demo_files.py", "demo_masks.py")]
+    parts = [Path(__file__).with_name(name) for name in ("files.py", "masks.py")]
     recipe = b"".join(path.read_bytes() for path in [*parts, ROOT / "requirements.lock"])
     stamp, digest = folder / "source.stamp", hashlib.sha256(recipe).hexdigest()
     with suppress(OSError):
         if stamp.read_text() == digest and (folder / "source").is_dir() and (folder / "config.yaml").exists():
             return
-    command = ["python", "-P", "-m", "dicomzarr.commands.demo_files", str(DEMO / "source")]
+    command = ["python", "-P", "-m", "dicomzarr.commands.demo.files", str(DEMO / "source")]
     if call(command, interrupt=Interrupt.ENDS, PYTHONPATH=str(SCRIPTS)) != 0:
         raise UserError("The files of the demo could not be written (see above)")
     (folder / "config.yaml").write_text(CONFIG)

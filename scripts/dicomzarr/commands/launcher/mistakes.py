@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dicomzarr.commands.help_texts import closest, mistyped
-from dicomzarr.commands.words import BY_NAME, RUN, TARGETS, WORDS
+from dicomzarr.commands.launcher.help_texts import closest, mistyped
+from dicomzarr.commands.launcher.words import BY_NAME, RUN, TARGETS, WORDS
 from dicomzarr.system.project import ROOT
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.workflow import config_file

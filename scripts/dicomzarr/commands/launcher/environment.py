@@ -18,8 +18,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from dicomzarr.commands import home
-from dicomzarr.commands.processes import Stopped, delayed_signals, say, stopped_by_signals
+from dicomzarr.commands.launcher import home
+from dicomzarr.commands.launcher.processes import Stopped, delayed_signals, say, stopped_by_signals
 from dicomzarr.system.project import ROOT, SCRIPTS
 from dicomzarr.vocabulary.errors import UserError
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from dicomzarr.commands import demo_masks
+from dicomzarr.commands.demo.masks import write_masks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -112,7 +112,7 @@ def build(target: Path) -> None:
     add_clutter(partial)
     for stack in stacks():
         write_stack(stack, partial)
-    demo_masks.write_masks(stacks(), partial)
+    write_masks(stacks(), partial)
     if target.exists():
         shutil.rmtree(target)
     partial.rename(target)
@@ -390,5 +390,5 @@ def header_of(stack: Stack, t: int, z: int) -> Any:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("usage: python -m dicomzarr.commands.demo_files TARGET")
+        sys.exit("usage: python -m dicomzarr.commands.demo.files TARGET")
     build(Path(sys.argv[1]))

@@ -7,7 +7,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from dicomzarr.commands.audit_facts import Facts
+from dicomzarr.commands.audit.facts import Facts
 from dicomzarr.privacy.needles import NOT_SEARCHED
 from dicomzarr.privacy.positive_control import FORMS
 from dicomzarr.privacy.scanner import CODES
@@ -34,7 +34,7 @@ def render(facts: Facts) -> str:
         keep_trailing_newline=True,
     )
     environment.filters.update(grouped=numbers.grouped, count=numbers.count)
-    return environment.get_template("audit.html.j2").render(
+    return environment.get_template("page.html.j2").render(
         facts=facts,
         parts=[(_TITLES[name], items) for name, items in facts.attributes.items()]
         + [(f"Columns of {path}", items) for path, items in facts.tables.items()],

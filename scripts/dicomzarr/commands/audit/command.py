@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from dicomzarr.commands import audit_facts, audit_page
-from dicomzarr.commands.options import Options, configuration_of, no_dataset, parse, results_of
-from dicomzarr.commands.processes import say
-from dicomzarr.commands.words import BY_NAME
+from dicomzarr.commands.audit.facts import gather
+from dicomzarr.commands.audit.page import render
+from dicomzarr.commands.launcher.options import Options, configuration_of, no_dataset, parse, results_of
+from dicomzarr.commands.launcher.processes import say
+from dicomzarr.commands.launcher.words import BY_NAME
 from dicomzarr.privacy import needles, positive_control, unread
 from dicomzarr.privacy.plain_words import own_words, shipped_parts
 from dicomzarr.system import files
@@ -56,12 +57,12 @@ def _write_page(options: Options) -> int:
     config = settings.with_defaults(configuration_of(options))
     settings.check_keys(config)
     try:
-        facts = audit_facts.gather(results, config["small_cells"], control)
+        facts = gather(results, config["small_cells"], control)
     except (ValueError, KeyError, TypeError):
         say("run: a table or record of the dataset is damaged; ./run verify says which")
         return 1
     page = Path(os.path.abspath(results.private / PAGE))
-    files.write_if_changed(page, audit_page.render(facts).encode(), private=True)
+    files.write_if_changed(page, render(facts).encode(), private=True)
     is_good = not facts.unlisted and not control.missed and facts.is_searched
     if options.has("--json"):
         content = {"good": is_good, "page": str(page), "unlisted": facts.unlisted, "values": facts.values}

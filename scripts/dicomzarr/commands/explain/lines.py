@@ -17,7 +17,7 @@ _COLOURS = {"pass": "green", "exact": "green", "warn": "yellow", "fail": "red", 
 
 
 def lines_of(found: Mapping[str, Any], screen: Screen) -> list[str]:
-    """Return the lines for what `explanation.explain` returned.
+    """Return the lines for what `facts.explain` returned.
 
     Parameters
     ----------

@@ -12,19 +12,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from dicomzarr.commands import home
-from dicomzarr.commands.environment import PLUGINS
-from dicomzarr.commands.mistakes import names_of_options, refuse_mistakes
-from dicomzarr.commands.prepared import Prepared
-from dicomzarr.commands.processes import Interrupt, Stopped, call, say
-from dicomzarr.commands.words import TARGETS
+from dicomzarr.commands.launcher import home
+from dicomzarr.commands.launcher.environment import PLUGINS
+from dicomzarr.commands.launcher.mistakes import names_of_options, refuse_mistakes
+from dicomzarr.commands.launcher.processes import Interrupt, Stopped, call, say
+from dicomzarr.commands.launcher.words import TARGETS
+from dicomzarr.commands.run.prepared import Prepared
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.workflow.config_file import config_files, set_value
 
 if TYPE_CHECKING:  # imported while the privacy search runs
-    from dicomzarr.commands.conclusion import Conclusion
+    from dicomzarr.commands.run.conclusion import Conclusion
 
 _SIGNALS = 128  # exit statuses above: ended by a signal
 _SEARCH = ("python", "-P", "-m", "dicomzarr.stages.check_privacy")  # reads the results folder from its standard input
@@ -144,7 +144,7 @@ def _conclude(
     ends: list[Conclusion] = []
 
     def gather() -> None:
-        from dicomzarr.commands.conclusion import Conclusion
+        from dicomzarr.commands.run.conclusion import Conclusion
 
         ends.append(Conclusion(Results(results) if results else None, run, folder))
         ends[0].gather()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from dicomzarr.commands.demo_files import Stack
+    from dicomzarr.commands.demo.files import Stack
 
 READER = "Invented^Ottilie^^Dr."
 # The key `masks` of the demo's configuration: `lung` and `skull` have their name from a code.
@@ -68,7 +68,7 @@ class Region:
     code : tuple of str, optional
         RT ROI Identification (3006,0086).
     ellipsoids : sequence of (centre, radii)
-        Each (z, y, x), in the coordinates of `demo_files.axes`: -1 to 1 from the first to the last voxel centre. One
+        Each (z, y, x), in the coordinates of `files.axes`: -1 to 1 from the first to the last voxel centre. One
         that lies inside another is a hole.
     """
 
@@ -87,7 +87,7 @@ def segments(shape: tuple[int, int, int]) -> tuple[Segment, ...]:
     shape : tuple of int
         Slices, rows and columns of the image.
     """
-    from dicomzarr.commands.demo_files import axes, ellipsoid
+    from dicomzarr.commands.demo.files import axes, ellipsoid
 
     grid = axes(*shape)
     heart = ellipsoid(grid, (-0.25, -0.1, 0.12), (0.7, 0.26, 0.27)) < 1

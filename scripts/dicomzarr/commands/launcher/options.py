@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dicomzarr.commands.help_texts import closest, usage_of
-from dicomzarr.commands.mistakes import read_configuration
-from dicomzarr.commands.processes import say
-from dicomzarr.commands.words import CONFIG, CONFIGFILE, CORES, DECIDE, DRY_RUN, RESULTS, Option, Word
+from dicomzarr.commands.launcher.help_texts import closest, usage_of
+from dicomzarr.commands.launcher.mistakes import read_configuration
+from dicomzarr.commands.launcher.processes import say
+from dicomzarr.commands.launcher.words import CONFIG, CONFIGFILE, CORES, DECIDE, DRY_RUN, RESULTS, Option, Word
 from dicomzarr.system import locks
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results

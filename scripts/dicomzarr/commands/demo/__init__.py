@@ -1,0 +1,1 @@
+"""`./run demo`: the workflow on a built-in data set."""

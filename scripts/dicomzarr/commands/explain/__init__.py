@@ -1,0 +1,1 @@
+"""`./run explain`: how an array, or a mask, was made."""

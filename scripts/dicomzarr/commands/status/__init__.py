@@ -1,0 +1,1 @@
+"""`./run status`: what a run would do, and why."""
