@@ -352,9 +352,16 @@ def _runs_by_volume(numbers: list[list[Key]]) -> bool:
 
 
 def _by_volume(sequence: list[int], positions: int) -> bool:
-    """Return whether a sequence of positions is one permutation repeated."""
+    """Return whether a sequence of positions is one permutation repeated, or passes from end to end, to and fro.
+
+    A table that shuttles scans some volumes from one end, and some from the other: of two positions nothing shows it.
+    """
     first = sequence[:positions]
-    return len(set(first)) == positions and sequence == first * (len(sequence) // positions)
+    through = list(range(positions))
+    is_through = positions > 2 and first in (through, through[::-1])
+    orders = [first, first[::-1]] if is_through else [first]
+    starts = range(0, len(sequence), positions)
+    return len(set(first)) == positions and all(sequence[at : at + positions] in orders for at in starts)
 
 
 def _ranks(state: _State, values: list[list[Key]]) -> list[list[Key]]:

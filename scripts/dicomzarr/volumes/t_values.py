@@ -22,7 +22,7 @@ _SETTINGS: Final = ("repetition_time_ms", "frame_duration_ms")
 _COUNTERS: Final = frozenset(
     {
         *("instance_number", "acquisition_number", "series_number", "frame_acquisition_number", "slice_number"),
-        "raw_data_run",
+        *("raw_data_run", "frame"),
     }
 )
 

@@ -226,6 +226,8 @@ def test_content_time_must_sweep_the_stack() -> None:
         lambda z, t: t * 75 + (2 - z) + 1,  # downwards, with a pause
         lambda z, t: z * 2 + t + 1,  # position by position
         lambda z, t: t * 3 + (1, 0, 2)[z] + 1,  # interleaved
+        lambda z, t: t * 3 + (2 - z if t else z) + 1,  # to and fro: a table that shuttles
+        lambda z, t: t * 3 + (z if t else 2 - z) + 1,
     ],
 )
 def test_instance_numbers_give_the_order_only(number: Any) -> None:
@@ -242,6 +244,20 @@ def test_random_instance_numbers_distinguish_nothing() -> None:
     volumes = checked_volumes(grid(3, 2, lambda z, t: {"instance_number": float(next(numbers))}))
     assert {(v.kind, v.flags) for v in volumes} == {("image", ("ambiguous_stack",))}
     assert len(volumes) == 6
+
+
+def test_numbers_to_and_fro_distinguish_nothing_where_they_do_not_run_from_end_to_end() -> None:
+    for order in ([0, 1, 1, 0], [1, 0, 2, 2, 0, 1]):
+        volumes = checked_volumes([frame(n, 2.0 * z, {"instance_number": n + 1.0}) for n, z in enumerate(order)])
+        assert {volume.flags for volume in volumes} == {("ambiguous_stack",)}
+
+
+def test_frames_of_a_file_at_the_same_places_are_counted_by_their_rank() -> None:
+    placed = [
+        replace(f, position=(0.0, 0.0, 2.0 * (f.number % 4)), orientation=AXIAL) for f in of_file(8, lambda n: {})
+    ]
+    volume = only_volume(placed)
+    assert (volume.t_axis, volume.flags) == ({"means": ["frame"], "values": [0, 1]}, ("t_order_only",))
 
 
 def test_acquisition_numbers_as_a_last_resort() -> None:
