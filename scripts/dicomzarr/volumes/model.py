@@ -55,6 +55,10 @@ class Frame:
         Concatenation UID (0020,9161) of a file that is one part of a larger multi-frame image.
     concatenation_offset : int
         Concatenation Frame Offset Number (0020,9228): frames of that image before this file.
+    slide_depth : float, optional
+        Z Offset in Slide Coordinate System (0040,074A) of a tile, as it is written.
+    optical_path : str
+        Optical Path Identifier (0048,0106) of a tile; never written.
     spacing_source : str
         Keyword of the attribute from which `pixel_spacing` was taken.
     real_world : tuple of 2 float, optional
@@ -101,6 +105,8 @@ class Frame:
     frame_of_reference: str = ""
     concatenation: str = ""
     concatenation_offset: int = 0
+    slide_depth: float | None = None
+    optical_path: str = ""
     spacing_source: str = ""
     real_world: tuple[float, float] | None = None
     rescale: tuple[float, float] | None = None
