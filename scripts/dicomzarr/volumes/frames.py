@@ -174,6 +174,7 @@ def frames_of(
             frame_of_reference=facts.get("FrameOfReferenceUID", ""),
             concatenation=concatenation.uid,
             concatenation_offset=concatenation.offset,
+            stack=place.stack,
             slide_depth=place.slide_depth,
             optical_path=place.optical_path,
             spacing_source=place.spacing_source or of_file.spacing_source,

@@ -227,10 +227,6 @@ def places_from_groups(
     for group in own:
         places.append(_place(Groups(group, shared, defects), group))
         group.clear()
-    stacks = sorted({place.stack for place in places})
-    if len(stacks) > 1:
-        for place in places:
-            place.causes["stack"] = float(stacks.index(place.stack))
     return places
 
 

@@ -55,6 +55,8 @@ class Frame:
         Concatenation UID (0020,9161) of a file that is one part of a larger multi-frame image.
     concatenation_offset : int
         Concatenation Frame Offset Number (0020,9228): frames of that image before this file.
+    stack : str
+        Stack ID (0020,9056) of a frame; never written.
     slide_depth : float, optional
         Z Offset in Slide Coordinate System (0040,074A) of a tile, as it is written.
     optical_path : str
@@ -105,6 +107,7 @@ class Frame:
     frame_of_reference: str = ""
     concatenation: str = ""
     concatenation_offset: int = 0
+    stack: str = ""
     slide_depth: float | None = None
     optical_path: str = ""
     spacing_source: str = ""

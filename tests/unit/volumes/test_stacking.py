@@ -408,17 +408,37 @@ def test_stored_order_is_the_last_cause_for_frames_of_one_file() -> None:
     assert [p.frame.number for p in volume.places] == list(range(6))
 
 
+def of_stacks(frames: list[Frame], stacks: str, heights: list[float]) -> list[Frame]:
+    return [
+        replace(f, position=(0.0, 0.0, float(z)), orientation=AXIAL, stack=name)
+        for f, name, z in zip(frames, stacks, heights, strict=True)
+    ]
+
+
 def test_stacks_of_a_file_are_separate_volumes() -> None:
-    frames = of_file(6, lambda n: {"stack": float(n // 3)})
-    placed = [replace(f, position=(0.0, 0.0, f.number % 3 + 0.4 * (f.number // 3)), orientation=AXIAL) for f in frames]
+    placed = of_stacks(of_file(6, lambda n: {}), "AAABBB", [0, 1, 2, 0.4, 1.4, 2.4])
     assert [v.shape for v in checked_volumes(placed)] == [(3, 4, 6), (3, 4, 6)]
 
 
-@pytest.mark.parametrize("stack_of", [lambda n: n // 3, lambda n: n % 2])
-def test_stacks_of_a_file_that_are_one_even_stack_are_packages_of_one_volume(stack_of: Any) -> None:
-    frames = of_file(6, lambda n: {"stack": float(stack_of(n))})
-    placed = [replace(f, position=(0.0, 0.0, 3.0 * f.number), orientation=AXIAL) for f in frames]
-    volume = only_volume(placed)
+@pytest.mark.parametrize("first", [2, 4, 5])
+@pytest.mark.parametrize("concatenation", ["", "1.9"])
+def test_a_stack_goes_on_in_the_next_file(first: int, concatenation: str) -> None:
+    """Two stacks of four slices, of an image in two parts, or in two files."""
+    more = {"concatenation": concatenation}
+    frames = of_file(first, lambda n: {}, **more) + of_file(8 - first, lambda n: {}, source=1, **more)
+    placed = of_stacks(frames, "AAAABBBB", [0, 1, 2, 3, 100.4, 101.4, 102.4, 103.4])
+    assert [v.shape for v in checked_volumes(placed)] == [(4, 4, 6), (4, 4, 6)]
+
+
+def test_ids_of_stacks_that_count_files_separate_nothing() -> None:
+    frames = [f for n in range(3) for f in of_stacks(of_file(3, lambda _: {}, source=n), "ABC"[n] * 3, [0, 1, 4])]
+    timed = [replace(f, causes={"acquisition_time_s": 1e8 + f.source}) for f in frames]
+    assert only_volume(timed).shape == (3, 3, 4, 6)
+
+
+@pytest.mark.parametrize("stacks", ["AAABBB", "ABABAB"])
+def test_stacks_of_a_file_that_are_one_even_stack_are_packages_of_one_volume(stacks: str) -> None:
+    volume = only_volume(of_stacks(of_file(6, lambda n: {}), stacks, [3.0 * n for n in range(6)]))
     assert (volume.shape, volume.spacing_mm["z"]) == ((6, 4, 6), 3)
 
 
