@@ -233,7 +233,7 @@ def _segmentation(frames: list[Frame], name: tuple[str, ...]) -> Volume:
         columns.append([depth(frame) for frame in frames])
     if not means:
         means.append("frame")
-        columns.append([float(frame.number) for frame in frames])
+        columns.append([float(frame.number_in_image) for frame in frames])
     values = list(zip(*columns, strict=True))
     why = f"{count_of(len(frames), 'frame')} of one segmentation, in stored order"
     if "segment_number" in means:

@@ -186,7 +186,7 @@ def _stacks_of_files(frames: Sequence[Frame]) -> list[float]:
     """
     of_image: dict[object, set[str]] = {}
     for frame in frames:
-        of_image.setdefault(frame.concatenation or frame.source, set()).add(frame.stack)
+        of_image.setdefault(frame.image, set()).add(frame.stack)
     if max(map(len, of_image.values())) == 1:
         return [-1.0] * len(frames)
     names = sorted(set().union(*of_image.values()))

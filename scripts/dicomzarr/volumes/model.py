@@ -120,6 +120,16 @@ class Frame:
     unreadable_numbers: tuple[str, ...] = ()
     names_head: bool = False
 
+    @property
+    def image(self) -> str | int:
+        """What the frames of one image have in common, also where it is in several files: parts of a concatenation."""
+        return self.concatenation or self.source
+
+    @property
+    def number_in_image(self) -> int:
+        """Its number in the image, from 0; in the file, where the frames before a part are not known."""
+        return max(self.concatenation_offset, 0) + self.number if self.concatenation else self.number
+
 
 @dataclass(frozen=True, slots=True)
 class Place:

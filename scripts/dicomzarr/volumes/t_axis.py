@@ -168,8 +168,8 @@ def _sorted_by(cells: list[list[Frame]], causes: Sequence[Cause]) -> FullGrid | 
     total = sum(len(row) for row in cells)
     frames = [frame for row in cells for frame in row]
     are_several = 2 * sum(len(row) > 1 for row in cells) > len(cells)
-    in_file = any(frame.frames_in_file > 1 for frame in frames)
-    in_files = in_file and len({frame.source for frame in frames}) > 1
+    in_file = any(frame.frames_in_file > 1 or frame.concatenation for frame in frames)
+    in_files = in_file and len({frame.image for frame in frames}) > 1
     for cause in causes:
         if state.keys_are_unique:
             break
@@ -179,7 +179,7 @@ def _sorted_by(cells: list[list[Frame]], causes: Sequence[Cause]) -> FullGrid | 
             continue  # one slice that is there twice does not separate a stack that the coil follows
         of_the_file = in_file and cause.keys[0] in OF_THE_FILE
         if (of_the_file and not in_files) or (in_files and cause.keys[0].startswith("dimension_")):
-            continue  # dimension indices of different files are not comparable
+            continue  # dimension indices of different images are not comparable
         values = _values(cells, cause)
         if values is None:
             continue
@@ -198,7 +198,7 @@ def _sorted_by(cells: list[list[Frame]], causes: Sequence[Cause]) -> FullGrid | 
 def _values(cells: list[list[Frame]], cause: Cause) -> list[list[Key]] | None:
     """Return the values of a cause, or None where a frame lacks one."""
     if cause.keys == ("frame",):
-        return [[(float(frame.number),) for frame in row] for row in cells]
+        return [[(float(frame.number_in_image),) for frame in row] for row in cells]
     try:
         return [[tuple(round(frame.causes[key], 6) for key in cause.keys) for frame in row] for row in cells]
     except KeyError:

@@ -408,6 +408,25 @@ def test_stored_order_is_the_last_cause_for_frames_of_one_file() -> None:
     assert [p.frame.number for p in volume.places] == list(range(6))
 
 
+@pytest.mark.parametrize("counts", [(12,), (5, 5, 2), (1, 11), (4, 4, 4)])
+@pytest.mark.parametrize("said_by", ["dimension_2", "frame"])
+def test_times_of_an_image_in_parts_are_those_of_one_file(counts: tuple[int, ...], said_by: str) -> None:
+    frames: list[Frame] = []
+    for source, count in enumerate(counts):
+        before = len(frames)
+        more = {"concatenation": "1.9" if len(counts) > 1 else "", "concatenation_offset": before}
+        part = of_file(
+            count, lambda n, k=before: {"dimension_2": (n + k) // 4 + 1.0, "instance_number": 1.0}, source, **more
+        )
+        frames += part if said_by == "dimension_2" else [replace(f, causes={"instance_number": 1.0}) for f in part]
+    placed = [replace(f, position=(0.0, 0.0, 2.0 * (n % 4)), orientation=AXIAL) for n, f in enumerate(frames)]
+    volume = only_volume(placed)
+    first = 1 if said_by == "dimension_2" else 0
+    assert volume.t_axis == {"means": [said_by], "values": [first, first + 1, first + 2]}
+    assert volume.flags == ("t_order_only",)
+    assert [place.frame for place in volume.places] == placed
+
+
 def of_stacks(frames: list[Frame], stacks: str, heights: list[float]) -> list[Frame]:
     return [
         replace(f, position=(0.0, 0.0, float(z)), orientation=AXIAL, stack=name)
