@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Final, Literal
 
 from dicomzarr.volumes.acquisition import FACTS
@@ -184,7 +184,7 @@ def _sorted_by(cells: list[list[Frame]], causes: Sequence[Cause]) -> FullGrid | 
         if values is None:
             continue
         if cause.use == "label" or of_the_file:
-            _try_labels(state, cause, values, total)
+            _try_labels(state, cause, _of_images(cells, values) if of_the_file else values, total)
         elif cause.use == "rank":
             if not _contradicts_a_label(state, cause, values):
                 _try_ranks(state, cause, values, total)
@@ -193,6 +193,14 @@ def _sorted_by(cells: list[list[Frame]], causes: Sequence[Cause]) -> FullGrid | 
     if not state.keys_are_unique:
         return None
     return _grid_with_holes(state) if state.holes else _full_grid(state)
+
+
+def _of_images(cells: list[list[Frame]], values: list[list[Key]]) -> list[list[Key]]:
+    """Return the smallest value of the image of each frame: parts of a concatenation have numbers of their own."""
+    least: dict[str | int, Key] = {}
+    for frame, key in zip(chain(*cells), chain(*values), strict=True):
+        least[frame.image] = min(key, least.get(frame.image, key))
+    return [[least[frame.image] for frame in row] for row in cells]
 
 
 def _values(cells: list[list[Frame]], cause: Cause) -> list[list[Key]] | None:
@@ -357,8 +365,7 @@ def _by_volume(sequence: list[int], positions: int) -> bool:
     A table that shuttles scans some volumes from one end, and some from the other: of two positions nothing shows it.
     """
     first = sequence[:positions]
-    through = list(range(positions))
-    is_through = positions > 2 and first in (through, through[::-1])
+    is_through = positions > 2 and first in (sorted(first), sorted(first)[::-1])
     orders = [first, first[::-1]] if is_through else [first]
     starts = range(0, len(sequence), positions)
     return len(set(first)) == positions and all(sequence[at : at + positions] in orders for at in starts)

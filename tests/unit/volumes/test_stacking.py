@@ -427,6 +427,19 @@ def test_times_of_an_image_in_parts_are_those_of_one_file(counts: tuple[int, ...
     assert [place.frame for place in volume.places] == placed
 
 
+@pytest.mark.parametrize("said_by", ["instance_number", "content_time_s", "series_number"])
+def test_each_image_in_parts_has_one_number_and_one_time(said_by: str) -> None:
+    """Two images of six slices, in two parts each, which have numbers and times of their own."""
+    frames: list[Frame] = []
+    for source, count in enumerate((4, 2, 4, 2)):
+        more = {"concatenation": "1.8" if source < 2 else "1.9", "concatenation_offset": 4 * (source % 2)}
+        frames += of_file(count, lambda n, value=100.0 + source: {said_by: value}, source, **more)
+    placed = [replace(f, position=(0.0, 0.0, 2.0 * (n % 6)), orientation=AXIAL) for n, f in enumerate(frames)]
+    volume = only_volume(placed)
+    assert (volume.shape, means(volume)) == ((2, 6, 4, 6), [said_by])
+    assert [place.frame for place in volume.places] == placed
+
+
 def of_stacks(frames: list[Frame], stacks: str, heights: list[float]) -> list[Frame]:
     return [
         replace(f, position=(0.0, 0.0, float(z)), orientation=AXIAL, stack=name)
