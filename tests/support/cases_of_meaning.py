@@ -331,9 +331,9 @@ def _slides() -> None:
         groups.append(item_of(PlanePositionSlideSequence=place, OpticalPathIdentificationSequence=identifier))
     dataset.PerFrameFunctionalGroupsSequence = DicomSequence(groups)
     case.put("one.dcm", dataset, tiles)
-    case = add_case("tiles of paths in parts", axes="tyx", flags={"t_order_only"})
-    values = [[0, 4 * (n % 2), n] for n in range(4)]
-    case.facts = {"t_axis": {"means": ["row_offset", "column_offset", "frame"], "values": values}}
+    case = add_case("tiles of paths in parts", axes="tyx")
+    values = [[0, 4 * (n % 2), n // 2] for n in range(4)]
+    case.facts = {"t_axis": {"means": ["row_offset", "column_offset", "optical_path"], "values": values}}
     for part in (1, 2):
         frames = [picture(8, rows=4, columns=4) // (n + 3 * part) for n in range(2)]
         more = {"ConcatenationUID": uid(case.name), "InConcatenationNumber": part, "InConcatenationTotalNumber": 2}

@@ -160,10 +160,9 @@ def array_of_file(frames: list[Frame]) -> Volume:
     first, name = frames[0], (_name_of(frames[0]),)
     count = len(frames)
     if all("row_offset" in frame.causes for frame in frames):
-        means = [key for key in _TILE_MEANS if all(key in frame.causes for frame in frames)]
-        values = [tuple(frame.causes[key] for key in means) for frame in frames]
+        means, values = _places_of_tiles(frames)
         is_known = len(set(values)) == count
-        if not is_known:  # such as optical paths that are parts of a concatenation: the header does not tell them apart
+        if not is_known:  # such as focal planes without their depths: the header does not tell them apart
             means, values = [*means, "frame"], [(*value, float(index)) for index, value in enumerate(values)]
         why = f"{count_of(count, 'tile')} of one whole slide image, as stored"
         return _on_t(frames, name, "tiles", means, values, why, () if is_known else ("t_order_only",))
@@ -186,6 +185,28 @@ def array_of_file(frames: list[Frame]) -> Volume:
     return _on_t(frames, name, kind, means, rows, why, flags)
 
 
+def _places_of_tiles(frames: Sequence[Frame]) -> tuple[list[str], list[tuple[float, ...]]]:
+    """Return what says where tiles lie, and its values for each tile.
+
+    Focal planes are numbered by depth and optical paths by identifier, from 0, over all parts of an image, unless
+    TILED_FULL numbers them. What is the same for all tiles is left out.
+    """
+    columns = {key: [frame.causes[key] for frame in frames] for key in _TILE_MEANS if _have(frames, key)}
+    depths = [frame.slide_depth for frame in frames]
+    known = sorted({depth for depth in depths if depth is not None})
+    if None not in depths:
+        columns.setdefault("focal_plane", [float(known.index(depth)) for depth in depths if depth is not None])
+    paths = sorted({frame.optical_path for frame in frames})
+    if "" not in paths:
+        columns.setdefault("optical_path", [float(paths.index(frame.optical_path)) for frame in frames])
+    means = [key for key in _TILE_MEANS if key in columns and (key in _OF_ONE_PLANE or len(set(columns[key])) > 1)]
+    return means, list(zip(*(columns[key] for key in means), strict=True))
+
+
+def _have(frames: Sequence[Frame], cause: str) -> bool:
+    return all(cause in frame.causes for frame in frames)
+
+
 def _are_slices(frame: Frame) -> bool:
     """Return whether frames of a file without positions are slices of a body, and no captures in colour."""
     if frame.samples > 1:
@@ -196,7 +217,8 @@ def _are_slices(frame: Frame) -> bool:
 
 
 _TIMES: Final = ("frame_time_s", "acquisition_time_s", "reference_time_s", "slice_number")
-_TILE_MEANS: Final = ("segment_number", "row_offset", "column_offset", "focal_plane", "optical_path")
+_OF_ONE_PLANE: Final[tuple[str, ...]] = ("segment_number", "row_offset", "column_offset")
+_TILE_MEANS: Final[tuple[str, ...]] = (*_OF_ONE_PLANE, "focal_plane", "optical_path")
 
 
 def _segmentation(frames: list[Frame], name: tuple[str, ...]) -> Volume:
@@ -211,7 +233,7 @@ def _segmentation(frames: list[Frame], name: tuple[str, ...]) -> Volume:
         columns.append([depth(frame) for frame in frames])
     if not means:
         means.append("frame")
-        columns.append([float(frame.number) for frame in frames])
+        columns.append([float(frame.number_in_image) for frame in frames])
     values = list(zip(*columns, strict=True))
     why = f"{count_of(len(frames), 'frame')} of one segmentation, in stored order"
     if "segment_number" in means:

@@ -278,7 +278,7 @@ def _terms(facts: ImageFacts) -> dict[str, str]:
     if unit := unit_of("".join(map(str, facts.get("real_world", [])[2:]))):
         terms["real_world_units"] = unit
     corrections = facts.get("CorrectedImage", ())
-    if corrections and facts.get("Modality") == "PT":
+    if corrections and facts.get("Modality") in ("PT", "NM"):
         terms["attenuation_correction"] = "YES" if "ATTN" in corrections else "NO"
     if facts.get("Modality") == "MR" and "velocity_encoding" in facts:
         terms["velocity_component"] = VELOCITY_DIRECTIONS.get(split_velocity(facts["velocity_encoding"])[1], "other")
@@ -354,7 +354,7 @@ def _place_nuclear(
     count = len(places)
     for cause, keyword in _VECTORS:
         vector_of_frames = numbers(facts.get(keyword))
-        if vector_of_frames is not None and len(vector_of_frames) == count and count > 1:
+        if vector_of_frames is not None and len(vector_of_frames) == count:
             for place, value in zip(places, vector_of_frames, strict=True):
                 place.causes[cause] = value
     slices = numbers(facts.get("SliceVector"))

@@ -120,7 +120,8 @@ def frames_of(
     count = fmt.frames
     defects = Defects()
     of_file = of_all_frames(facts, defects)
-    places = _places(facts, count, header, defects, frame_items)
+    concatenation = _concatenation(header, count)
+    places = _places(facts, count, header, defects, frame_items, concatenation)
     if of_file.spacing is None and not any(p.spacing for p in places):
         at_detector = facts.get("ImagerPixelSpacing") or facts.get("NominalScannedPixelSpacing")
         of_frames = any(DETECTOR_SPACING[0] in p.constants for p in places)
@@ -134,7 +135,6 @@ def frames_of(
     _check_places(places, defects)
     if any(place.in_volume and place.position is not None for place in places):
         defects.flags.add(IN_VOLUME)
-    concatenation = _concatenation(header, count)
     if facts.get("has_functional_groups") and concatenation.offset >= 0 and all(p.position is None for p in places):
         add_frame_times(facts, places, concatenation.offset)
     if defects.unreadable:
@@ -174,6 +174,9 @@ def frames_of(
             frame_of_reference=facts.get("FrameOfReferenceUID", ""),
             concatenation=concatenation.uid,
             concatenation_offset=concatenation.offset,
+            stack=place.stack,
+            slide_depth=place.slide_depth,
+            optical_path=place.optical_path,
             spacing_source=place.spacing_source or of_file.spacing_source,
             real_world=place.real_world or of_file.real_world,
             rescale=place.rescale or of_file.rescale,
@@ -189,7 +192,12 @@ def frames_of(
 
 
 def _places(
-    facts: ImageFacts, count: int, header: Dataset | None, defects: Defects, frame_items: list[Any] | None
+    facts: ImageFacts,
+    count: int,
+    header: Dataset | None,
+    defects: Defects,
+    frame_items: list[Any] | None,
+    concatenation: _Concatenation,
 ) -> list[FrameAttributes]:
     """Return the attributes of each frame, from its functional groups or from the file itself."""
     has_groups = bool(frame_items) or (
@@ -203,7 +211,7 @@ def _places(
         return places
     places = places_from_groups(header, count, defects, frame_items)
     if "functional_groups_mismatch" not in defects.flags:
-        _place_full_tiles(header, places)
+        _place_full_tiles(header, places, concatenation)
     if not is_tiled:
         place_from_file(facts, places)
     return places
@@ -251,6 +259,11 @@ class _Concatenation:
     offset: int
     causes: dict[str, float]
 
+    @property
+    def is_last(self) -> bool:
+        """Whether no frames follow: the file is the last part, or the whole image."""
+        return self.causes.get("in_concatenation_number") == self.causes.get("in_concatenation_total_number")
+
 
 def _concatenation(header: Dataset | None, count: int) -> _Concatenation:
     """Return the place of a file in a concatenation; the offset is -1 where only the number of the part is known.
@@ -272,11 +285,11 @@ def _concatenation(header: Dataset | None, count: int) -> _Concatenation:
     return _Concatenation(uid, -1 if offset is None or offset < 0 else int(offset), causes)
 
 
-def _place_full_tiles(header: Dataset, places: list[FrameAttributes]) -> None:
+def _place_full_tiles(header: Dataset, places: list[FrameAttributes], concatenation: _Concatenation) -> None:
     """Give the frames of a TILED_FULL image their offsets, which the header leaves implicit.
 
     Frames run along the rows of tiles, then down, then through focal planes, then through optical paths (PS3.3
-    C.7.6.17.3). If their number does not fit exactly, no tile gets an offset.
+    C.7.6.17.3), of a concatenation from part to part. If their number does not fit exactly, no tile gets an offset.
     """
     if text_of(value_of(header, "DimensionOrganizationType")) != "TILED_FULL":
         return
@@ -288,16 +301,18 @@ def _place_full_tiles(header: Dataset, places: list[FrameAttributes]) -> None:
         return
     down, across = (math.ceil((t or 1) / (s or 1)) for t, s in zip(total, size, strict=True))
     planes = int(number(value_of(header, "TotalPixelMatrixFocalPlanes")) or 1)
-    if planes < 1 or len(places) % (down * across * planes):
+    first = concatenation.offset
+    if planes < 1 or first < 0 or (concatenation.is_last and (first + len(places)) % (down * across * planes)):
         return
-    paths = len(places) // (down * across * planes)
-    for index, place in enumerate(places):
+    # A part does not say how many paths there are: that of its tiles is stated, and left out where all have one.
+    has_paths = bool(concatenation.uid) or len(places) > down * across * planes
+    for index, place in enumerate(places, first):
         tile, rest = index % (down * across), index // (down * across)
         place.causes["row_offset"] = (tile // across) * (size[0] or 1)
         place.causes["column_offset"] = (tile % across) * (size[1] or 1)
         if planes > 1:
             place.causes["focal_plane"] = float(rest % planes)
-        if paths > 1:
+        if has_paths:
             # Segments take the place of optical paths, numbered from 1 (PS3.3 C.8.20.2).
             segments = text_of(value_of(header, "Modality")) == "SEG"
             place.causes["segment_number" if segments else "optical_path"] = float(rest // planes + segments)

@@ -227,25 +227,7 @@ def places_from_groups(
     for group in own:
         places.append(_place(Groups(group, shared, defects), group))
         group.clear()
-    stacks = sorted({place.stack for place in places})
-    if len(stacks) > 1:
-        for place in places:
-            place.causes["stack"] = float(stacks.index(place.stack))
-    _number_planes_and_paths(places)
     return places
-
-
-def _number_planes_and_paths(places: list[FrameAttributes]) -> None:
-    """Give tiles of a slide the numbers of their focal planes, by depth, and of their optical paths, by identifier."""
-    depths = [place.slide_depth for place in places]
-    known = sorted({depth for depth in depths if depth is not None})
-    if len(known) > 1 and None not in depths:
-        for place in places:
-            place.causes["focal_plane"] = float(known.index(place.slide_depth or 0.0))
-    paths = sorted({place.optical_path for place in places})
-    if len(paths) > 1 and "" not in paths:
-        for place in places:
-            place.causes["optical_path"] = float(paths.index(place.optical_path))
 
 
 def _place(groups: Groups, own: Any) -> FrameAttributes:

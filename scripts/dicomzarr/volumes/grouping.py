@@ -180,7 +180,7 @@ def _separated(frames: list[Frame], tolerance: float) -> list[tuple[str, tuple[s
     near = _orientation_tolerance(frames)
     orientations = geometry.cluster([frame.orientation or () for frame in frames], near)
     by_orientation = _by(frames, orientations)
-    by_stack = _by(frames, [frame.causes.get("stack", -1.0) for frame in frames])
+    by_stack = _by(frames, _stacks_of_files(frames))
     for name, parts in (("orientation", by_orientation), ("stack_of_the_file", by_stack)):
         if len(parts) > 1 and not _are_one(frames, parts.values(), tolerance):
             return [
@@ -192,6 +192,20 @@ def _separated(frames: list[Frame], tolerance: float) -> list[tuple[str, tuple[s
     if len(by_type) > 1 and _are_separate(_arranged(frames, tolerance), list(by_type.values()), tolerance):
         return [("image_type", (f"image_type={key}",), part) for key, part in by_type.items()]
     return [("", (), frames)]
+
+
+def _stacks_of_files(frames: Sequence[Frame]) -> list[float]:
+    """Return the number of the stack of each frame, by Stack ID (0020,9056); one for all where no image has several.
+
+    All parts of a concatenation are one image. Where each image has one stack, an ID may count images.
+    """
+    of_image: dict[object, set[str]] = {}
+    for frame in frames:
+        of_image.setdefault(frame.image, set()).add(frame.stack)
+    if max(map(len, of_image.values())) == 1:
+        return [-1.0] * len(frames)
+    names = sorted(set().union(*of_image.values()))
+    return [float(names.index(frame.stack)) for frame in frames]
 
 
 def _are_separate(together: list[list[Stack]], parts: list[list[Frame]], tolerance: float) -> bool:

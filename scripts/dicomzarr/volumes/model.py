@@ -55,6 +55,12 @@ class Frame:
         Concatenation UID (0020,9161) of a file that is one part of a larger multi-frame image.
     concatenation_offset : int
         Concatenation Frame Offset Number (0020,9228): frames of that image before this file.
+    stack : str
+        Stack ID (0020,9056) of a frame; never written.
+    slide_depth : float, optional
+        Z Offset in Slide Coordinate System (0040,074A) of a tile, as it is written.
+    optical_path : str
+        Optical Path Identifier (0048,0106) of a tile; never written.
     spacing_source : str
         Keyword of the attribute from which `pixel_spacing` was taken.
     real_world : tuple of 2 float, optional
@@ -101,6 +107,9 @@ class Frame:
     frame_of_reference: str = ""
     concatenation: str = ""
     concatenation_offset: int = 0
+    stack: str = ""
+    slide_depth: float | None = None
+    optical_path: str = ""
     spacing_source: str = ""
     real_world: tuple[float, float] | None = None
     rescale: tuple[float, float] | None = None
@@ -110,6 +119,16 @@ class Frame:
     flags: tuple[str, ...] = ()
     unreadable_numbers: tuple[str, ...] = ()
     names_head: bool = False
+
+    @property
+    def image(self) -> str | int:
+        """What the frames of one image have in common, also where it is in several files: parts of a concatenation."""
+        return self.concatenation or self.source
+
+    @property
+    def number_in_image(self) -> int:
+        """Its number in the image, from 0; in the file, where the frames before a part are not known."""
+        return max(self.concatenation_offset, 0) + self.number if self.concatenation else self.number
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,10 +94,11 @@ def are_times_of_a_few(together: Sequence[Stack], parted: Sequence[Stack]) -> bo
 
 
 def are_passes(stacks: Sequence[Stack], must_be_even: bool) -> bool:
-    """Return whether each stack has three slices and overlaps the next by half of the shorter.
+    """Return whether each stack has three slices and overlaps the next: by half of the shorter, or both are even.
 
     A slice that was sent twice turns the depth back, too, and makes no pass: if only one or two frames of an
-    even stack are doubtful otherwise, each pass must be even.
+    even stack are doubtful otherwise, each pass must be even. So must passes be that overlap by less than half of the
+    shorter; they share two slices or more.
 
     Parameters
     ----------
@@ -108,13 +109,20 @@ def are_passes(stacks: Sequence[Stack], must_be_even: bool) -> bool:
     -------
     bool
     """
-    certain = [stack for stack in stacks if not stack.is_doubtful]
-    spans = sorted((stack.slices.depths[0], stack.slices.depths[-1]) for stack in certain)
-    return (
-        min(len(stack.grid) for stack in certain) >= 3
-        and (not must_be_even or all(stack.slices.is_even for stack in certain))
-        and all(2 * (min(a[1], b[1]) - b[0]) >= min(a[1] - a[0], b[1] - b[0]) for a, b in pairwise(spans))
-    )
+    certain = _in_depth(stacks)
+    if min(len(stack.grid) for stack in certain) < 3:
+        return False
+    are_even = all(stack.slices.is_even for stack in certain)
+    return (are_even or not must_be_even) and all(_overlap(a.slices, b.slices, are_even) for a, b in pairwise(certain))
+
+
+def _overlap(lower: Slices, upper: Slices, are_even: bool) -> bool:
+    """Return whether two passes overlap by half of the shorter; of even passes by two slices."""
+    common = min(lower.depths[-1], upper.depths[-1]) - upper.depths[0]
+    if 2 * common >= min(lower.depths[-1] - lower.depths[0], upper.depths[-1] - upper.depths[0]):
+        return True
+    steps = [slices.step_mm for slices in (lower, upper) if slices.step_mm is not None]
+    return are_even and len(steps) == 2 and common >= 0.99 * max(steps)
 
 
 def gaps_between(stacks: Sequence[Stack]) -> list[float]:

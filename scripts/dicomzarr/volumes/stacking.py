@@ -54,11 +54,11 @@ def lay_out(frames: Sequence[Frame], *, tolerance: float = geometry.SPACING_TOLE
         is_image = is_multi_frame or is_segmentation(frame) or "row_offset" in frame.causes
         is_placed = has_geometry(frame) and not (is_segmentation(frame) or "row_offset" in frame.causes)
         if is_image and not is_placed:
-            images.setdefault(frame.concatenation or frame.source, []).append(frame)
+            images.setdefault(frame.image, []).append(frame)
         elif is_placed and (is_multi_frame or not is_projection(frame)):
             # A dose or a parametric map is one object: it is never joined with another one.
             is_object = is_multi_frame and bool(kind_of_object(frame))
-            stackable.setdefault((frame.concatenation or frame.source) if is_object else None, []).append(frame)
+            stackable.setdefault(frame.image if is_object else None, []).append(frame)
         else:
             single.append(frame)
     volumes = arrays_of_singles(single)

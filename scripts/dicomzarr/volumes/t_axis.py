@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Final, Literal
 
 from dicomzarr.volumes.acquisition import FACTS
@@ -168,8 +168,8 @@ def _sorted_by(cells: list[list[Frame]], causes: Sequence[Cause]) -> FullGrid | 
     total = sum(len(row) for row in cells)
     frames = [frame for row in cells for frame in row]
     are_several = 2 * sum(len(row) > 1 for row in cells) > len(cells)
-    in_file = any(frame.frames_in_file > 1 for frame in frames)
-    in_files = in_file and len({frame.source for frame in frames}) > 1
+    in_file = any(frame.frames_in_file > 1 or frame.concatenation for frame in frames)
+    in_files = in_file and len({frame.image for frame in frames}) > 1
     for cause in causes:
         if state.keys_are_unique:
             break
@@ -179,12 +179,12 @@ def _sorted_by(cells: list[list[Frame]], causes: Sequence[Cause]) -> FullGrid | 
             continue  # one slice that is there twice does not separate a stack that the coil follows
         of_the_file = in_file and cause.keys[0] in OF_THE_FILE
         if (of_the_file and not in_files) or (in_files and cause.keys[0].startswith("dimension_")):
-            continue  # dimension indices of different files are not comparable
+            continue  # dimension indices of different images are not comparable
         values = _values(cells, cause)
         if values is None:
             continue
         if cause.use == "label" or of_the_file:
-            _try_labels(state, cause, values, total)
+            _try_labels(state, cause, _of_images(cells, values) if of_the_file else values, total)
         elif cause.use == "rank":
             if not _contradicts_a_label(state, cause, values):
                 _try_ranks(state, cause, values, total)
@@ -195,10 +195,18 @@ def _sorted_by(cells: list[list[Frame]], causes: Sequence[Cause]) -> FullGrid | 
     return _grid_with_holes(state) if state.holes else _full_grid(state)
 
 
+def _of_images(cells: list[list[Frame]], values: list[list[Key]]) -> list[list[Key]]:
+    """Return the smallest value of the image of each frame: parts of a concatenation have numbers of their own."""
+    least: dict[str | int, Key] = {}
+    for frame, key in zip(chain(*cells), chain(*values), strict=True):
+        least[frame.image] = min(key, least.get(frame.image, key))
+    return [[least[frame.image] for frame in row] for row in cells]
+
+
 def _values(cells: list[list[Frame]], cause: Cause) -> list[list[Key]] | None:
     """Return the values of a cause, or None where a frame lacks one."""
     if cause.keys == ("frame",):
-        return [[(float(frame.number),) for frame in row] for row in cells]
+        return [[(float(frame.number_in_image),) for frame in row] for row in cells]
     try:
         return [[tuple(round(frame.causes[key], 6) for key in cause.keys) for frame in row] for row in cells]
     except KeyError:
@@ -352,9 +360,15 @@ def _runs_by_volume(numbers: list[list[Key]]) -> bool:
 
 
 def _by_volume(sequence: list[int], positions: int) -> bool:
-    """Return whether a sequence of positions is one permutation repeated."""
+    """Return whether a sequence of positions is one permutation repeated, or passes from end to end, to and fro.
+
+    A table that shuttles scans some volumes from one end, and some from the other: of two positions nothing shows it.
+    """
     first = sequence[:positions]
-    return len(set(first)) == positions and sequence == first * (len(sequence) // positions)
+    is_through = positions > 2 and first in (sorted(first), sorted(first)[::-1])
+    orders = [first, first[::-1]] if is_through else [first]
+    starts = range(0, len(sequence), positions)
+    return len(set(first)) == positions and all(sequence[at : at + positions] in orders for at in starts)
 
 
 def _ranks(state: _State, values: list[list[Key]]) -> list[list[Key]]:

@@ -22,7 +22,7 @@ _SETTINGS: Final = ("repetition_time_ms", "frame_duration_ms")
 _COUNTERS: Final = frozenset(
     {
         *("instance_number", "acquisition_number", "series_number", "frame_acquisition_number", "slice_number"),
-        "raw_data_run",
+        *("raw_data_run", "frame"),
     }
 )
 
@@ -167,7 +167,7 @@ def _column(grid: Sequence[Sequence[Frame]], name: str) -> Column:
     be a date.
     """
     read: Callable[[Frame], float | None] = (
-        (lambda frame: float(frame.number)) if name == "frame" else (lambda frame: frame.causes.get(name))
+        (lambda frame: float(frame.number_in_image)) if name == "frame" else (lambda frame: frame.causes.get(name))
     )
     table = [[read(frame) for frame in row] for row in grid]
     is_counter = name in _COUNTERS

@@ -144,7 +144,7 @@ def check_t_axis(volume: Volume) -> None:
                 assert place.frame.causes.get(name) == value
 
 
-CAUSE_KEYS = [*(key for cause in CAUSES for key in cause.keys), "stack", "slice_number", "in_concatenation_number"]
+CAUSE_KEYS = [*(key for cause in CAUSES for key in cause.keys), "slice_number", "in_concatenation_number"]
 WORDS = [
     (),
     ("ORIGINAL", "PRIMARY", "M"),
@@ -173,10 +173,13 @@ def wild_frames(rng: random.Random) -> list[Frame]:
             "orientation": rng.choice([AXIAL, AXIAL, (1.0, 1e-4, 0.0, -1e-4, 1.0, 0.0), SAGITTAL, None]),
             "pixel_spacing": rng.choice([(0.5, 0.25), (0.501, 0.25), None]),
         }
+        stacks = rng.choice(["1", "1", "2", "12"])
         for number in range(count):
             causes = {key: float(rng.randint(0, 3)) for key in some if rng.random() < 0.9}
             place = (rng.choice([0.0, 0.0, 50.0, 0.01]), 0.0, float(rng.choice(heights))) if placed else None
-            frames.append(changed(frame(source, 0, causes, **shared), number=number, position=place))
+            frames.append(
+                changed(frame(source, 0, causes, **shared), number=number, position=place, stack=rng.choice(stacks))
+            )
     return frames
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -111,6 +112,37 @@ def test_planar_images_have_their_numbers_and_no_position() -> None:
     assert [frame.causes["energy_window"] for frame in frames] == [1, 1, 2, 2]
     assert [frame.causes["detector"] for frame in frames] == [1, 2, 1, 2]
     assert [frame.causes["time_slice"] for frame in frames] == [1, 2, 3, 4]
+
+
+def planar(number: int, **more: Any) -> Dataset:
+    dataset = tomography(1, None, ImageType=["ORIGINAL", "PRIMARY", "STATIC", "EMISSION"], SliceVector=None, **more)
+    dataset.InstanceNumber = number
+    dataset.SOPInstanceUID = f"1.2.{number}.{more.get('DetectorVector', 0)}"
+    return dataset
+
+
+def test_planar_images_of_one_frame_state_their_detector() -> None:
+    views = [planar(n, DetectorVector=n, EnergyWindowVector=1) for n in (1, 2, 3)]
+    (volume,) = lay_out([replace(f, source=n) for n, view in enumerate(views) for f in through_bytes(view)])
+    assert volume.t_axis == {"means": ["detector"], "values": [1, 2, 3]}
+    assert volume.acquisition["energy_window"] == 1
+
+
+def test_planar_images_whose_numbers_start_again_are_an_array_for_each_detector() -> None:
+    views = [planar(n, DetectorVector=detector) for detector in (1, 2) for n in (1, 2, 3)]
+    frames = [replace(f, source=n) for n, view in enumerate(views) for f in through_bytes(view)]
+    volumes = lay_out(frames)
+    assert sorted((volume.acquisition["detector"], volume.shape[0]) for volume in volumes) == [(1, 3), (2, 3)]
+
+
+def test_tomography_with_and_without_attenuation_correction_is_two_volumes() -> None:
+    frames = []
+    for number, words in enumerate((["UNIF", "COR"], ["UNIF", "COR", "ATTN"])):
+        dataset = tomography(4, -4.4, CorrectedImage=words, InstanceNumber=number, ContentTime=f"10000{number}")
+        frames += [replace(f, source=number) for f in through_bytes(dataset)]
+    volumes = lay_out(frames)
+    assert {volume.acquisition["attenuation_correction"] for volume in volumes} == {"NO", "YES"}
+    assert [volume.axes for volume in volumes] == [("z", "y", "x")] * 2
 
 
 @settings(max_examples=40, deadline=None)

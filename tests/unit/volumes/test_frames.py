@@ -17,6 +17,7 @@ from pydicom.sequence import Sequence
 from dicomzarr.dicom.header_values import FARTHEST_MM, date_time, number, numbers, vector
 from dicomzarr.volumes.file_facts import dose_positions
 from dicomzarr.volumes.frames import needs_header
+from dicomzarr.volumes.model import Volume
 from dicomzarr.volumes.stacking import lay_out
 
 # ---------------------------------------------------------------------------------------------------- single frames
@@ -269,6 +270,69 @@ def test_tiles_that_do_not_fit_get_no_offsets() -> None:
     (volume,) = lay_out(read(dataset))
     assert (volume.kind, volume.flags) == ("tiles", ("unplaced_tiles",))
     assert volume.t_axis == {"means": ["frame"], "values": [0, 1, 2, 3, 4]}
+
+
+def part_of_slide(first: int, count: int, part: int, **more: Any) -> Dataset:
+    """Part of a slide of 2 x 3 tiles, whose places the header leaves implicit."""
+    return header(
+        count, "SM", "1.2.840.10008.5.1.4.1.1.77.1.6",
+        DimensionOrganizationType="TILED_FULL", TotalPixelMatrixRows=7, TotalPixelMatrixColumns=13,
+        ConcatenationUID="1.2.9", InConcatenationNumber=part, ConcatenationFrameOffsetNumber=first, **more,
+    )  # fmt: skip
+
+
+def laid_out(*parts: Dataset) -> list[Volume]:
+    """Lay out the frames of several files."""
+    return lay_out([replace(frame, source=n) for n, part in enumerate(parts) for frame in read(part)])
+
+
+@pytest.mark.parametrize("counts", [(2, 2, 2), (4, 1, 1), (6,)])
+def test_tiles_run_on_through_the_parts_of_a_slide(counts: tuple[int, ...]) -> None:
+    firsts = [sum(counts[:n]) for n in range(len(counts))]
+    total = {"InConcatenationTotalNumber": len(counts)}
+    (volume,) = laid_out(
+        *(part_of_slide(f, c, n, **total) for n, (f, c) in enumerate(zip(firsts, counts, strict=True), 1))
+    )
+    offsets = [[0, 0], [0, 6], [0, 12], [4, 0], [4, 6], [4, 12]]
+    assert (volume.t_axis, volume.flags) == ({"means": ["row_offset", "column_offset"], "values": offsets}, ())
+
+
+def test_tiles_of_a_slide_in_parts_have_their_planes_and_paths() -> None:
+    (volume,) = laid_out(*(part_of_slide(8 * n, 8, n + 1, TotalPixelMatrixFocalPlanes=2) for n in range(3)))
+    assert volume.t_axis is not None
+    assert volume.t_axis["means"] == ["row_offset", "column_offset", "focal_plane", "optical_path"]
+    rows = volume.t_axis["values"]
+    assert [row[2:] for row in rows] == [[n // 6 % 2, n // 12] for n in range(24)]  # type: ignore[attr-defined]
+
+
+def test_tiles_in_parts_that_do_not_fit_get_no_offsets() -> None:
+    (volume,) = laid_out(*(part_of_slide(3 * n, 3, n + 1, InConcatenationTotalNumber=3) for n in range(3)))
+    assert volume.flags == ("unplaced_tiles",)
+
+
+def test_planes_and_paths_of_sparse_tiles_are_numbered_over_all_parts() -> None:
+    def part(number: int, depths: tuple[float, ...], paths: str, column: int) -> Dataset:
+        def each(n: int) -> Dataset:
+            where = item(RowPositionInTotalImagePixelMatrix=1, ColumnPositionInTotalImagePixelMatrix=column + 1)
+            where.ZOffsetInSlideCoordinateSystem = depths[n]
+            return group(
+                PlanePositionSlideSequence=where, OpticalPathIdentificationSequence=item(OpticalPathIdentifier=paths[n])
+            )
+
+        more = {"InConcatenationNumber": number, "ConcatenationFrameOffsetNumber": 2 * (number - 1)}
+        slide = {"modality": "SM", "sop": "1.2.840.10008.5.1.4.1.1.77.1.6", "ConcatenationUID": "1.2.9"}
+        return enhanced(2, each, **slide, **more)
+
+    (volume,) = laid_out(part(1, (0.1, 0.2), "AA", 0), part(2, (0.2, 0.3), "AA", 6))
+    assert volume.t_axis == {
+        "means": ["row_offset", "column_offset", "focal_plane"],
+        "values": [[0, 0, 0], [0, 0, 1], [0, 6, 1], [0, 6, 2]],
+    }
+    (volume,) = laid_out(part(1, (0.1, 0.1), "AC", 0), part(2, (0.1, 0.1), "BC", 6))
+    assert volume.t_axis == {
+        "means": ["row_offset", "column_offset", "optical_path"],
+        "values": [[0, 0, 0], [0, 0, 2], [0, 6, 1], [0, 6, 2]],
+    }
 
 
 def test_sparse_tiles_count_from_zero() -> None:

@@ -112,6 +112,33 @@ def test_scans_of_different_parts_are_told_apart_by_their_times(numbers: str) ->
     assert all({"pass_of_time"} <= set(volume.split_by) for volume in volumes)
 
 
+@pytest.mark.parametrize("shared", [2, 3, 5])
+@pytest.mark.parametrize("falls", [False, True])
+@pytest.mark.parametrize("said_by", ["number", "time"])
+def test_scans_that_share_a_few_slices(shared: int, falls: bool, said_by: str) -> None:
+    """Chest and abdomen of one series, less than half of each at the same places."""
+    chest, abdomen = range(12), range(12 - shared, 26 - shared)
+    frames: list[Frame] = []
+    for scan, span in enumerate((chest, abdomen)):
+        for rank, z in enumerate(reversed(span) if falls else span):
+            number = {"instance_number": float(len(frames) + 1)}
+            time = {"instance_number": rank + 1.0, "acquisition_time_s": 1e8 + 120 * scan + rank}
+            frames.append(frame(len(frames), 2.5 * z, number if said_by == "number" else time, modality="CT"))
+    volumes = checked_volumes(frames)
+    assert {frozenset(place.frame.source for place in volume.places) for volume in volumes} == {
+        frozenset(range(12)),
+        frozenset(range(12, 26)),
+    }
+    assert all(not volume.flags and volume.affine_lps for volume in volumes)
+
+
+@pytest.mark.parametrize("at", [3, 7, 10])
+def test_one_slice_that_is_there_twice_makes_no_scans(at: int) -> None:
+    for order in ([*range(at), at - 2, *range(at, 12)], [*range(at), at - 1, *range(at, 12)], [*range(12), at]):
+        frames = [frame(n, 2.5 * z, {"instance_number": n + 1.0}) for n, z in enumerate(order)]
+        assert sorted(len(volume.places) for volume in checked_volumes(frames)) == [1, 12], (at, order)
+
+
 # ------------------------------------------------------------------------------------------------------- Image Type
 
 PLAIN = ("ORIGINAL", "PRIMARY", "M", "ND")

@@ -226,6 +226,8 @@ def test_content_time_must_sweep_the_stack() -> None:
         lambda z, t: t * 75 + (2 - z) + 1,  # downwards, with a pause
         lambda z, t: z * 2 + t + 1,  # position by position
         lambda z, t: t * 3 + (1, 0, 2)[z] + 1,  # interleaved
+        lambda z, t: t * 3 + (2 - z if t else z) + 1,  # to and fro: a table that shuttles
+        lambda z, t: t * 3 + (z if t else 2 - z) + 1,
     ],
 )
 def test_instance_numbers_give_the_order_only(number: Any) -> None:
@@ -242,6 +244,20 @@ def test_random_instance_numbers_distinguish_nothing() -> None:
     volumes = checked_volumes(grid(3, 2, lambda z, t: {"instance_number": float(next(numbers))}))
     assert {(v.kind, v.flags) for v in volumes} == {("image", ("ambiguous_stack",))}
     assert len(volumes) == 6
+
+
+def test_numbers_to_and_fro_distinguish_nothing_where_they_do_not_run_from_end_to_end() -> None:
+    for order in ([0, 1, 1, 0], [1, 0, 2, 2, 0, 1]):
+        volumes = checked_volumes([frame(n, 2.0 * z, {"instance_number": n + 1.0}) for n, z in enumerate(order)])
+        assert {volume.flags for volume in volumes} == {("ambiguous_stack",)}
+
+
+def test_frames_of_a_file_at_the_same_places_are_counted_by_their_rank() -> None:
+    placed = [
+        replace(f, position=(0.0, 0.0, 2.0 * (f.number % 4)), orientation=AXIAL) for f in of_file(8, lambda n: {})
+    ]
+    volume = only_volume(placed)
+    assert (volume.t_axis, volume.flags) == ({"means": ["frame"], "values": [0, 1]}, ("t_order_only",))
 
 
 def test_acquisition_numbers_as_a_last_resort() -> None:
@@ -392,17 +408,69 @@ def test_stored_order_is_the_last_cause_for_frames_of_one_file() -> None:
     assert [p.frame.number for p in volume.places] == list(range(6))
 
 
+@pytest.mark.parametrize("counts", [(12,), (5, 5, 2), (1, 11), (4, 4, 4)])
+@pytest.mark.parametrize("said_by", ["dimension_2", "frame"])
+def test_times_of_an_image_in_parts_are_those_of_one_file(counts: tuple[int, ...], said_by: str) -> None:
+    frames: list[Frame] = []
+    for source, count in enumerate(counts):
+        before = len(frames)
+        more = {"concatenation": "1.9" if len(counts) > 1 else "", "concatenation_offset": before}
+        part = of_file(
+            count, lambda n, k=before: {"dimension_2": (n + k) // 4 + 1.0, "instance_number": 1.0}, source, **more
+        )
+        frames += part if said_by == "dimension_2" else [replace(f, causes={"instance_number": 1.0}) for f in part]
+    placed = [replace(f, position=(0.0, 0.0, 2.0 * (n % 4)), orientation=AXIAL) for n, f in enumerate(frames)]
+    volume = only_volume(placed)
+    first = 1 if said_by == "dimension_2" else 0
+    assert volume.t_axis == {"means": [said_by], "values": [first, first + 1, first + 2]}
+    assert volume.flags == ("t_order_only",)
+    assert [place.frame for place in volume.places] == placed
+
+
+@pytest.mark.parametrize("said_by", ["instance_number", "content_time_s", "series_number"])
+def test_each_image_in_parts_has_one_number_and_one_time(said_by: str) -> None:
+    """Two images of six slices, in two parts each, which have numbers and times of their own."""
+    frames: list[Frame] = []
+    for source, count in enumerate((4, 2, 4, 2)):
+        more = {"concatenation": "1.8" if source < 2 else "1.9", "concatenation_offset": 4 * (source % 2)}
+        frames += of_file(count, lambda n, value=100.0 + source: {said_by: value}, source, **more)
+    placed = [replace(f, position=(0.0, 0.0, 2.0 * (n % 6)), orientation=AXIAL) for n, f in enumerate(frames)]
+    volume = only_volume(placed)
+    assert (volume.shape, means(volume)) == ((2, 6, 4, 6), [said_by])
+    assert [place.frame for place in volume.places] == placed
+
+
+def of_stacks(frames: list[Frame], stacks: str, heights: list[float]) -> list[Frame]:
+    return [
+        replace(f, position=(0.0, 0.0, float(z)), orientation=AXIAL, stack=name)
+        for f, name, z in zip(frames, stacks, heights, strict=True)
+    ]
+
+
 def test_stacks_of_a_file_are_separate_volumes() -> None:
-    frames = of_file(6, lambda n: {"stack": float(n // 3)})
-    placed = [replace(f, position=(0.0, 0.0, f.number % 3 + 0.4 * (f.number // 3)), orientation=AXIAL) for f in frames]
+    placed = of_stacks(of_file(6, lambda n: {}), "AAABBB", [0, 1, 2, 0.4, 1.4, 2.4])
     assert [v.shape for v in checked_volumes(placed)] == [(3, 4, 6), (3, 4, 6)]
 
 
-@pytest.mark.parametrize("stack_of", [lambda n: n // 3, lambda n: n % 2])
-def test_stacks_of_a_file_that_are_one_even_stack_are_packages_of_one_volume(stack_of: Any) -> None:
-    frames = of_file(6, lambda n: {"stack": float(stack_of(n))})
-    placed = [replace(f, position=(0.0, 0.0, 3.0 * f.number), orientation=AXIAL) for f in frames]
-    volume = only_volume(placed)
+@pytest.mark.parametrize("first", [2, 4, 5])
+@pytest.mark.parametrize("concatenation", ["", "1.9"])
+def test_a_stack_goes_on_in_the_next_file(first: int, concatenation: str) -> None:
+    """Two stacks of four slices, of an image in two parts, or in two files."""
+    more = {"concatenation": concatenation}
+    frames = of_file(first, lambda n: {}, **more) + of_file(8 - first, lambda n: {}, source=1, **more)
+    placed = of_stacks(frames, "AAAABBBB", [0, 1, 2, 3, 100.4, 101.4, 102.4, 103.4])
+    assert [v.shape for v in checked_volumes(placed)] == [(4, 4, 6), (4, 4, 6)]
+
+
+def test_ids_of_stacks_that_count_files_separate_nothing() -> None:
+    frames = [f for n in range(3) for f in of_stacks(of_file(3, lambda _: {}, source=n), "ABC"[n] * 3, [0, 1, 4])]
+    timed = [replace(f, causes={"acquisition_time_s": 1e8 + f.source}) for f in frames]
+    assert only_volume(timed).shape == (3, 3, 4, 6)
+
+
+@pytest.mark.parametrize("stacks", ["AAABBB", "ABABAB"])
+def test_stacks_of_a_file_that_are_one_even_stack_are_packages_of_one_volume(stacks: str) -> None:
+    volume = only_volume(of_stacks(of_file(6, lambda n: {}), stacks, [3.0 * n for n in range(6)]))
     assert (volume.shape, volume.spacing_mm["z"]) == ((6, 4, 6), 3)
 
 
