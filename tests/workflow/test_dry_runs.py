@@ -68,7 +68,7 @@ def jobs(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
 READ_ONLY = [
     *("-n", "--dry-run --quiet", "--dag", "--rulegraph", "--filegraph", "--d3dag", "--summary", "-D"),
     *("--list", "-l", "--list-ru", "--list-target-rules", "--lt", "--lint", "--report ../report.html"),
-    *("--list-changes params", "--list-input-changes", "--list-params-changes", "--list-untracked"),
+    *("--list-changes params", "--list-input-changes", "--list-params-changes"),
 ]
 
 
@@ -85,6 +85,14 @@ def test_read_only_commands_change_no_file_of_a_finished_dataset(mine: Workflow)
     assert base64.b64encode(page).decode() in overview  # the page itself is a result of `--report`
     assert "The report of the dataset: one page that needs no network" in overview and '"Accounts"' in overview
     assert mine.run().nothing_to_do
+
+
+def test_names_of_the_source_are_not_listed(mine: Workflow) -> None:
+    """Snakemake lists what lies below the working folder and belongs to no job: the files of a source there."""
+    names = {path.name for path in mine.source.rglob("*.dcm")}
+    done = mine.snakemake("--cores", "1", "--list-untracked")
+    assert done.returncode == 1 and "--list-untracked: Snakemake would print the name of every file" in done.stderr
+    assert names and not [name for name in names if name in done.stdout + done.stderr]
 
 
 @pytest.mark.parametrize("command_line", ["-n", "--summary", "--dag", "--list", "--report page.html"])

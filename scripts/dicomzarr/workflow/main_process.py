@@ -143,6 +143,7 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
             # A Snakefile that includes this one has config keys of its own.
             known = settings.known_keys(with_defaults) if used_as is Use.INCLUDED else with_defaults
             checked = settings.check(known)
+            command_line.refuse_names(parsed, checked.sources.values())
             _check_decisions(Results(checked.results))
         damaged_metadata.take_damaged_for_missing()
         if not _noted:
