@@ -173,6 +173,27 @@ def _check_decisions(results: Results) -> None:
         raise prepare.unusable(error, results) from None
 
 
+def decisions_digest(private: Path) -> str:
+    """Return a keyed digest of the decisions about text in pixels; empty if there are none, or no key yet.
+
+    Snakemake notes it as a param. The table has plain digests of source files: whoever has such a file could tell from
+    a plain digest of the table what was decided about it.
+
+    Parameters
+    ----------
+    private : Path
+        The private folder of the results.
+
+    Returns
+    -------
+    str
+    """
+    try:
+        return pseudonyms.load(private).digest("decisions", decisions.path_in(private).read_bytes())
+    except (OSError, pseudonyms.KeyProblem):
+        return ""
+
+
 def without_places(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a configuration without paths and URLs, but that of the results."""
     kept = {key: config[key] for key in config if key not in ("source", "object_store", "dicomweb", "publish")}
