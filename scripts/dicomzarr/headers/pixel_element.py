@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from dicomzarr.dicom.vr import LONG_VRS, PIXEL_TAGS, VRS
+from dicomzarr.dicom.vr import LONG_VRS, PIXEL_TAGS, SHORT_VRS, VRS
 from dicomzarr.headers.fast_reader import Encoding, Reader, TooLong
 
 Place: TypeAlias = tuple[int, str, int, int]  # tag, VR, offset and length of the value, as in `RawHeader.pixel`
 
 _MAX_FOLLOWERS = 16  # elements after the pixel data that are looked at
-_EXPLICIT_HEADS = tuple(int.from_bytes(vr, "little") for vr in (b"OB\0\0", b"OW\0\0"))
 
 
 def reason_against(read: Reader, size: int, pixel: Place, encoding: Encoding) -> str:
@@ -35,24 +34,28 @@ def reason_against(read: Reader, size: int, pixel: Place, encoding: Encoding) ->
     _, _, offset, length = pixel
     if length < 0 or offset + length == size:
         return ""
-    if not _has_form(read, pixel, encoding):
+    if not _has_form(read, size, pixel, encoding):
         return "unreadable_header"
     is_within = offset + length + 8 <= size
     return "several_pixel_data" if is_within and _is_followed_by_another(read, size, pixel, encoding) else ""
 
 
-def _has_form(read: Reader, pixel: Place, encoding: Encoding) -> bool:
-    """Whether the head of a pixel data element has the form of the encoding (PS3.5 7.1.2).
+def _has_form(read: Reader, size: int, pixel: Place, encoding: Encoding) -> bool:
+    """Whether the head of a pixel data element has the form of the encoding (PS3.5 7.1.2), if its value ends elsewhere.
 
     In explicit VR two bytes of 0 lie between VR and length. If they are not, the tag or the VR may be damaged: those of
     a text, whose length has two bytes, would make of its first letters a length that reaches to the end of the file.
-    With implicit VR, a length that spells a VR is a head in explicit VR, whose value begins four bytes later.
+    Without a VR of the standard, pydicom reads a head in implicit VR, whose value begins four bytes earlier: it is one
+    if an element follows where it ends. In implicit VR, a length that spells a VR is a head in explicit VR.
     """
     _, vr, offset, length = pixel
     if encoding.implicit:
-        return length not in _EXPLICIT_HEADS
-    is_long = vr in VRS and VRS[vr].is_long  # pydicom passes on VRs that are none
-    return not is_long or not any(read(2, offset - 6))
+        return length not in LONG_VRS
+    if vr in VRS:
+        return not VRS[vr].is_long or not any(read(2, offset - 6))
+    following = read(8, offset + length) if offset + length < size else b""
+    code = int.from_bytes(following[4:6], "little")
+    return code in LONG_VRS or code in SHORT_VRS
 
 
 def _is_followed_by_another(read: Reader, size: int, pixel: Place, encoding: Encoding) -> bool:

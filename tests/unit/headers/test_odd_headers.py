@@ -131,7 +131,21 @@ def test_pixel_data_whose_length_has_two_bytes_are_not_read_from_elsewhere() -> 
     assert reason_of(meta() + encode(image()[:-1], EXPLICIT) + short) == ("quarantined", "unreadable_header")
 
 
-@pytest.mark.parametrize("vr", ["OB", "OW"])
+@pytest.mark.parametrize("behind", [b"", NAMES, Element(0xFFFCFFFC, "OB", bytes(20)).encode(EXPLICIT)])
+@pytest.mark.parametrize("vr", [b"\0W", b"oW", b"\xcfW", b"O\0"])
+@pytest.mark.parametrize("syntax", [EXPLICIT, BIG])
+def test_pixel_data_of_no_known_vr_are_not_read_from_their_length_on(syntax: str, vr: bytes, behind: bytes) -> None:
+    data = file(image(syntax), syntax).replace(b"OW\0\0", vr + b"\0\0") + behind
+    assert reason_of(data)[0] == "quarantined"
+
+
+def test_pixel_data_in_implicit_vr_within_an_explicit_header_are_read_if_an_element_follows() -> None:
+    header, pixels = encode(image()[:-1], EXPLICIT), Element(0x7FE00010, "OW", bytes(48)).encode(IMPLICIT)
+    for behind in (b"", Element(0xFFFCFFFC, "OB", bytes(20)).encode(EXPLICIT)):
+        assert reason_of(meta() + header + pixels + behind) == ("image", "")
+
+
+@pytest.mark.parametrize("vr", ["OB", "OW", "OF", "UN"])
 def test_explicit_pixel_data_in_an_implicit_header_are_not_read_from_elsewhere(vr: str) -> None:
     explicit = Element(0x7FE00010, vr, bytes(range(48))).encode(EXPLICIT)
     data = meta(IMPLICIT) + encode(image(IMPLICIT)[:-1], IMPLICIT) + explicit
