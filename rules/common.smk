@@ -94,8 +94,7 @@ def plan_digest(wildcards):
 
 # The code that looks for text in pixels; arrays do not depend on it.
 detector_digest = code_digest("dicomzarr/burned_in/scan.py") if config["burned_in"] == "scan" else ""
-decisions_file = Path(config["results"]) / "private" / "decisions.csv"
-decisions_digest = sha256_of(decisions_file) if decisions_file.is_file() else ""
+decisions_digest = main_process.decisions_digest(Path(config["results"]) / "private")
 
 # The crate holds the Snakefile, which no code digest covers.
 snakefile_digest = sha256_of(ROOT / "Snakefile")

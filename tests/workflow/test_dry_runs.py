@@ -68,7 +68,7 @@ def jobs(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
 READ_ONLY = [
     *("-n", "--dry-run --quiet", "--dag", "--rulegraph", "--filegraph", "--d3dag", "--summary", "-D"),
     *("--list", "-l", "--list-ru", "--list-target-rules", "--lt", "--lint", "--report ../report.html"),
-    *("--list-changes params", "--list-input-changes", "--list-params-changes", "--list-untracked"),
+    *("--list-changes params", "--list-input-changes", "--list-params-changes"),
 ]
 
 
@@ -80,6 +80,10 @@ def test_read_only_commands_change_no_file_of_a_finished_dataset(mine: Workflow)
         assert done.returncode == expected, (command_line, done.stderr)
         assert "Traceback" not in done.stderr, command_line
         assert snapshot(mine.results) == before, command_line
+    # Snakemake would list what lies below the working folder and belongs to no job: the files of the source.
+    listed = mine.snakemake("--cores", "1", "--list-untracked")
+    assert listed.returncode == 1 and "would print the name of every file of the source" in listed.stderr
+    assert not [path for path in mine.source.rglob("*.dcm") if path.name in listed.stdout + listed.stderr]
     overview = (mine.folder.parent / "report.html").read_text()
     page = (mine.results / "dataset/reports/report.html").read_bytes()
     assert base64.b64encode(page).decode() in overview  # the page itself is a result of `--report`

@@ -8,6 +8,7 @@ import os
 import stat
 from pathlib import Path
 
+from blake3 import blake3
 from conftest import Launch, Workflow
 from dicoms import ct_slice, save, save_series
 from project_copy import copy_of_the_project, edit
@@ -16,6 +17,7 @@ from pydicom.sequence import Sequence
 from scans_with_masks import ScanWithMasks
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
+from dicomzarr.records import decisions
 
 CANARIES = {
     "PatientName": "Zyxwolf^Canaria",
@@ -298,9 +300,11 @@ def test_a_date_in_a_number_of_a_header_is_not_written(workflow: Workflow) -> No
 
 def test_no_plain_digest_of_a_private_file_is_noted(workflow: Workflow) -> None:
     """Some hold little but paths: whoever has `.snakemake/` could try names until the digest is the same."""
-    save_series(workflow.source, "Huckebein_Traugott_19570312", 1)
+    (image,) = save_series(workflow.source, "Huckebein_Traugott_19570312", 1)
     workflow.run()
     private = workflow.results / "private"
+    decisions.write(decisions.path_in(private), {blake3(image.read_bytes()).hexdigest(): "set_aside"})
+    assert workflow.run().jobs("extract_batch") == 1
     digests = {hashlib.sha256(path.read_bytes()).hexdigest() for path in private.rglob("*") if path.is_file()}
     noted = b"".join(path.read_bytes() for path in (workflow.folder / ".snakemake").rglob("*") if path.is_file())
     assert b"sha256:" in noted

@@ -26,6 +26,7 @@ from dicomzarr.headers.cut_off import facts_before_the_end
 from dicomzarr.headers.fast_reader import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding, RawHeader, Reader
 from dicomzarr.headers.file_meta import read_meta
 from dicomzarr.headers.layouts import LAYOUTS, texts_of
+from dicomzarr.headers.pixel_element import reason_against
 from dicomzarr.vocabulary.reasons import REASONS
 
 MAX_INFLATED = 256 << 20  # bytes of a deflated data set (PS3.5 A.5) once inflated
@@ -34,7 +35,6 @@ MIN_ELEMENTS = 5  # consecutive well-formed elements required of a file without 
 
 _IMPLICIT_BIG = Encoding(implicit=True, little=False)  # of ACR-NEMA; no transfer syntax of DICOM
 _RECOGNITION = (b"ACR-NEMA", b"ACRNEMA", b"ACR NEMA")
-_MAX_FOLLOWERS = 16  # elements after the pixel data that are looked at
 
 _META_SOP_CLASS = 0x00020002
 _META_SYNTAX = 0x00020010
@@ -185,14 +185,7 @@ def _read_header(
         )
         if texts is not None:
             texts += texts_of(raw)
-    refused = ""
-    pixel = content.pixel
-    if (
-        pixel is not None
-        and pixel[2] + pixel[3] + 8 <= size
-        and _has_another_pixel_element(read, size, pixel, encoding)
-    ):
-        refused = "several_pixel_data"
+    refused = reason_against(read, size, content.pixel, encoding) if content.pixel else ""
     return _classify(content, meta, syntax, size, flags, refused)
 
 
@@ -291,34 +284,6 @@ def _is_acr_nema(data: bytes, size: int) -> bool:
             position += 8 + length
         if tags[:2] == [(0, 4), (1, 4)]:
             return fast_reader.looks_like(data, 0, size, encoding, MIN_ELEMENTS)[0]
-    return False
-
-
-def _has_another_pixel_element(read: Reader, size: int, pixel: tuple[int, str, int, int], encoding: Encoding) -> bool:
-    """Whether another pixel data element follows; PS3.3 C.7.6.3, C.7.6.24 and C.7.6.25 allow one of the three."""
-    _, _, position, length = pixel
-    order: Literal["little", "big"] = "little" if encoding.little else "big"
-    for _ in range(_MAX_FOLLOWERS):
-        if length < 0 or position + length + 8 > size:
-            return False
-        position += length
-        try:
-            head = read(12, position)
-        except fast_reader.TooLong:  # a deflated header beyond the part in memory
-            return False
-        tag = int.from_bytes(head[0:2], order) << 16 | int.from_bytes(head[2:4], order)
-        if tag in elements.PIXEL_TAGS:
-            return True
-        if tag < min(elements.PIXEL_TAGS):  # padding, or no element
-            return False
-        position += 8
-        if encoding.implicit:
-            length = int.from_bytes(head[4:8], order)
-        elif int.from_bytes(head[4:6], "little") in elements.LONG_VRS:
-            position += 4
-            length = int.from_bytes(head[8:12], order)
-        else:
-            length = int.from_bytes(head[6:8], order)
     return False
 
 

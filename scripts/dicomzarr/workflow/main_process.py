@@ -143,6 +143,7 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
             # A Snakefile that includes this one has config keys of its own.
             known = settings.known_keys(with_defaults) if used_as is Use.INCLUDED else with_defaults
             checked = settings.check(known)
+            command_line.refuse_names(parsed, checked.sources.values())
             _check_decisions(Results(checked.results))
         damaged_metadata.take_damaged_for_missing()
         if not _noted:
@@ -170,6 +171,27 @@ def _check_decisions(results: Results) -> None:
         decisions.read(decisions.path_in(results.private))
     except OSError as error:
         raise prepare.unusable(error, results) from None
+
+
+def decisions_digest(private: Path) -> str:
+    """Return a keyed digest of the decisions about text in pixels; empty if there are none, or no key yet.
+
+    Snakemake notes it as a param. The table has plain digests of source files: whoever has such a file could tell from
+    a plain digest of the table what was decided about it.
+
+    Parameters
+    ----------
+    private : Path
+        The private folder of the results.
+
+    Returns
+    -------
+    str
+    """
+    try:
+        return pseudonyms.load(private).digest("decisions", decisions.path_in(private).read_bytes())
+    except (OSError, pseudonyms.KeyProblem):
+        return ""
 
 
 def without_places(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -111,6 +111,53 @@ def test_several_pixel_data_elements_behind_others_and_deflated() -> None:
     assert reason_of(file([*image(), signature, FLOATS])) == ("quarantined", "several_pixel_data")
 
 
+NAMES = encode([text(0x00281051, "LO", "Doe^John 19570312"), text(0x00281055, "LO", "Doe^John " * 12)], EXPLICIT)
+
+
+@pytest.mark.parametrize("vr", ["OB", "OW", "OF", "UN"])
+@pytest.mark.parametrize("syntax", [EXPLICIT, BIG])
+def test_a_text_with_the_tag_of_pixel_data_gives_no_header_as_pixels(syntax: str, vr: str) -> None:
+    """The first letters of the text would be a length beyond the end of the file, and the rest of the header voxels."""
+    damaged = (
+        struct.pack("<HH" if syntax == EXPLICIT else ">HH", 0x7FE0, 0x0010) + vr.encode() + b"\x0c\x00Doe^JohnSmit"
+    )
+    elements = image(syntax)
+    data = meta(syntax) + encode(elements[:-1], syntax) + damaged + NAMES + encode(elements[-1:], syntax)
+    assert reason_of(data) == ("quarantined", "unreadable_header")
+
+
+def test_pixel_data_whose_length_has_two_bytes_are_not_read_from_elsewhere() -> None:
+    short = struct.pack("<HH2sH", 0x7FE0, 0x0010, b"OW", 48) + bytes(range(100, 148)) + NAMES
+    assert reason_of(meta() + encode(image()[:-1], EXPLICIT) + short) == ("quarantined", "unreadable_header")
+
+
+@pytest.mark.parametrize("behind", [b"", NAMES, Element(0xFFFCFFFC, "OB", bytes(20)).encode(EXPLICIT)])
+@pytest.mark.parametrize("vr", [b"\0W", b"oW", b"\xcfW", b"O\0"])
+@pytest.mark.parametrize("syntax", [EXPLICIT, BIG])
+def test_pixel_data_of_no_known_vr_are_not_read_from_their_length_on(syntax: str, vr: bytes, behind: bytes) -> None:
+    data = file(image(syntax), syntax).replace(b"OW\0\0", vr + b"\0\0") + behind
+    assert reason_of(data)[0] == "quarantined"
+
+
+def test_pixel_data_in_implicit_vr_within_an_explicit_header_are_read_if_an_element_follows() -> None:
+    header, pixels = encode(image()[:-1], EXPLICIT), Element(0x7FE00010, "OW", bytes(48)).encode(IMPLICIT)
+    for behind in (b"", Element(0xFFFCFFFC, "OB", bytes(20)).encode(EXPLICIT)):
+        assert reason_of(meta() + header + pixels + behind) == ("image", "")
+
+
+@pytest.mark.parametrize("vr", ["OB", "OW", "OF", "UN"])
+def test_explicit_pixel_data_in_an_implicit_header_are_not_read_from_elsewhere(vr: str) -> None:
+    explicit = Element(0x7FE00010, vr, bytes(range(48))).encode(EXPLICIT)
+    data = meta(IMPLICIT) + encode(image(IMPLICIT)[:-1], IMPLICIT) + explicit
+    assert reason_of(data) == ("quarantined", "unreadable_header")
+
+
+def test_a_reserved_field_of_pixel_data_may_hold_anything_where_the_value_ends_the_file() -> None:
+    data = file(image())
+    data = data.replace(b"\xe0\x7f\x10\0OW\0\0", b"\xe0\x7f\x10\0OW\x07\x01")
+    assert reason_of(data) == ("image", "")
+
+
 def test_an_icon_is_no_other_pixel_data() -> None:
     icon = Element(0x00880200, "SQ", ((Element(0x7FE00010, "OW", bytes(8)),),))
     assert reason_of(file(image(Icon=icon))) == ("image", "")

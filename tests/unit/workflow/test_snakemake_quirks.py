@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import types
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -62,6 +64,23 @@ def test_private_files_are_copied_nowhere(option: str, monkeypatch: pytest.Monke
     with pytest.raises(UserError, match="Snakemake would copy files of private/"):
         command_line.refuse_copies(command_line.options(option.split()))
     command_line.refuse_copies(command_line.options(["--cores", "2", "--report", "page.html"]))
+
+
+def test_names_of_a_source_below_the_working_folder_are_not_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("work/dicom", "elsewhere"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "work/linked").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.chdir(ROOT)
+    parsed = command_line.options(["--list-untracked"])
+    others = command_line.options(["--list-input-changes"])
+    monkeypatch.chdir(tmp_path / "work")
+    for source in (b"dicom", b".", b"..", os.fsencode(tmp_path / "work/dicom")):
+        with pytest.raises(UserError, match="would print the name of every file of the source"):
+            command_line.refuse_names(parsed, [b"linked", source])
+        command_line.refuse_names(others, [source])
+    command_line.refuse_names(parsed, [b"linked", b"../elsewhere", b"s3://bucket/prefix"])
 
 
 def test_with_another_version_internals_are_not_used_and_a_note_is_printed(

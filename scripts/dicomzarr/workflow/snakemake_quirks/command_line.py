@@ -9,7 +9,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,35 @@ def refuse_copies(parsed: Mapping[str, Any]) -> None:
         raise UserError(
             f"{given}: Snakemake would copy files of private/, which identify patients, out of the results; nothing "
             "was done. What may be shared is dataset/ alone: copy it, or use ./run publish"
+        )
+
+
+def refuse_names(parsed: Mapping[str, Any], sources: Iterable[bytes]) -> None:
+    """Refuse an option with which Snakemake would print the names of all files of a source.
+
+    `--list-untracked` lists every file below the working folder that no job reads or writes. Files of the source are
+    read by no job that Snakemake knows of.
+
+    Parameters
+    ----------
+    parsed : mapping
+        What `options` returned.
+    sources : iterable of bytes
+        Paths of folders; URLs are passed over.
+
+    Raises
+    ------
+    UserError
+        If it is given, and one of these folders is within the working folder, or the other way round.
+    """
+    work = Path.cwd().resolve()
+    folders = [Path(os.fsdecode(source)).resolve() for source in sources if b"://" not in source]
+    if parsed.get("list_untracked") and any(
+        folder.is_relative_to(work) or work.is_relative_to(folder) for folder in folders
+    ):
+        raise UserError(
+            "--list-untracked: Snakemake would print the name of every file of the source, which is within the "
+            "folder of this command; names may identify patients. Nothing was done. ./run files counts them by reason"
         )
 
 

@@ -1,0 +1,86 @@
+"""The head of the pixel data element, and what follows its value: whether the value can be the pixels of the image."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from dicomzarr.dicom.vr import LONG_VRS, PIXEL_TAGS, SHORT_VRS, VRS
+from dicomzarr.headers.fast_reader import Encoding, Reader, TooLong
+
+Place: TypeAlias = tuple[int, str, int, int]  # tag, VR, offset and length of the value, as in `RawHeader.pixel`
+
+_MAX_FOLLOWERS = 16  # elements after the pixel data that are looked at
+
+
+def reason_against(read: Reader, size: int, pixel: Place, encoding: Encoding) -> str:
+    """Return why the value of a pixel data element is not taken for pixels, or an empty string.
+
+    Parameters
+    ----------
+    read : callable
+        ``read(length, offset)`` gives bytes of the file, or of the inflated data set.
+    size : int
+        Number of bytes that `read` can give.
+    pixel : tuple
+        Tag, VR, offset and length of the value; length -1 for an undefined length.
+    encoding : Encoding
+
+    Returns
+    -------
+    str
+        ``several_pixel_data``, or ``unreadable_header`` if the head has no such form: then the value begins elsewhere,
+        and what stands there may be the rest of the header.
+    """
+    _, _, offset, length = pixel
+    if length < 0 or offset + length == size:
+        return ""
+    if not _has_form(read, size, pixel, encoding):
+        return "unreadable_header"
+    is_within = offset + length + 8 <= size
+    return "several_pixel_data" if is_within and _is_followed_by_another(read, size, pixel, encoding) else ""
+
+
+def _has_form(read: Reader, size: int, pixel: Place, encoding: Encoding) -> bool:
+    """Whether the head of a pixel data element has the form of the encoding (PS3.5 7.1.2), if its value ends elsewhere.
+
+    In explicit VR two bytes of 0 lie between VR and length. If they are not, the tag or the VR may be damaged: those of
+    a text, whose length has two bytes, would make of its first letters a length that reaches to the end of the file.
+    Without a VR of the standard, pydicom reads a head in implicit VR, whose value begins four bytes earlier: it is one
+    if an element follows where it ends. In implicit VR, a length that spells a VR is a head in explicit VR.
+    """
+    _, vr, offset, length = pixel
+    if encoding.implicit:
+        return length not in LONG_VRS
+    if vr in VRS:
+        return not VRS[vr].is_long or not any(read(2, offset - 6))
+    following = read(8, offset + length) if offset + length < size else b""
+    code = int.from_bytes(following[4:6], "little")
+    return code in LONG_VRS or code in SHORT_VRS
+
+
+def _is_followed_by_another(read: Reader, size: int, pixel: Place, encoding: Encoding) -> bool:
+    """Whether another pixel data element follows; PS3.3 C.7.6.3, C.7.6.24 and C.7.6.25 allow one of the three."""
+    _, _, position, length = pixel
+    order: Literal["little", "big"] = "little" if encoding.little else "big"
+    for _ in range(_MAX_FOLLOWERS):
+        if length < 0 or position + length + 8 > size:
+            return False
+        position += length
+        try:
+            head = read(12, position)
+        except TooLong:  # a deflated header beyond the part in memory
+            return False
+        tag = int.from_bytes(head[0:2], order) << 16 | int.from_bytes(head[2:4], order)
+        if tag in PIXEL_TAGS:
+            return True
+        if tag < min(PIXEL_TAGS):  # padding, or no element
+            return False
+        position += 8
+        if encoding.implicit:
+            length = int.from_bytes(head[4:8], order)
+        elif int.from_bytes(head[4:6], "little") in LONG_VRS:
+            position += 4
+            length = int.from_bytes(head[8:12], order)
+        else:
+            length = int.from_bytes(head[6:8], order)
+    return False
