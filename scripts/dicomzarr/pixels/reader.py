@@ -21,6 +21,7 @@ from dicomzarr.pixels.byte_source import FileSource, MemorySource, Source, open_
 from dicomzarr.pixels.encapsulation import FrameTable, frame_table
 from dicomzarr.pixels.palette import read_palette
 from dicomzarr.pixels.pixel_format import PixelFormat, pixel_format
+from dicomzarr.system import shortage
 from dicomzarr.vocabulary.reasons import NotExtracted
 
 __all__ = [
@@ -185,6 +186,7 @@ class FrameReader:
             lossy = decode_plan.is_lossy(self.format, plan.request.stream)
             return DecodedFrame(plane, plan.decoder.name(), tuple(sorted(flags)), lossy)
         except MemoryError:
+            shortage.refuse()
             raise NotExtracted("too_large") from None
 
     def cross_check(self, frame: int, decoded: DecodedFrame) -> CrossCheck:

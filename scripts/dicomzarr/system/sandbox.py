@@ -26,8 +26,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from dicomzarr.system import files, json_files, limits
+from dicomzarr.system import files, json_files, limits, shortage
 from dicomzarr.system.limits import Limits
+from dicomzarr.system.shortage import Shortage
 from dicomzarr.system.thread_pool import ThreadPool
 from dicomzarr.vocabulary.errors import SourceChanged
 from dicomzarr.vocabulary.reasons import NotExtracted
@@ -38,7 +39,7 @@ _REUSED = 64 << 20  # bytes; a memory file up to this size is reused for the nex
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 # Kinds of answer.
-_VALUE, _REASON, _CHANGED, _STOPPED, _DISK, _FAULT = range(6)
+_VALUE, _REASON, _CHANGED, _STOPPED, _DISK, _FAULT, _SHORT = range(7)
 # The disk of the results is full: no property of the file that is read.
 DISK_FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 # Errors of a disk or a network that does not return its data. Libraries that read data do not raise these themselves.
@@ -100,6 +101,8 @@ def call(function: Callable[..., Any], *arguments: Any, fault: str = "decode_err
         As raised by the function.
     OSError
         As raised by the function, if it is one of `DISK_ERRORS` or `DISK_FULL`: those are not caused by the data.
+    Shortage
+        If the system withholds memory, processes or open files from the child.
     """
     return _value_of(*_ask(limits.current(), function, arguments), fault)
 
@@ -244,6 +247,8 @@ def _value_of(kind: int, value: Any, fault: str) -> Any:
         raise OSError(value, os.strerror(value))
     if kind == _STOPPED:
         raise KeyboardInterrupt
+    if kind == _SHORT:
+        raise Shortage(value)
     raise NotExtracted(fault)
 
 
@@ -300,7 +305,9 @@ class _Child:
         except OSError:
             sizes = b""
         if not sizes:
-            raise NotExtracted(limits.verdict(self._reap()))
+            reason = limits.verdict(self._reap())
+            shortage.refuse(child=self.limits.memory if self.limits else 0)  # libraries may abort for lack of memory
+            raise NotExtracted(reason)
         length, array = (int(size) for size in sizes.split())
         if length + array > os.fstat(self._outbox).st_size:
             raise NotExtracted("decoder_died")
@@ -373,6 +380,14 @@ def _serve(calls: int, answers: int, inbox: int, outbox: int, budget: Limits | N
 def _answer(request: Any) -> tuple[bytes, list[memoryview]]:
     """Serve a call; return the pickled answer, and the bytes of the array in it."""
     try:
+        return _called(request)
+    except Shortage as lack:
+        return pickle.dumps((_SHORT, lack.number)), []
+
+
+def _called(request: Any) -> tuple[bytes, list[memoryview]]:
+    """Return the pickled answer to a call; raise `Shortage` where it failed for a lack that is not the data's."""
+    try:
         function, arguments = pickle.loads(request.data)
         value = function(*arguments)
         if isinstance(value, np.ndarray):
@@ -385,13 +400,18 @@ def _answer(request: Any) -> tuple[bytes, list[memoryview]]:
     except SourceChanged:
         return pickle.dumps((_CHANGED, None)), []
     except OSError as error:
+        shortage.refuse(error)
         is_disk_error = error.errno in DISK_ERRORS | DISK_FULL
         return pickle.dumps((_DISK, error.errno) if is_disk_error else (_FAULT, None)), []
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         return pickle.dumps((_STOPPED, None)), []
+    except Shortage:
+        raise
     except MemoryError:
+        shortage.refuse()
         return pickle.dumps((_REASON, ("too_large", None, None))), []
-    except BaseException:  # a panic in a Rust library raises a BaseException
+    except BaseException as error:  # a panic in a Rust library raises a BaseException
+        shortage.refuse(error)
         return pickle.dumps((_FAULT, None)), []
 
 

@@ -22,7 +22,7 @@ from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.reader_pool import ReaderPool
 from dicomzarr.stages.extract_batch.series_files import Readers, Roots, SourceFile, numbers_of
 from dicomzarr.stages.extract_batch.text_picture import QUALITY, beside, picture
-from dicomzarr.system import files, sandbox
+from dicomzarr.system import files, sandbox, shortage
 from dicomzarr.system.thread_pool import MIN_PARALLEL_BYTES, SERIAL, ThreadPool
 from dicomzarr.vocabulary.reasons import REVIEWED, NotExtracted
 
@@ -50,6 +50,7 @@ def control() -> bool:
     try:
         return sandbox.call(_control, fault=FAILED) is True
     except (NotExtracted, MemoryError):
+        shortage.refuse()
         return False
 
 
@@ -113,6 +114,7 @@ class Looker:
             found: tuple[scan.Box, ...] = sandbox.call(look, shown, self._options.allow_short, fault=FAILED)
             return found
         except (NotExtracted, MemoryError):
+            shortage.refuse()
             self._failed.add(source)
             return ()
 
@@ -214,6 +216,7 @@ class Looker:
                         for place, view in enumerate(views)
                     ]
                 except (NotExtracted, MemoryError):
+                    shortage.refuse()
                     continue  # the file is listed without a picture
                 encoded = io.BytesIO()
                 beside(drawn).save(encoded, "JPEG", quality=QUALITY)
