@@ -57,7 +57,7 @@ _LATER = (
     "zarrs",
 )
 # The environment of a job as `workflow/job.py` changes it: numpy must start no threads here, since a fork has none.
-_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "RUST_BACKTRACE": "0"}
 
 
 class _Server:

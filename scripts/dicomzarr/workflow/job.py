@@ -29,6 +29,8 @@ from dicomzarr.vocabulary.rules import BATCH_RULES, RULES, SEALED, readers_of
 # Jobs multiply no matrices. Snakemake sets this variable to the threads of the job, and each thread of OpenBLAS would
 # spin for a tenth of a second when numpy is imported.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
+# A library in Rust that runs out of memory prints where, for which it takes memory: it would wait for itself for ever.
+os.environ["RUST_BACKTRACE"] = "0"
 
 
 DAMAGED = (
