@@ -24,10 +24,13 @@ MEMORY = (
     "the system grants this process too little memory. Raise what limits it (ulimit -v, ulimit -d, the memory of a job "
     "of the queue, vm.overcommit_memory), or let a file take less: `limits: megabytes` in the configuration"
 )
+PROCESSES = (
+    "the system starts no more processes or threads for this user: raise ulimit -u, or the limit of the container or "
+    "queue (pids), or use fewer --cores"
+)
 _TEXTS = {
     errno.ENOMEM: MEMORY,
-    errno.EAGAIN: "the system starts no more processes or threads for this user: raise ulimit -u, or the limit of the "
-    "container or queue (pids), or use fewer --cores",
+    errno.EAGAIN: PROCESSES,
     errno.EMFILE: "this process may open no more files: raise ulimit -n",
     errno.ENFILE: "the system opens no more files: raise fs.file-max, or end other programs",
 }
