@@ -56,6 +56,28 @@ def is_confined() -> bool:
 _is_confined = [False]
 
 
+def share_fate() -> None:
+    """Let this process, and those that it forks, be killed too if the system kills a child of it.
+
+    When memory runs out, the kernel kills the job or the child that decodes for it, as it happens. The file is to blame
+    for neither: `Notes` and `call_again` find out whether it happens again. No file can send SIGKILL.
+    """
+    _shares_fate[0] = True
+
+
+_shares_fate = [False]
+
+
+@contextlib.contextmanager
+def sparing() -> Generator[None]:
+    """Let the death of a child cost only its call within the block, whoever kills it."""
+    before, _shares_fate[0] = _shares_fate[0], False
+    try:
+        yield
+    finally:
+        _shares_fate[0] = before
+
+
 def end() -> None:
     """End the child of this thread, if it has one; the next call forks another."""
     child = _children.pop(_caller(), None)
@@ -171,14 +193,23 @@ def call_again(work: Callable[[], Any]) -> Any:
     Died
         If `DEATHS` children ended without an answer.
     """
-    with _inherited(work) as number:
+    shares = _shares_fate[0]
+
+    def in_child() -> Any:
+        _shares_fate[0] = shares
+        return work()
+
+    with _inherited(in_child) as number:
         for _ in range(DEATHS):
             end()  # a child that was forked earlier did not inherit this work
             try:
-                kind, value = _ask(None, _call_inherited, (number, ()))
+                with sparing():  # this process: the death of the child is what is counted
+                    kind, value = _ask(None, _call_inherited, (number, ()))
             except NotExtracted:
                 continue
             end()
+            if kind == _SHORT:
+                raise Shortage(value)
             return value if kind == _VALUE else work()
     raise Died
 
@@ -275,7 +306,7 @@ class _Child:
     """A forked process that answers calls."""
 
     def __init__(self, budget: Limits | None) -> None:
-        self.limits = budget
+        self.limits, self._is_ended = budget, False
         self._inbox, self._outbox = os.memfd_create("calls"), os.memfd_create("answers")
         theirs_in, self._calls = os.pipe()
         self._answers, theirs_out = os.pipe()
@@ -305,7 +336,10 @@ class _Child:
         except OSError:
             sizes = b""
         if not sizes:
-            reason = limits.verdict(self._reap())
+            number = self._reap()
+            if number == signal.SIGKILL and _shares_fate[0] and not self._is_ended:
+                os.kill(os.getpid(), signal.SIGKILL)
+            reason = limits.verdict(number)
             shortage.refuse(child=self.limits.memory if self.limits else 0)  # libraries may abort for lack of memory
             raise NotExtracted(reason)
         length, array = (int(size) for size in sizes.split())
@@ -329,6 +363,7 @@ class _Child:
 
     def kill(self) -> None:
         """Kill the child; it cannot be used afterwards."""
+        self._is_ended = True
         if pid := self._pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
