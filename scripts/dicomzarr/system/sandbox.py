@@ -68,16 +68,6 @@ def share_fate() -> None:
 _shares_fate = [False]
 
 
-@contextlib.contextmanager
-def sparing() -> Generator[None]:
-    """Let the death of a child cost only its call within the block, whoever kills it."""
-    before, _shares_fate[0] = _shares_fate[0], False
-    try:
-        yield
-    finally:
-        _shares_fate[0] = before
-
-
 def end() -> None:
     """End the child of this thread, if it has one; the next call forks another."""
     child = _children.pop(_caller(), None)
@@ -103,7 +93,7 @@ def _caller() -> tuple[int, int]:
     return os.getpid(), threading.get_ident()
 
 
-def call(function: Callable[..., Any], *arguments: Any, fault: str = "decode_error") -> Any:
+def call(function: Callable[..., Any], *arguments: Any, fault: str = "decode_error", alone: bool = False) -> Any:
     """Call a function of a module in the child of this thread, and return its result.
 
     Parameters
@@ -114,6 +104,8 @@ def call(function: Callable[..., Any], *arguments: Any, fault: str = "decode_err
         Arguments of the function.
     fault : str
         Reason code for any other exception. Its text may quote the data and is dropped.
+    alone : bool
+        The death of the child costs this call only, whoever kills it: see `share_fate`.
 
     Raises
     ------
@@ -126,7 +118,7 @@ def call(function: Callable[..., Any], *arguments: Any, fault: str = "decode_err
     Shortage
         If the system withholds memory, processes or open files from the child.
     """
-    return _value_of(*_ask(limits.current(), function, arguments), fault)
+    return _value_of(*_ask(limits.current(), function, arguments, alone=alone), fault)
 
 
 def each(
@@ -193,18 +185,11 @@ def call_again(work: Callable[[], Any]) -> Any:
     Died
         If `DEATHS` children ended without an answer.
     """
-    shares = _shares_fate[0]
-
-    def in_child() -> Any:
-        _shares_fate[0] = shares
-        return work()
-
-    with _inherited(in_child) as number:
+    with _inherited(work) as number:
         for _ in range(DEATHS):
             end()  # a child that was forked earlier did not inherit this work
             try:
-                with sparing():  # this process: the death of the child is what is counted
-                    kind, value = _ask(None, _call_inherited, (number, ()))
+                kind, value = _ask(None, _call_inherited, (number, ()), alone=True)
             except NotExtracted:
                 continue
             end()
@@ -251,7 +236,9 @@ class Notes:
         self._path.unlink(missing_ok=True)
 
 
-def _ask(budget: Limits | None, function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[int, Any]:
+def _ask(
+    budget: Limits | None, function: Callable[..., Any], arguments: tuple[Any, ...], *, alone: bool = False
+) -> tuple[int, Any]:
     """Return kind and value of an answer from this thread's child; fork one if there is none with these limits."""
     child = _children.get(_caller())
     if child is None or child.limits != budget:
@@ -259,7 +246,7 @@ def _ask(budget: Limits | None, function: Callable[..., Any], arguments: tuple[A
         with _forking:
             child = _children[_caller()] = _Child(budget)
     try:
-        return child.ask((function, arguments))
+        return child.ask((function, arguments), alone=alone)
     except BaseException:
         end()
         raise
@@ -320,7 +307,7 @@ class _Child:
         os.close(theirs_in)
         os.close(theirs_out)
 
-    def ask(self, request: Any) -> tuple[int, Any]:
+    def ask(self, request: Any, *, alone: bool = False) -> tuple[int, Any]:
         """Return kind and value of an answer.
 
         Raises
@@ -337,7 +324,7 @@ class _Child:
             sizes = b""
         if not sizes:
             number = self._reap()
-            if number == signal.SIGKILL and _shares_fate[0] and not self._is_ended:
+            if number == signal.SIGKILL and _shares_fate[0] and not (alone or self._is_ended):
                 os.kill(os.getpid(), signal.SIGKILL)
             reason = limits.verdict(number)
             shortage.refuse(child=self.limits.memory if self.limits else 0)  # libraries may abort for lack of memory

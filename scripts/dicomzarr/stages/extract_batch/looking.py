@@ -48,8 +48,7 @@ def _control() -> bool:
 def control() -> bool:
     """Return whether the detector works: it finds made-up text, and none where there is none, within the limits."""
     try:
-        with sandbox.sparing():
-            return sandbox.call(_control, fault=FAILED) is True
+        return sandbox.call(_control, fault=FAILED, alone=True) is True
     except (NotExtracted, MemoryError):
         shortage.refuse()
         return False
@@ -112,7 +111,7 @@ class Looker:
     def _call(self, source: int, look: Any, shown: Any) -> tuple[scan.Box, ...]:
         """Return what the detector finds, in a child; note the file at which it fails."""
         try:
-            found: tuple[scan.Box, ...] = sandbox.call(look, shown, self._options.allow_short, fault=FAILED)
+            found: tuple[scan.Box, ...] = sandbox.call(look, shown, self._options.allow_short, fault=FAILED, alone=True)
             return found
         except (NotExtracted, MemoryError):
             shortage.refuse()
