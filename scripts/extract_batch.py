@@ -8,7 +8,7 @@ from dicomzarr.records.batch_record import BatchRecord
 from dicomzarr.source.archives import bounds
 from dicomzarr.stages.extract_batch import batch
 from dicomzarr.stages.extract_batch.options import Options
-from dicomzarr.system import files, json_files, limits
+from dicomzarr.system import files, json_files, limits, sandbox
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary import errors
 from dicomzarr.workflow import job
@@ -72,6 +72,7 @@ if __name__ == "__main__":
     with job.step(snakemake) as step:
         limits.use(limits.Limits(**snakemake.params.limits))
         limits.current().confine_job()
+        sandbox.share_fate()
         bounds.use_configured(Path(snakemake.params.results) / "private" / "cache", snakemake.config["archives"])
         limits.keep_freed_memory()
         step.result = extract_batch(

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
-from conftest import FULL, ROOT, Run, Workflow, leftovers
-from dicoms import save_series
+from conftest import FULL, ROOT, SNAKEMAKE, Run, Workflow, leftovers
+from dicoms import ct_slice, save, save_series
 from edits import ids_of, mask_of
 from forks import Forks
 from from_scratch import dataset_digest, options
@@ -43,6 +45,9 @@ KILLS = KILLS if FULL else [("fsync", "2", 25), ("rename", "1", 12)]
 # Opening the Nth file of the source, or all from then on; files are opened for headers first, then for pixels.
 OPENINGS = [(error, count, always) for error in ("EIO", "EACCES") for count in range(1, 41) for always in (False, True)]
 OPENINGS = OPENINGS if FULL else [("EIO", 14, True)]
+# MiB of memory, below and above what each stage needs: `ulimit -d` and `ulimit -v`.
+SCARCE = [("DATA", size) for size in range(70, 260, 10)] + [("AS", size) for size in range(300, 1000, 50)]
+SCARCE = SCARCE if FULL else [("DATA", 100)]
 SECRET = "Made^Up"
 
 _calls: dict[str, int] = {}  # number of calls of each kind in a run, once known
@@ -157,6 +162,30 @@ def test_source_files_that_cannot_be_opened_are_read_by_the_next_run(
         assert error == "EACCES" or always or set(outcomes) == {"", "structure_set"}  # retried
     assert_next_run_completes(victim, undisturbed[1])
     assert victim.run().nothing_to_do
+
+
+@pytest.mark.parametrize(("limit", "megabytes"), SCARCE)
+def test_memory_that_the_system_withholds_costs_no_file_and_no_array(
+    workflow: Workflow, limit: str, megabytes: int
+) -> None:
+    """As `ulimit -d` and `ulimit -v`: wherever the memory ends, the next run with enough of it completes."""
+    for index in range(3):
+        pixels = np.random.default_rng(index).integers(0, 4000, (1024, 1024))
+        save(ct_slice("series", index, pixels=pixels), workflow.source / f"{index}.dcm")
+    (workflow.source / "mask").write_bytes(mask_of("series"))
+    workflow.write_config()
+    most = f"import os, resource, sys; resource.setrlimit(resource.RLIMIT_{limit}, 2 * ({megabytes} << 20,)); "
+    command = [sys.executable, "-c", most + "os.execv(sys.executable, sys.argv[1:])", sys.executable, "-P"]
+    command += [str(ROOT / SNAKEMAKE), "--snakefile", str(ROOT / "Snakefile"), "--configfile", "config.yaml"]
+    environment = os.environ | workflow.environment
+    done = subprocess.run(
+        [*command, "--cores", "2"], cwd=workflow.folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert SECRET not in done.stdout + done.stderr
+    run = workflow.run()
+    assert sorted(run.outcome().values()) == [("extracted", "")] * 3 + [("skipped", "structure_set")]
+    assert {row["verdict"] for row in run.table("dataset/reports/depth.csv")} == {"pass"}
+    assert len(run.table("dataset/masks.csv")) == 1
 
 
 @pytest.mark.parametrize(("call", "when", "count"), KILLS)

@@ -11,7 +11,7 @@ import sys
 from importlib import import_module
 
 from dicomzarr.commands.launcher.help_texts import status_of_failure
-from dicomzarr.commands.launcher.processes import Stopped, accept_any_text, is_unread, say, stopped_by_signals
+from dicomzarr.commands.launcher.processes import Stopped, accept_any_text, is_lost, is_unread, say, stopped_by_signals
 from dicomzarr.commands.launcher.words import BY_NAME, RUN, TARGETS
 from dicomzarr.system import limits
 from dicomzarr.system.stop_signals import STOPPING
@@ -45,6 +45,8 @@ def _in_words(error: UserError | OSError) -> str:
     """Return what the user reads of an error."""
     if isinstance(error, UserError) or not error.strerror:
         return str(error)
+    if not error.filename and is_lost(sys.stdout):
+        return f"standard output cannot be written: {error.strerror}. Send it elsewhere: the command itself has ended"
     place = f": {os.fsdecode(error.filename)!r}" if isinstance(error.filename, str | bytes) else ""
     return f"{error.strerror}{place}; check its permissions and the free space on its disk"
 

@@ -287,6 +287,8 @@ def value_of(item: Any, keyword: str) -> Any:
     """
     try:
         return item.get(keyword)
+    except MemoryError:  # the attribute is not absent
+        raise
     except Exception:
         return None
 
@@ -309,6 +311,8 @@ def items_of(item: Any, keyword: str) -> list[Any]:
         return []
     try:
         return [entry for entry in value if hasattr(entry, "get")]
+    except MemoryError:
+        raise
     except Exception:
         return []
 

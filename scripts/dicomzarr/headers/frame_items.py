@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 from dicomzarr.dicom.vr import PIXEL_TAGS
 from dicomzarr.headers.fast_reader import Unclear
+from dicomzarr.system import shortage
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -322,7 +323,8 @@ class FrameItems:
         item.set_original_encoding(False, True, self._encoding)
         try:
             return item.get(keyword)
-        except Exception:  # the value cannot be converted: for each frame that has it
+        except Exception as error:  # the value cannot be converted: for each frame that has it
+            shortage.refuse_at_value(error)
             return _Failed()
 
     def parsed(self, raw: bytes) -> Dataset | None:

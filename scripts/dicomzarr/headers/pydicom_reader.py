@@ -29,6 +29,7 @@ from dicomzarr.headers.fast_reader import (
 )
 from dicomzarr.headers.sequence_values import MAX_BYTES
 from dicomzarr.headers.unknown_vrs import with_known_vrs
+from dicomzarr.system import shortage
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -142,10 +143,12 @@ def _guarded(read: Reader, size: int, start: int, encoding: Encoding, *, parse_i
     except EOFError:
         raise Truncated from None
     except MemoryError:
+        shortage.refuse()
         raise TooLong from None
     except OSError:  # pydicom raises it for a missing item
         raise (Truncated if window.tell() >= size else Refused) from None
-    except Exception:  # the messages of pydicom quote header values
+    except Exception as error:  # the messages of pydicom quote header values
+        shortage.refuse(error)
         raise Refused from None
 
 

@@ -12,7 +12,7 @@ from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.dicom.prefix import offset_of_first_element
 from dicomzarr.dicom.transfer_syntaxes import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
 from dicomzarr.dicom.vr import LONG_VRS
-from dicomzarr.system import limits
+from dicomzarr.system import limits, shortage
 from dicomzarr.vocabulary.errors import SourceChanged
 from dicomzarr.vocabulary.reasons import NotExtracted
 
@@ -338,6 +338,7 @@ def _inflate(fd: int, size: int, position: int, start: int, length: int) -> byte
     except zlib.error:
         raise NotExtracted("decode_error") from None
     except MemoryError:
+        shortage.refuse()
         raise NotExtracted("too_large", found=start + length) from None
     if len(data) < length:
         raise NotExtracted("truncated_pixel_data", found=len(data), needed=length)

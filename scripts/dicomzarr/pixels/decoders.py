@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from dicomzarr.pixels import codestream, jpeg_scans, unpack_bits
 from dicomzarr.pixels.codestream import Stream
 from dicomzarr.pixels.pixel_format import PixelFormat
-from dicomzarr.system import sandbox
+from dicomzarr.system import sandbox, shortage
 from dicomzarr.vocabulary.reasons import NotExtracted
 
 Samples = NDArray[Any]
@@ -96,11 +96,13 @@ def run(decoder: Decoder, data: bytes, request: Request) -> Samples:
         return samples
     except NotExtracted:
         raise
-    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+    except (KeyboardInterrupt, SystemExit, GeneratorExit, shortage.Shortage):
         raise
     except MemoryError:
+        shortage.refuse()
         raise NotExtracted("too_large") from None
-    except BaseException:  # libraries written in Rust panic with a BaseException of their own
+    except BaseException as error:  # libraries written in Rust panic with a BaseException of their own
+        shortage.refuse(error)
         raise NotExtracted("decode_error") from None
 
 

@@ -20,6 +20,7 @@ from dicomzarr.pixels import decode_plan, decoders, unpack_bits
 from dicomzarr.pixels.byte_source import FileSource, MemorySource, Source, open_source
 from dicomzarr.pixels.encapsulation import FrameTable, frame_table
 from dicomzarr.pixels.pixel_format import PixelFormat, pixel_format
+from dicomzarr.system import shortage
 from dicomzarr.vocabulary.reasons import NotExtracted
 
 __all__ = [
@@ -182,6 +183,7 @@ class FrameReader:
             lossy = decode_plan.is_lossy(self.format, plan.request.stream)
             return DecodedFrame(plane, plan.decoder.name(), tuple(sorted(flags)), lossy)
         except MemoryError:
+            shortage.refuse()
             raise NotExtracted("too_large") from None
 
     def cross_check(self, frame: int, decoded: DecodedFrame) -> CrossCheck:

@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeAlias
 
+from dicomzarr.system import shortage
+
 MAX_INFLATED = 64 << 20  # bytes of a compressed part that are searched at once
 MAX_TOTAL = 1 << 30  # bytes of a compressed part after inflation; the rest is not searched
 _BLOCK = 1 << 10  # compressed bytes that are inflated at once; of zstd and bzip2 they become up to 32 MB
@@ -67,7 +69,8 @@ def inflated(data: bytes, missed: Missed = lambda reason: None) -> Iterator[byte
 
             if int.from_bytes(data[4:8], "little") <= MAX_INFLATED:
                 yield bytes(blosc.decompress(data))
-        except Exception:  # messages of libraries may quote the bytes
+        except Exception as error:  # messages of libraries may quote the bytes
+            shortage.refuse_at_value(error)
             return
 
 
@@ -100,7 +103,8 @@ def _streamed(
             missed("too_long")
         elif has_end and (is_certain or len(data) - start >= _BY_CHANCE):
             missed("damaged")
-    except Exception:  # not compressed, or damaged; messages of libraries may quote the bytes
+    except Exception as error:  # not compressed, or damaged; messages of libraries may quote the bytes
+        shortage.refuse_at_value(error)
         if is_certain or total or at - start > _BY_CHANCE:
             missed("damaged")
         if not (is_certain or total):

@@ -19,6 +19,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from dicomzarr.system import shortage
+
 EXPORTS = "results/exports/"
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BLOCK = 1 << 24  # bytes of voxels that are searched at once
@@ -81,7 +83,8 @@ def _decoded(data: bytes) -> bytes:
 
     try:
         return bytes(np.asarray(imagecodecs.png_decode(data)).tobytes())
-    except Exception:  # damaged; messages of the library may quote the data
+    except Exception as error:  # damaged; messages of the library may quote the data
+        shortage.refuse_at_value(error)
         return data
 
 

@@ -25,7 +25,7 @@ from dicomzarr.dicom.dates_in_numbers import may_be_date
 from dicomzarr.dicom.standard_uids import is_standard_uid
 from dicomzarr.dicom.vr import TEXT_VRS, VRS
 from dicomzarr.privacy.words import KANA, unspaced_runs, words_of
-from dicomzarr.system import files
+from dicomzarr.system import files, shortage
 
 IDENTIFIERS = "identifiers.npy"  # in the folder of caches
 MAX_WORDS = 4  # of one identifier; a longer text has one identifier for each sequence of so many words
@@ -208,7 +208,8 @@ def _decoded(value: bytes, charset: bytes) -> set[str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return {decode_bytes(value, _encodings(charset), PN_DELIMS | TEXT_VR_DELIMS)}
-    except Exception:  # the messages of pydicom quote the value
+    except Exception as error:  # the messages of pydicom quote the value
+        shortage.refuse_at_value(error)
         return set()
 
 

@@ -27,7 +27,7 @@ from dicomzarr.privacy.words import words_of
 from dicomzarr.records import digests, samples
 from dicomzarr.source.inventory import read_roots
 from dicomzarr.source.object_store import SCHEME, ObjectRoot, is_object_store
-from dicomzarr.system import locks, other_hosts, safe_messages
+from dicomzarr.system import locks, other_hosts, safe_messages, shortage
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
 from dicomzarr.system.shared_work import cores
@@ -162,9 +162,15 @@ def main(stdin: IO[bytes]) -> int:
     except UserError as error:
         message = str(error)
     except OSError as error:  # as `workflow.job` says it: the disk is full, a file cannot be read
-        message = f"{safe_messages.os_error_message(error)} ({safe_messages.error_location(error)})"
+        where = safe_messages.error_location(error)
+        message = shortage.described(error) or f"{safe_messages.os_error_message(error)} ({where})"
+    except shortage.Shortage as lack:
+        message = str(lack)
     except Exception as error:  # its text could quote a file that was searched
-        message = f"internal error, {safe_messages.error_location(error)}; please open an issue with this line"
+        message = shortage.described(error)
+        message = (
+            message or f"internal error, {safe_messages.error_location(error)}; please open an issue with this line"
+        )
     else:
         return 0
     print(f"Error: check_privacy: {message}", file=sys.stderr)

@@ -102,11 +102,15 @@ def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
 
 
 def write_unflushed(path: Path, data: bytes) -> None:
-    """Write a private file that is of no use without its digest: a crash may leave it incomplete."""
+    """Write a private file that is of no use without its digest: a crash may leave it incomplete, a full disk not."""
     remove_tree(path)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE_FILE)
-    with open(handle, "wb") as stream:
-        stream.write(data)
+    try:
+        with open(handle, "wb") as stream:
+            stream.write(data)
+    except OSError:
+        path.unlink(missing_ok=True)  # what is left of the disk is for files that are needed
+        raise
 
 
 def append_private(path: Path, data: bytes) -> None:

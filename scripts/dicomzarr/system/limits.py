@@ -60,8 +60,8 @@ class Limits:
     def confine(self, files: int = 1) -> None:
         """Limit this process to the memory of `files` files, and disable core dumps."""
         dump_no_core()
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        _lower(resource.RLIMIT_AS, pages * resource.getpagesize() + files * self.memory)
+        _allowed[0] = mapped() + files * self.memory
+        _lower(resource.RLIMIT_AS, _allowed[0])
 
     def confine_job(self) -> None:
         """Limit the memory of a job that works on series."""
@@ -95,6 +95,19 @@ class Limits:
         finally:
             signal.alarm(0)
             resource.setrlimit(resource.RLIMIT_CPU, before)  # this process may live for long after the block
+
+
+_allowed = [0]  # bytes that this process may map, by `confine`; 0: as many as it likes
+
+
+def mapped(field: int = 0) -> int:
+    """Return the bytes that this process has mapped, or another field of /proc/self/statm."""
+    return int(Path("/proc/self/statm").read_text().split()[field]) * resource.getpagesize()
+
+
+def room() -> int:
+    """Return the bytes that this process may still take by the limits in force; without `confine`, those of a file."""
+    return _allowed[0] - mapped() if _allowed[0] else current().memory
 
 
 def dump_no_core() -> None:

@@ -26,8 +26,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from dicomzarr.system import files, json_files, limits
+from dicomzarr.system import files, json_files, limits, shortage
 from dicomzarr.system.limits import Limits
+from dicomzarr.system.shortage import Shortage
 from dicomzarr.system.thread_pool import ThreadPool
 from dicomzarr.vocabulary.errors import SourceChanged
 from dicomzarr.vocabulary.reasons import NotExtracted
@@ -38,7 +39,7 @@ _REUSED = 64 << 20  # bytes; a memory file up to this size is reused for the nex
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 # Kinds of answer.
-_VALUE, _REASON, _CHANGED, _STOPPED, _DISK, _FAULT = range(6)
+_VALUE, _REASON, _CHANGED, _STOPPED, _DISK, _FAULT, _SHORT = range(7)
 # The disk of the results is full: no property of the file that is read.
 DISK_FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 # Errors of a disk or a network that does not return its data. Libraries that read data do not raise these themselves.
@@ -53,6 +54,18 @@ def is_confined() -> bool:
 
 
 _is_confined = [False]
+
+
+def share_fate() -> None:
+    """Let this process, and those that it forks, be killed too if the system kills a child of it.
+
+    When memory runs out, the kernel kills the job or the child that decodes for it, as it happens. The file is to blame
+    for neither: `Notes` and `call_again` find out whether it happens again. No file can send SIGKILL.
+    """
+    _shares_fate[0] = True
+
+
+_shares_fate = [False]
 
 
 def end() -> None:
@@ -80,7 +93,7 @@ def _caller() -> tuple[int, int]:
     return os.getpid(), threading.get_ident()
 
 
-def call(function: Callable[..., Any], *arguments: Any, fault: str = "decode_error") -> Any:
+def call(function: Callable[..., Any], *arguments: Any, fault: str = "decode_error", alone: bool = False) -> Any:
     """Call a function of a module in the child of this thread, and return its result.
 
     Parameters
@@ -91,6 +104,8 @@ def call(function: Callable[..., Any], *arguments: Any, fault: str = "decode_err
         Arguments of the function.
     fault : str
         Reason code for any other exception. Its text may quote the data and is dropped.
+    alone : bool
+        The death of the child costs this call only, whoever kills it: see `share_fate`.
 
     Raises
     ------
@@ -100,8 +115,10 @@ def call(function: Callable[..., Any], *arguments: Any, fault: str = "decode_err
         As raised by the function.
     OSError
         As raised by the function, if it is one of `DISK_ERRORS` or `DISK_FULL`: those are not caused by the data.
+    Shortage
+        If the system withholds memory, processes or open files from the child.
     """
-    return _value_of(*_ask(limits.current(), function, arguments), fault)
+    return _value_of(*_ask(limits.current(), function, arguments, alone=alone), fault)
 
 
 def each(
@@ -172,10 +189,12 @@ def call_again(work: Callable[[], Any]) -> Any:
         for _ in range(DEATHS):
             end()  # a child that was forked earlier did not inherit this work
             try:
-                kind, value = _ask(None, _call_inherited, (number, ()))
+                kind, value = _ask(None, _call_inherited, (number, ()), alone=True)
             except NotExtracted:
                 continue
             end()
+            if kind == _SHORT:
+                raise Shortage(value)
             return value if kind == _VALUE else work()
     raise Died
 
@@ -217,7 +236,9 @@ class Notes:
         self._path.unlink(missing_ok=True)
 
 
-def _ask(budget: Limits | None, function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[int, Any]:
+def _ask(
+    budget: Limits | None, function: Callable[..., Any], arguments: tuple[Any, ...], *, alone: bool = False
+) -> tuple[int, Any]:
     """Return kind and value of an answer from this thread's child; fork one if there is none with these limits."""
     child = _children.get(_caller())
     if child is None or child.limits != budget:
@@ -225,7 +246,7 @@ def _ask(budget: Limits | None, function: Callable[..., Any], arguments: tuple[A
         with _forking:
             child = _children[_caller()] = _Child(budget)
     try:
-        return child.ask((function, arguments))
+        return child.ask((function, arguments), alone=alone)
     except BaseException:
         end()
         raise
@@ -244,6 +265,8 @@ def _value_of(kind: int, value: Any, fault: str) -> Any:
         raise OSError(value, os.strerror(value))
     if kind == _STOPPED:
         raise KeyboardInterrupt
+    if kind == _SHORT:
+        raise Shortage(value)
     raise NotExtracted(fault)
 
 
@@ -270,7 +293,7 @@ class _Child:
     """A forked process that answers calls."""
 
     def __init__(self, budget: Limits | None) -> None:
-        self.limits = budget
+        self.limits, self._is_ended = budget, False
         self._inbox, self._outbox = os.memfd_create("calls"), os.memfd_create("answers")
         theirs_in, self._calls = os.pipe()
         self._answers, theirs_out = os.pipe()
@@ -284,7 +307,7 @@ class _Child:
         os.close(theirs_in)
         os.close(theirs_out)
 
-    def ask(self, request: Any) -> tuple[int, Any]:
+    def ask(self, request: Any, *, alone: bool = False) -> tuple[int, Any]:
         """Return kind and value of an answer.
 
         Raises
@@ -300,7 +323,12 @@ class _Child:
         except OSError:
             sizes = b""
         if not sizes:
-            raise NotExtracted(limits.verdict(self._reap()))
+            number = self._reap()
+            if number == signal.SIGKILL and _shares_fate[0] and not (alone or self._is_ended):
+                os.kill(os.getpid(), signal.SIGKILL)
+            reason = limits.verdict(number)
+            shortage.refuse(child=self.limits.memory if self.limits else 0)  # libraries may abort for lack of memory
+            raise NotExtracted(reason)
         length, array = (int(size) for size in sizes.split())
         if length + array > os.fstat(self._outbox).st_size:
             raise NotExtracted("decoder_died")
@@ -322,6 +350,7 @@ class _Child:
 
     def kill(self) -> None:
         """Kill the child; it cannot be used afterwards."""
+        self._is_ended = True
         if pid := self._pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -373,6 +402,14 @@ def _serve(calls: int, answers: int, inbox: int, outbox: int, budget: Limits | N
 def _answer(request: Any) -> tuple[bytes, list[memoryview]]:
     """Serve a call; return the pickled answer, and the bytes of the array in it."""
     try:
+        return _called(request)
+    except Shortage as lack:
+        return pickle.dumps((_SHORT, lack.number)), []
+
+
+def _called(request: Any) -> tuple[bytes, list[memoryview]]:
+    """Return the pickled answer to a call; raise `Shortage` where it failed for a lack that is not the data's."""
+    try:
         function, arguments = pickle.loads(request.data)
         value = function(*arguments)
         if isinstance(value, np.ndarray):
@@ -385,13 +422,18 @@ def _answer(request: Any) -> tuple[bytes, list[memoryview]]:
     except SourceChanged:
         return pickle.dumps((_CHANGED, None)), []
     except OSError as error:
+        shortage.refuse(error)
         is_disk_error = error.errno in DISK_ERRORS | DISK_FULL
         return pickle.dumps((_DISK, error.errno) if is_disk_error else (_FAULT, None)), []
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         return pickle.dumps((_STOPPED, None)), []
+    except Shortage:
+        raise
     except MemoryError:
+        shortage.refuse()
         return pickle.dumps((_REASON, ("too_large", None, None))), []
-    except BaseException:  # a panic in a Rust library raises a BaseException
+    except BaseException as error:  # a panic in a Rust library raises a BaseException
+        shortage.refuse(error)
         return pickle.dumps((_FAULT, None)), []
 
 

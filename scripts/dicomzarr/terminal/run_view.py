@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
+from dicomzarr.system import shortage
 from dicomzarr.system.results_folder import Results
 from dicomzarr.terminal import live_line, progress, stages
 from dicomzarr.terminal.jobs import Job, Jobs
@@ -22,6 +23,7 @@ _ERROR = re.compile(r"[\d-]+ [\d:,]+ ERROR (.*)")  # as `workflow.job` writes it
 _CLOCKS = 5.0  # s by which the clocks of nodes may differ
 _QUEUE = "slurm_logs"
 _KILLED = re.compile(r"exit status (137|-9)\b|SIGKILL")
+_NO_PROCESS = re.compile(r"can't start new thread|Resource temporarily unavailable")
 _MEMORY = "The system killed the job, perhaps since the memory of this machine was full: docs/recovery.md"
 # What Snakemake says after every failed job.
 _SAYS_NOTHING = re.compile(
@@ -144,7 +146,8 @@ class RunView:
         if shown and not live_line.is_ending() and not (failed and all(map(last_error_of, failed))):
             # Snakemake or a queue failed, or killed a job that could not say why.
             words = [text for text in dict.fromkeys(self._errors) if not (failed and _SAYS_NOTHING.match(text))]
-            self.line.write(words + [_MEMORY for text in words[:1] if any(map(_KILLED.search, words))])
+            hints = ((_KILLED, _MEMORY), (_NO_PROCESS, shortage.PROCESSES))
+            self.line.write(words + [hint for pattern, hint in hints if any(map(pattern.search, words))])
         path = os.environ.get(FACTS)
         if path:
             with contextlib.suppress(OSError):

@@ -395,6 +395,8 @@ def _with_private(own: Any) -> Iterator[Any]:
                 value = own[tag].value
                 if own[tag].VR == "SQ" and len(value):
                     yield value[0]
+            except MemoryError:  # the value is not unknown
+                raise
             except Exception:  # what pydicom cannot read counts as absent
                 continue
 

@@ -294,6 +294,8 @@ def _value(item: Any, keyword: str) -> Any:
         return None
     try:
         return item.get(keyword)
+    except MemoryError:  # the value is not unknown
+        raise
     except Exception:  # the value cannot be converted
         return _UNREADABLE
 

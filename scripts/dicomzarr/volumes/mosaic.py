@@ -163,6 +163,8 @@ def _uih_positions(header: Dataset, tiles: int) -> list[list[float]] | None:
     items = private_value(header, 0x0065, 0x51, "Image Private Header", "UIH")
     try:
         positions = [_reals(item.get("ImagePositionPatient"), 3) for item in items]
+    except MemoryError:  # the value is not unknown
+        raise
     except Exception:  # what pydicom cannot convert counts as unknown
         return None
     if len(positions) != tiles or any(position is None for position in positions):

@@ -37,6 +37,8 @@ def private_value(item: Any, group: int, element: int, creator: str, maker: str 
         plain = (group, 0x1000 | element)
         if maker and not blocks and plain in item and str(item.get("Manufacturer", "")).upper().startswith(maker):
             return item[plain].value
+    except MemoryError:  # the value is not unknown
+        raise
     except Exception:  # whatever pydicom cannot read counts as unknown
         return None
     return None

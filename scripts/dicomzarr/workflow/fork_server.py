@@ -57,7 +57,7 @@ _LATER = (
     "zarrs",
 )
 # The environment of a job as `workflow/job.py` changes it: numpy must start no threads here, since a fork has none.
-_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "RUST_BACKTRACE": "0"}
 
 
 class _Server:
@@ -191,8 +191,13 @@ def _end(script: str) -> NoReturn:
         status = error.code if isinstance(error.code, int) else int(error.code is not None)
         if isinstance(error.code, str):
             print(error.code, file=sys.stderr)
-    except BaseException:  # as Python does: shown, and the status is 1
-        traceback.print_exc()
+    except BaseException as error:  # as Python does: shown, and the status is 1
+        from dicomzarr.system import shortage
+
+        if lacking := shortage.described(error):
+            print(f"{os.path.basename(script).split('.')[1]}: {lacking}", file=sys.stderr)
+        elif not (isinstance(error, FileNotFoundError) and error.filename == script):
+            traceback.print_exc()  # a script that is gone: Snakemake gave this job up, and says why
     finally:
         with contextlib.suppress(BaseException):
             threading._shutdown()  # type: ignore[attr-defined]  # as in multiprocessing: waits for threads

@@ -19,7 +19,7 @@ from typing import Any
 from dicomzarr.records import rule_record
 from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.source import restored
-from dicomzarr.system import digested_json, files, locks, run_token
+from dicomzarr.system import digested_json, files, locks, run_token, shortage
 from dicomzarr.system.results_folder import Results
 from dicomzarr.system.safe_messages import error_location, os_error_message, silence_libraries
 from dicomzarr.vocabulary import errors
@@ -29,6 +29,8 @@ from dicomzarr.vocabulary.rules import BATCH_RULES, RULES, SEALED, readers_of
 # Jobs multiply no matrices. Snakemake sets this variable to the threads of the job, and each thread of OpenBLAS would
 # spin for a tenth of a second when numpy is imported.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
+# A library in Rust that runs out of memory prints where, for which it takes memory: it would wait for itself for ever.
+os.environ["RUST_BACKTRACE"] = "0"
 
 
 DAMAGED = (
@@ -154,11 +156,15 @@ def step(snakemake: Any) -> Iterator[Step]:
         if error.path.is_relative_to(results.root):
             revoke(results, error.path, Revocation.DAMAGED)
         _fail(rule, DAMAGED)
+    except shortage.Shortage as lack:
+        _fail(rule, str(lack))
     except OSError as error:
-        _fail(rule, f"{os_error_message(error)} ({error_location(error)})")
+        _fail(rule, shortage.described(error) or f"{os_error_message(error)} ({error_location(error)})")
     except KeyboardInterrupt:
         _fail(rule, "interrupted; run the same command again to continue")
     except Exception as error:
+        if lacking := shortage.described(error):
+            _fail(rule, lacking)
         _fail(rule, f"internal error, {error_location(error)}; please open an issue with this line")
     finally:
         gc.freeze()  # the process ends after this: no last garbage collection

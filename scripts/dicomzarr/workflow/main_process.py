@@ -18,7 +18,7 @@ from dicomzarr.publishing import stores
 from dicomzarr.records import decisions, export_record, rule_record
 from dicomzarr.records.revoke import Revocation
 from dicomzarr.source import object_store
-from dicomzarr.system import limits, locks, run_token, shared_files
+from dicomzarr.system import limits, locks, run_token, shared_files, shortage
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
 from dicomzarr.system.safe_messages import error_location, os_error_message
@@ -57,8 +57,11 @@ def errors_in_one_line() -> Iterator[None]:
     except UserError as error:
         _end(config_file.with_line(error, sys.argv[1:]), 2 if isinstance(error, ConfigProblem) else 1)
     except OSError as error:  # the disk of `.snakemake/` is full
-        _end(f"{os_error_message(error)} ({error_location(error)}); run the same command again once that is mended")
+        text = shortage.described(error) or f"{os_error_message(error)} ({error_location(error)})"
+        _end(f"{text}; run the same command again once that is mended")
     except Exception as error:  # its text could hold a path of the source
+        if lacking := shortage.described(error):
+            _end(lacking)
         _end(f"internal error, {error_location(error)}; please open an issue with this line")
 
 

@@ -472,7 +472,7 @@ def check(config: Mapping[str, Any]) -> Settings:
     results = Path(config["results"])
     try:
         place = Path(os.path.abspath(results)).resolve()
-        is_usable = results.is_dir() or not results.exists()
+        is_usable = results.is_dir() or not os.path.lexists(results)
     except OSError as error:
         raise ConfigProblem(f"config key 'results': it cannot be a folder: {os.strerror(error.errno or 0)}") from None
     for folder in folders.values():
@@ -481,7 +481,8 @@ def check(config: Mapping[str, Any]) -> Settings:
         if _within(folder.resolve(), place):
             raise ConfigProblem("config key 'source': it lies inside the results; choose a folder outside of them")
     if not is_usable:
-        raise ConfigProblem(f"config key 'results': {config['results']!r} is not a folder")
+        what = "is a link to nothing; mount or make its target" if results.is_symlink() else "is not a folder"
+        raise ConfigProblem(f"config key 'results': {config['results']!r} {what}, or name another folder")
     return Settings(
         sources={label: os.fsencode(folder) for label, folder in folders.items()} | object_roots,
         results=results,

@@ -32,6 +32,12 @@ def test_what_nobody_has_decided_is_a_next_step() -> None:
     ]
 
 
+def test_a_seal_that_failed_is_not_complete(tmp_path: Path) -> None:
+    failed = {"failed": [{"rule": "seal_dataset", "batch": "", "log": ""}]}
+    shown = conclusion.Conclusion(Results(tmp_path), failed, tmp_path).content(1, CONFIG)
+    assert {"rule": "seal_dataset"} in shown["incomplete"]
+
+
 @pytest.mark.parametrize(
     ("was_sealed", "changes"),
     [(False, "the first build"), (True, "not known, since the last build was not made by ./run")],

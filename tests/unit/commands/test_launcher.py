@@ -56,6 +56,40 @@ def old_pythons() -> list[str]:
     return [str(path) for path in versions if int(path.parts[-3].split(".")[1]) < 11]
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_streams_that_were_closed_are_open_before_any_file_is(tmp_path: Path, closed: str) -> None:
+    """As some services start programs: the lock of a run would be its standard error, and get its messages."""
+    look = "import os; print(*map(os.readlink, (f'/proc/self/fd/{n}' for n in range(3))), file=open('seen', 'w'))"
+    start = f"import runpy, sys; runpy.run_path({str(ROOT / 'run')!r})['open_closed_streams'](); "
+    script = start + f"import os; os.execv(sys.executable, [sys.executable, '-c', {look!r}])"
+    command = f"exec {shlex.quote(sys.executable)} -c {shlex.quote(script)} {closed}"
+    subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    seen = (tmp_path / "seen").read_text().split()
+    assert [number for number in range(3) if seen[number] == os.devnull] == [
+        number for number, text in enumerate(("<&-", ">&- ", "2>&-")) if text.strip() in closed.split()
+    ]
+
+
+# A word that prints one line.
+PRINTS = (
+    "import sys; from dicomzarr.commands import __main__ as main, diff; diff.main = lambda _: print(1, flush=True); "
+)
+PRINTS += "sys.exit(main.main(['diff']))"
+
+
+@pytest.mark.parametrize("start", [[str(ROOT / "run"), "help"], ["-c", PRINTS]], ids=["help", "word"])
+def test_output_that_a_full_disk_does_not_take_is_named_as_such(start: list[str]) -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
+    with open("/dev/full", "wb") as full:
+        shown = subprocess.run(
+            [sys.executable, *start], check=False, stdout=full, stderr=subprocess.PIPE, env=environment, text=True
+        )
+    assert shown.returncode and shown.stderr.startswith(
+        "run: standard output cannot be written: No space left on device"
+    )
+    assert len(shown.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize("python", old_pythons() or [""])
 def test_an_old_python_is_refused_or_replaced_by_a_newer_one(project: Project, python: str) -> None:
     if not python:

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from launched_project import Project
 from waiting import HANG, wait_until
 
 from dicomzarr.commands.launcher.processes import accept_any_text
+from dicomzarr.commands.run import snakemake_process
 
 # Starts a program with the terminal of its standard input as its controlling terminal.
 ON_TERMINAL = (
@@ -232,3 +234,16 @@ def test_every_path_can_be_printed(encoding: str, written: bytes) -> None:
     accept_any_text(out)
     print(os.fsdecode(b"M\xfcller"), "\u03b1", end="", file=out, flush=True)
     assert stored.getvalue() == written
+
+
+def test_a_thread_of_snakemake_that_ends_has_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails() -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading, "excepthook", snakemake_process.end_thread_in_one_line)
+    thread = threading.Thread(target=fails)
+    thread.start()
+    thread.join()
+    assert capsys.readouterr().err == "note: a thread of Snakemake ended: RuntimeError: can't start new thread\n"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -113,3 +115,24 @@ def test_lines_that_were_kept_are_those_of_the_records(
         assert numbers() == [11, 13, 21, 22]
     first.unlink()
     assert numbers() == [21, 22] and [path.name for path in kept.iterdir()] == [f"extract_batch.{second.stem}"]
+
+
+def test_a_disk_that_is_full_when_lines_are_kept_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The seal has the same lines, and half of them do not take up what is left of the disk."""
+    monkeypatch.setattr(digests, "_LARGE", 1)
+    results, kept = Results(tmp_path), tmp_path / "private" / "cache" / "checksum_lines"
+    path = results.records / "extract_batch" / "1.json"
+    path.parent.mkdir(parents=True)
+    claims = {f"dataset/images.zarr/{number}": FileClaim(number, "aa") for number in range(1000)}
+    path.write_bytes(RuleRecord(claims=claims).to_bytes().data)
+    most, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, most[1]))  # a write beyond is cut, and the next one fails
+        lines = digests.recorded_lines(results)
+        left = list(kept.iterdir())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert left == []
+    assert digests.recorded_lines(results) == lines and len(b"".join(lines).splitlines()) == 1000
+    assert len(list(kept.iterdir())) == 1

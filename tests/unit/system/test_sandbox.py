@@ -280,6 +280,27 @@ def test_work_of_a_killed_child_is_retried_once(tmp_path: Path) -> None:
         sandbox.call_again(lambda: (_ for _ in ()).throw(ValueError("in words")))
 
 
+def be_killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_job_whose_child_the_system_kills_is_killed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by the kernel when memory runs out: which of the two it kills is chance, and no property of the file."""
+    with pytest.raises(NotExtracted):
+        sandbox.call(be_killed)
+    monkeypatch.setattr(sandbox, "_shares_fate", [False])
+    sandbox.share_fate()
+    with pytest.raises(sandbox.Died):
+        sandbox.call_again(lambda: sandbox.call(be_killed))
+    with pytest.raises(NotExtracted) as caught:
+        sandbox.call(segfault)
+    assert caught.value.code == "decoder_died"
+    sandbox.call(pid)
+    sandbox.kill_all()
+    with pytest.raises(NotExtracted):  # it was killed from here
+        sandbox.call(pid)
+
+
 def test_a_note_exists_until_the_job_ends(tmp_path: Path) -> None:
     notes = sandbox.Notes(tmp_path, "0001")
     assert notes.suspect() == ""

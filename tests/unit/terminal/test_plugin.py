@@ -130,6 +130,13 @@ def test_of_a_job_that_cannot_say_why_it_failed_the_queue_says_it(
     assert others == ["log of the queue: .snakemake/slurm_logs/group_batch/7.log", "the queue says OUT_OF_MEMORY"]
 
 
+def test_where_no_thread_can_be_started_the_limits_are_named(results: Results) -> None:
+    failed = event(LogEvent.JOB_ERROR, logging.ERROR, jobid=1, rule_name="extract_batch", log=["a.log"], at=13)
+    words = event(None, logging.ERROR, "RuleException:\nRuntimeError in file x.smk, line 3:\ncan't start new thread")
+    *_, last = shown(results, *job(1, "extract_batch", 10, batch="0001-0000"), failed, words)
+    assert "raise ulimit -u" in last
+
+
 def test_of_an_exception_in_snakemake_its_last_line_is_shown(results: Results) -> None:
     try:
         raise PermissionError(13, "Permission denied", ".snakemake/x")

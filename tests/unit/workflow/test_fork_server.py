@@ -76,12 +76,12 @@ def test_a_job_finds_what_a_process_of_its_own_would(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path = script(tmp_path, STATE.format(out=str(tmp_path / "forked")))
-    job = started(server, path, TMPDIR="/somewhere", OPENBLAS_NUM_THREADS="8")
+    job = started(server, path, TMPDIR="/somewhere", OPENBLAS_NUM_THREADS="8", RUST_BACKTRACE="1")
     assert isinstance(job, forked_jobs._ForkedJob) and job.wait() == 0
     forked = json.loads((tmp_path / "forked").read_text())
     assert server._process and forked["parent"] == server._process.pid
     script(tmp_path, STATE.format(out=str(tmp_path / "plain")))
-    environment = {**os.environ, "TMPDIR": "/somewhere", "OPENBLAS_NUM_THREADS": "1"}
+    environment = {**os.environ, "TMPDIR": "/somewhere", "OPENBLAS_NUM_THREADS": "1", "RUST_BACKTRACE": "0"}
     subprocess.run(["bash", "-c", f"{PREFIX}{sys.executable} {path}"], env=environment, check=True)
     plain = json.loads((tmp_path / "plain").read_text())
     for state in (forked, plain):

@@ -95,6 +95,7 @@ WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"results": 5}, ("'results'", "found 5")),
     ({"results": None}, ("'results'", "nothing")),
     ({"results": "file"}, ("'results'", "is not a folder")),
+    ({"results": "dangling"}, ("'results'", "'dangling' is a link to nothing; mount or make its target")),
     ({"results": "a\nb"}, ("'results'",)),
     ({"results": "s3://bucket/prepared"}, ("'results'", "looks like a URL; needed is a folder", "./run publish")),
     ({"results": "source/link/results"}, ("'results'", "inside the source")),
@@ -145,6 +146,7 @@ def test_a_wrong_key_is_named_and_nothing_is_read(
     (tmp_path / "source" / "below").mkdir(parents=True)
     (tmp_path / "source" / "link").symlink_to("below")
     (tmp_path / "file").write_text("x")
+    (tmp_path / "dangling").symlink_to("nowhere")
     monkeypatch.chdir(tmp_path)
     config = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"source": "source", "results": "results"}
     settings.check(config)  # valid

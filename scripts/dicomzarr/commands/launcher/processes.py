@@ -71,6 +71,16 @@ def is_unread(out: TextIO) -> bool:
     return is_closed
 
 
+def is_lost(out: TextIO) -> bool:
+    """Return whether a stream takes no more, not even a line break, as `> list.txt` on a full disk."""
+    try:
+        print(file=out, flush=True)  # what it did not take before is gone: a flush alone would succeed
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        return True
+    return False
+
+
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
     """Raise `Stopped` on the signals that stop a run within the block, unless they are ignored (as with nohup)."""

@@ -149,7 +149,7 @@ class Conclusion:
                 if found or batches is None or done < len(batches):
                     found.append({"rule": rule.name, "done": done, "of": len(batches or ())})
             elif rule.name in failed:
-                if rule.sealed:
+                if rule.sealed or rule.name in DATASET_RULES:
                     found.append({"rule": rule.name})
             elif rule.name in DATASET_RULES and (found or not (results.records / f"{rule.name}.json").exists()):
                 found.append({"rule": rule.name})

@@ -15,6 +15,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from typing import NoReturn
 
 
@@ -22,6 +23,13 @@ def refuse_in_one_line(_: argparse.ArgumentParser, message: str) -> NoReturn:
     """Answer a wrong argument with one line, in place of the usage of all options of Snakemake."""
     print(f"run: Snakemake: {message}. See ./run help run, or ./run snakemake --help", file=sys.stderr, flush=True)
     sys.exit(2)
+
+
+def end_thread_in_one_line(ended: threading.ExceptHookArgs) -> None:
+    """Say why a thread of Snakemake ended, such as the clock of a benchmark where no more threads can be started."""
+    print(
+        f"note: a thread of Snakemake ended: {ended.exc_type.__name__}: {ended.exc_value}", file=sys.stderr, flush=True
+    )
 
 
 SCRIPTS = os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.pardir] * 3))
@@ -34,6 +42,7 @@ def main() -> int:
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     argparse.ArgumentParser.error = refuse_in_one_line  # type: ignore[assignment, method-assign]
+    threading.excepthook = end_thread_in_one_line
     sys.path.insert(0, SCRIPTS)
     logging.raiseExceptions = False  # Snakemake's log cannot hold the name of every folder: no traceback
     gc.disable()  # what is imported stays: looking for garbage in it takes a tenth of the time

@@ -22,7 +22,7 @@ from dicomzarr.source.inventory import LISTED, MEMBER
 from dicomzarr.source.open_file import OpenFile
 from dicomzarr.source.opener import Opener
 from dicomzarr.source.row import StatKey
-from dicomzarr.system import json_files, limits
+from dicomzarr.system import json_files, limits, shortage
 from dicomzarr.vocabulary.reasons import NotExtracted
 
 UNREADABLE = "unreadable_file"
@@ -121,6 +121,7 @@ def _list(roots: Mapping[str, bytes], path: str, key: StatKey) -> NDArray[np.uin
             if reason not in _PARTIAL:
                 rows = _Rows(path, 0)
         except MemoryError:
+            shortage.refuse()
             rows, reason = _Rows(path, 0), "too_large"
         return answer(reason, rows.lines()) if file.key() == key else answer(CHANGED)
 

@@ -17,7 +17,7 @@ from dicomzarr.records.check_record import MaskVerdict
 from dicomzarr.records.mask_record import MaskRecord, SeriesMasks
 from dicomzarr.stages.check_batch.levels import count_levels, levels_are_exact
 from dicomzarr.stages.check_batch.read_back import BLOCK, FIRST_FRAMES, Watcher
-from dicomzarr.system import files
+from dicomzarr.system import files, shortage
 
 log = logging.getLogger("dicomzarr")
 
@@ -128,5 +128,6 @@ def _is_exact(images: Path, mask: MaskRecord, watch: Watcher | None) -> bool:
         if isinstance(error, OSError) and files.is_disk_error(error):
             log.error("array %s: the disk cannot read a mask of it", mask.array)
             raise
+        shortage.refuse(error)
         log.error("array %s: a mask cannot be read back: %s", mask.array, type(error).__name__)
         return False

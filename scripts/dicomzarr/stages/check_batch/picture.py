@@ -15,7 +15,7 @@ from dicomzarr.stages.check_batch.drawing import MOST_MASKS, Outline, colour_of,
 from dicomzarr.stages.check_batch.histogram import histogram
 from dicomzarr.stages.check_batch.planes import ImagePlanes, MaskPlanes, cut, drawable
 from dicomzarr.stages.check_batch.read_back import ReadBack, Watcher
-from dicomzarr.system import files
+from dicomzarr.system import files, shortage
 from dicomzarr.vocabulary.pictures import CANNOT, DIFFERS, NO_PLANE
 
 log = logging.getLogger("dicomzarr")
@@ -81,6 +81,7 @@ class Picture:
         except Exception as error:  # its text may quote a path
             if isinstance(error, OSError) and files.is_disk_error(error):
                 raise
+            shortage.refuse(error)
             log.warning("array %s: no picture: %s", array, type(error).__name__)
             return PictureRow(array, trouble=CANNOT), {}
         has_range = drawing.shown not in ("colour", "palette") and not math.isnan(found.low)

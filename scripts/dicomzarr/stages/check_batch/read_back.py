@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dicomzarr.arrays.zarr_reader import StoredArray, open_array
 from dicomzarr.records.series_record import FrameRow, VolumeRecord
 from dicomzarr.stages.check_batch.levels import count_levels, levels_are_exact
-from dicomzarr.system import files
+from dicomzarr.system import files, shortage
 from dicomzarr.system.thread_pool import SERIAL, ThreadPool
 
 log = logging.getLogger("dicomzarr")
@@ -190,6 +190,7 @@ def read_back(images: Path, volume: VolumeRecord, pool: ThreadPool = SERIAL, wat
                     "array %s: the disk cannot read it; if this persists, run ./run verify --repair", volume.array
                 )
                 raise
+            shortage.refuse(error)
             kind = type(error).__name__
     log.error("array %s cannot be read back: %s", volume.array, kind)
     return ReadBack(False, math.nan, math.nan, math.nan, math.nan)

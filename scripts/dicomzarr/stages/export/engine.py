@@ -28,7 +28,7 @@ from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.stages.export.tables import Exported, ExportSeries
 from dicomzarr.stages.export.verified_arrays import DamagedArray, of_series
-from dicomzarr.system import csv_tables, files, flush, json_files, safe_messages, sandbox
+from dicomzarr.system import csv_tables, files, flush, json_files, safe_messages, sandbox, shortage
 from dicomzarr.system.heartbeat import Progress
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import Damaged, UserError
@@ -343,8 +343,9 @@ def _export_series(recipe: Recipe, results: Results, store: Path, series_id: str
     except DamagedArray as damaged:
         return Failure("damaged", str(damaged))
     except OSError as error:
-        return Failure("system", safe_messages.os_error_message(error))
+        return Failure("system", shortage.described(error) or safe_messages.os_error_message(error))
     except Exception as error:
+        shortage.refuse(error)
         return Failure("internal", safe_messages.error_location(error))
 
 

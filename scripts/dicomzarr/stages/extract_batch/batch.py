@@ -40,7 +40,7 @@ from dicomzarr.stages.extract_batch.series import (
     plan_digest,
 )
 from dicomzarr.stages.extract_batch.series_files import Roots
-from dicomzarr.system import digested_json, files, flush, limits, safe_messages, sandbox
+from dicomzarr.system import digested_json, files, flush, limits, safe_messages, sandbox, shortage
 from dicomzarr.system.heartbeat import Progress
 from dicomzarr.system.results_folder import Results
 from dicomzarr.system.thread_pool import ThreadPool
@@ -258,9 +258,11 @@ class _Batch:
         except (UserError, OSError):
             raise
         except MemoryError:
+            shortage.refuse()
             reason = "too_large"
             log.error("series %s: %s", plan.series_id, reason)
         except Exception as error:  # the other series must be extracted; the next job of the batch retries this one
+            shortage.refuse(error)
             reason = "internal_error"
             log.error(
                 "series %s: %s, %s; please open an issue", plan.series_id, reason, safe_messages.error_location(error)

@@ -22,7 +22,7 @@ from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.reader_pool import ReaderPool
 from dicomzarr.stages.extract_batch.series_files import Readers, Roots, SourceFile, numbers_of
 from dicomzarr.stages.extract_batch.text_picture import QUALITY, beside, picture
-from dicomzarr.system import files, sandbox
+from dicomzarr.system import files, sandbox, shortage
 from dicomzarr.system.thread_pool import MIN_PARALLEL_BYTES, SERIAL, ThreadPool
 from dicomzarr.vocabulary.reasons import REVIEWED, NotExtracted
 
@@ -48,8 +48,9 @@ def _control() -> bool:
 def control() -> bool:
     """Return whether the detector works: it finds made-up text, and none where there is none, within the limits."""
     try:
-        return sandbox.call(_control, fault=FAILED) is True
+        return sandbox.call(_control, fault=FAILED, alone=True) is True
     except (NotExtracted, MemoryError):
+        shortage.refuse()
         return False
 
 
@@ -110,9 +111,10 @@ class Looker:
     def _call(self, source: int, look: Any, shown: Any) -> tuple[scan.Box, ...]:
         """Return what the detector finds, in a child; note the file at which it fails."""
         try:
-            found: tuple[scan.Box, ...] = sandbox.call(look, shown, self._options.allow_short, fault=FAILED)
+            found: tuple[scan.Box, ...] = sandbox.call(look, shown, self._options.allow_short, fault=FAILED, alone=True)
             return found
         except (NotExtracted, MemoryError):
+            shortage.refuse()
             self._failed.add(source)
             return ()
 
@@ -214,6 +216,7 @@ class Looker:
                         for place, view in enumerate(views)
                     ]
                 except (NotExtracted, MemoryError):
+                    shortage.refuse()
                     continue  # the file is listed without a picture
                 encoded = io.BytesIO()
                 beside(drawn).save(encoded, "JPEG", quality=QUALITY)

@@ -41,7 +41,7 @@ from dicomzarr.stages.extract_batch.series_files import (
     read_header,
     reason_of_content,
 )
-from dicomzarr.system import sandbox
+from dicomzarr.system import sandbox, shortage
 from dicomzarr.system.files import remove_tree
 from dicomzarr.system.thread_pool import ThreadPool
 from dicomzarr.vocabulary.reasons import NotExtracted
@@ -268,6 +268,7 @@ def _parse_segmentation(row: HeaderRow, roots: Roots) -> Segmentation | MaskProb
     try:
         return MaskProblem("unreadable_header") if header is None else read_segmentation(header)
     except MaskProblem as problem:
+        shortage.refuse_at_value(problem.__context__ or problem)
         return problem
 
 
@@ -279,6 +280,7 @@ def _parse_structure_set(row: HeaderRow, roots: Roots) -> StructureSet | MaskPro
         try:
             return read_structure_set(stream)
         except MaskProblem as problem:
+            shortage.refuse_at_value(problem.__context__ or problem)
             return problem
 
 
@@ -289,6 +291,7 @@ def _fill(region: Any, grid: ImageGrid) -> tuple[PlacedMask, tuple[int, ...]] | 
     try:
         placed = mask_of_contours(region, grid)
     except MaskProblem as problem:
+        shortage.refuse_at_value(problem.__context__ or problem)
         return problem
     return dataclasses.replace(placed, values=np.packbits(placed.values)), placed.values.shape
 

@@ -30,7 +30,7 @@ from dicomzarr.source.opener import Opener
 from dicomzarr.source.row import HeaderRow
 from dicomzarr.stages.extract_batch.frame_headers import read_frame_items
 from dicomzarr.stages.extract_batch.value_tables import digests_of_tables, read_tables, tables_that_count
-from dicomzarr.system import sandbox
+from dicomzarr.system import sandbox, shortage
 from dicomzarr.vocabulary.errors import SourceChanged, UserError
 from dicomzarr.vocabulary.reasons import NotExtracted
 from dicomzarr.volumes.frames import frames_of, needs_header
@@ -391,7 +391,8 @@ def read_header(handle: int, row: HeaderRow) -> Any:
         if error.errno in sandbox.DISK_ERRORS:
             raise
         return _read_mended(handle, row)  # pydicom raises it for a missing item
-    except Exception:  # a header that pydicom cannot read; the caller gives the file its reason
+    except Exception as error:  # a header that pydicom cannot read; the caller gives the file its reason
+        shortage.refuse(error)
         return _read_mended(handle, row)
 
 
@@ -411,9 +412,9 @@ def _read_mended(handle: int, row: HeaderRow) -> Any:
     except OSError as error:
         if error.errno in sandbox.DISK_ERRORS:
             raise
-        return None
-    except Exception:
-        return None
+    except Exception as error:
+        shortage.refuse(error)
+    return None
 
 
 def interpret(index: int, file: SourceFile, roots: Roots) -> None:
@@ -450,7 +451,8 @@ def interpret(index: int, file: SourceFile, roots: Roots) -> None:
         file.reason = file.reason or error.code
     except (SourceChanged, OSError):  # a failure of the disk is no property of the file
         raise
-    except Exception:  # a bug costs this file alone; the text of the error could quote the header
+    except Exception as error:  # a bug costs this file alone; the text of the error could quote the header
+        shortage.refuse(error)
         file.reason = file.reason or "unreadable_header"
         file.frames = []
 

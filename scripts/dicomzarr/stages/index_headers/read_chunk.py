@@ -17,7 +17,7 @@ from dicomzarr.source.object_store import ObjectRoot, is_object_store
 from dicomzarr.source.open_file import OpenFile
 from dicomzarr.source.opener import Opener
 from dicomzarr.source.row import HeaderRow, StatKey
-from dicomzarr.system import json_files, limits
+from dicomzarr.system import json_files, limits, shortage
 from dicomzarr.system.path_text import decode_path
 from dicomzarr.system.sandbox import DISK_FULL
 from dicomzarr.vocabulary.reasons import REASONS, NotExtracted
@@ -103,6 +103,7 @@ def _unreadable(path: str, key: StatKey, error: OSError) -> str:
     """Return the line of a file that the system refuses to open, or `FAILED` for any other error."""
     if error.errno in DISK_FULL:
         raise error
+    shortage.refuse(error)
     return quarantined(path, key, "unreadable_file") if error.errno in _REFUSED else FAILED
 
 
@@ -114,6 +115,7 @@ def _read_file(opener: Opener, path: str, key: StatKey, texts: list[tuple[str, b
     except NotExtracted as error:  # a member that cannot be unpacked
         return quarantined(path, key, error.code)
     except MemoryError:
+        shortage.refuse()
         return quarantined(path, key, "too_large")
     try:
         if file.key() != key:
@@ -138,8 +140,10 @@ def _read_file(opener: Opener, path: str, key: StatKey, texts: list[tuple[str, b
     except OSError as error:
         return _unreadable(path, key, error)
     except MemoryError:
+        shortage.refuse()
         return quarantined(path, key, "too_large")
-    except Exception:  # a bug costs this file alone; the text of the error could quote the header
+    except Exception as error:  # a bug costs this file alone; the text of the error could quote the header
+        shortage.refuse(error)
         return quarantined(path, key, "unreadable_header")
     finally:
         file.close()
@@ -157,7 +161,8 @@ def _references(opened: OpenFile, size: int, facts: ImageFacts) -> MaskReference
         data = mended_file(opened.read, size, facts["TransferSyntaxUID"])
     except (OSError, MemoryError):
         raise
-    except Exception:  # file meta information that cannot be followed
+    except Exception as error:  # file meta information that cannot be followed
+        shortage.refuse(error)
         return references
     return references if data is None else read_references(io.BytesIO(data), facts["SOPClassUID"])
 
