@@ -105,9 +105,9 @@ def mapped(field: int = 0) -> int:
     return int(Path("/proc/self/statm").read_text().split()[field]) * resource.getpagesize()
 
 
-def room() -> int:
-    """Return the bytes that this process may still take by the limits in force; without `confine`, those of a file."""
-    return _allowed[0] - mapped() if _allowed[0] else current().memory
+def room(taken: int) -> int:
+    """Return the bytes that a process that has mapped `taken` may still take; without `confine`, those of a file."""
+    return _allowed[0] - taken if _allowed[0] else current().memory
 
 
 def dump_no_core() -> None:

@@ -105,16 +105,18 @@ def described(error: BaseException) -> str:
 def _is_memory_withheld(child: int) -> bool:
     """Return whether the system grants less memory than the limits of the configuration allow this process to take.
 
-    Nothing is allocated to find out: another thread of this process would be refused it.
+    Nothing is allocated to find out: another thread of this process would be refused it. What is mapped is asked for
+    once, since other threads change it.
     """
-    room = limits.room()
+    mapped = limits.mapped()
+    room = limits.room(mapped)
     wanted = min(child or room, room)
-    return wanted > 0 and wanted > min(_granted(), _uncommitted())
+    return wanted > 0 and wanted > min(_granted(mapped), _uncommitted())
 
 
-def _granted() -> float:
+def _granted(mapped: int) -> float:
     """Return the bytes that this process may still take by its own limits; infinite without one."""
-    taken = {resource.RLIMIT_AS: limits.mapped(), resource.RLIMIT_DATA: limits.mapped(_DATA)}
+    taken = {resource.RLIMIT_AS: mapped, resource.RLIMIT_DATA: limits.mapped(_DATA)}
     softs = {kind: resource.getrlimit(kind)[0] for kind in taken}
     left = [soft - taken[kind] for kind, soft in softs.items() if soft != resource.RLIM_INFINITY]
     return min(left, default=math.inf)

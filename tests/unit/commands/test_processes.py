@@ -240,10 +240,11 @@ def test_a_thread_of_snakemake_that_ends_has_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fails() -> None:
-        raise RuntimeError("can't start new thread")
+        raise RuntimeError("/data/SMITH^JOHN")
 
     monkeypatch.setattr(threading, "excepthook", snakemake_process.end_thread_in_one_line)
     thread = threading.Thread(target=fails)
     thread.start()
     thread.join()
-    assert capsys.readouterr().err == "note: a thread of Snakemake ended: RuntimeError: can't start new thread\n"
+    note = "note: a thread of Snakemake ended: RuntimeError; are ulimit -u and ulimit -v large enough?\n"
+    assert capsys.readouterr().err == note

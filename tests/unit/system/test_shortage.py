@@ -37,7 +37,7 @@ def narrow() -> Any:
 @pytest.fixture
 def scarce(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that grants this process no more memory."""
-    monkeypatch.setattr(shortage, "_granted", lambda: 0)
+    monkeypatch.setattr(shortage, "_granted", lambda mapped: 0)
 
 
 def take(size: int) -> int:
@@ -173,3 +173,12 @@ def test_a_compressed_text_that_no_memory_was_left_for_is_not_taken_for_searched
 
     with pytest.raises(Shortage):
         list(compressed._streamed(no_decoder, b"x" * 10, 0, lambda reason: None))
+
+
+def test_memory_that_another_thread_takes_meanwhile_is_not_withheld(monkeypatch: pytest.MonkeyPatch) -> None:
+    allowed, mapped = 512 * MIB, iter(range(100 * MIB, 500 * MIB, MIB))
+    monkeypatch.setattr(limits, "_allowed", [allowed])
+    monkeypatch.setattr(limits, "mapped", lambda field=0: next(mapped))
+    softs = {resource.RLIMIT_AS: allowed, resource.RLIMIT_DATA: resource.RLIM_INFINITY}
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (softs[kind], softs[kind]))
+    shortage.refuse(MemoryError())

@@ -26,9 +26,12 @@ def refuse_in_one_line(_: argparse.ArgumentParser, message: str) -> NoReturn:
 
 
 def end_thread_in_one_line(ended: threading.ExceptHookArgs) -> None:
-    """Say why a thread of Snakemake ended, such as the clock of a benchmark where no more threads can be started."""
+    """Say that a thread of Snakemake ended, such as the clock of a benchmark where no more threads can be started."""
+    kind = ended.exc_type.__name__  # its text may quote a path
     print(
-        f"note: a thread of Snakemake ended: {ended.exc_type.__name__}: {ended.exc_value}", file=sys.stderr, flush=True
+        f"note: a thread of Snakemake ended: {kind}; are ulimit -u and ulimit -v large enough?",
+        file=sys.stderr,
+        flush=True,
     )
 
 
