@@ -124,7 +124,7 @@ def frames_of_medh5(tool: Path) -> Callable[[Path, str], int]:
     return frames
 
 
-PROGRAM = ROOT / "scripts" / "dicomzarr" / "commands" / "snakemake_process.py"  # what ./run starts
+PROGRAM = ROOT / "scripts" / "dicomzarr" / "commands" / "run" / "snakemake_process.py"  # what ./run starts
 TRACE = "trace.jsonl"  # beside the results of a run of the workflow
 
 

@@ -16,7 +16,7 @@ NOT_NEEDED |= {"sqlmodel", "sqlalchemy", "pydantic"}
 def test_nothing_to_do_needs_few_imports(workflow: Workflow) -> None:
     save_series(workflow.source, "alpha", 2)
     workflow.run()
-    program = ROOT / "scripts" / "dicomzarr" / "commands" / "snakemake_process.py"
+    program = ROOT / "scripts" / "dicomzarr" / "commands" / "run" / "snakemake_process.py"
     command = [sys.executable, "-X", "importtime", "-P", str(program), "--snakefile", str(ROOT / "Snakefile")]
     done = subprocess.run(
         [*command, "--configfile", "config.yaml", "--cores", "2"],
