@@ -162,7 +162,7 @@ def array_of_file(frames: list[Frame]) -> Volume:
     if all("row_offset" in frame.causes for frame in frames):
         means, values = _places_of_tiles(frames)
         is_known = len(set(values)) == count
-        if not is_known:  # such as focal planes without their depths: the header does not tell them apart
+        if not is_known:  # such as focal planes without their depths: the header does not distinguish them
             means, values = [*means, "frame"], [(*value, float(index)) for index, value in enumerate(values)]
         why = f"{count_of(count, 'tile')} of one whole slide image, as stored"
         return _on_t(frames, name, "tiles", means, values, why, () if is_known else ("t_order_only",))
