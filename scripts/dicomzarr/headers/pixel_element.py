@@ -53,7 +53,10 @@ def _has_form(read: Reader, size: int, pixel: Place, encoding: Encoding) -> bool
         return length not in LONG_VRS
     if vr in VRS:
         return not VRS[vr].is_long or not any(read(2, offset - 6))
-    following = read(8, offset + length) if offset + length < size else b""
+    try:
+        following = read(8, offset + length) if offset + length < size else b""
+    except TooLong:  # a deflated data set beyond the part in memory
+        return False
     code = int.from_bytes(following[4:6], "little")
     return code in LONG_VRS or code in SHORT_VRS
 

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from made_up_headers import BIG, EXPLICIT, IMPLICIT, Element, acr_nema, encode, file, image, meta, number, text
 
 from dicomzarr.headers.attributes import interpret
+from dicomzarr.headers.fast_reader import EXPLICIT_LITTLE, TooLong
+from dicomzarr.headers.pixel_element import reason_against
 
 # --- stray tags of items and delimiters ----------------------------------------------------------------------------
 
@@ -242,3 +244,10 @@ def test_other_files_that_begin_alike_are_no_acr_nema() -> None:
 def test_only_the_velocity_of_a_sequence_name_is_stored(name: bytes, found: str | None) -> None:
     facts, bad = interpret({0x00180024: ("SH", name)}, little=True)
     assert (facts, bad) == ({} if found is None else {"velocity_encoding": found}, frozenset())
+
+
+def test_a_head_of_no_known_vr_is_refused_where_what_follows_it_is_not_in_memory() -> None:
+    def read(length: int, offset: int) -> bytes:
+        raise TooLong
+
+    assert reason_against(read, 1 << 30, (0x7FE00010, "QZ", 100, 1 << 20), EXPLICIT_LITTLE) == "unreadable_header"
