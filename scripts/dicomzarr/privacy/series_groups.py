@@ -14,6 +14,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from dicomzarr.system.shared_work import sharing
@@ -76,14 +77,16 @@ def _stats(places: Iterable[tuple[str, Sequence[str]]]) -> list[os.stat_result]:
     return [lstat(folder + path) for folder, paths in places for path in paths]
 
 
+_NUMBERS = attrgetter("st_size", "st_mtime_ns", "st_ctime_ns", "st_ino")
+
+
 def _digest(stats: Sequence[os.stat_result]) -> str:
     """Return the first of the digests that `state_of` returns."""
-    numbers = [
-        number
-        for status in stats
-        for number in (status.st_size, status.st_mtime_ns & _BITS, status.st_ctime_ns & _BITS, status.st_ino)
-    ]
-    return _blake2b(array("Q", numbers))
+    try:
+        return _blake2b(array("Q", itertools.chain.from_iterable(map(_NUMBERS, stats))))
+    except OverflowError:  # a time before 1970
+        numbers = itertools.chain.from_iterable(map(_NUMBERS, stats))
+        return _blake2b(array("Q", [number & _BITS for number in numbers]))
 
 
 def _blake2b(numbers: array[int]) -> str:
