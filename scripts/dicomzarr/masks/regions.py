@@ -44,36 +44,47 @@ def regions_by_grid(
     """
     located = [grid for grid in grids if grid.origins is not None]
     references = _References(structures, located, instances)
-    for roi in structures.rois:
-        if roi.problem:
-            yield roi, roi.problem
-            continue
-        parts, unassigned = references.by_array(roi)
-        if unassigned or not roi.contours:
-            near = [grid for grid in located if _may_share_space(roi, grid)]
-            if len(near) > 1 and not parts:
-                # Where nothing was drawn, the image was examined on which the other regions were drawn.
-                fits = [
-                    grid
-                    for grid in near
-                    if _is_parallel(unassigned, grid) and (roi.contours or grid.array in references.used)
-                ]
-                near = fits or near
-            only = next(iter(parts), None) if len(parts) == 1 else near[0].array if len(near) == 1 else None
-            referring = [contour for contour in unassigned if contour.images]
-            all_elsewhere = bool(referring) and all(contour.is_elsewhere for contour in referring)
-            if located and not parts and (all_elsewhere or not near):
-                yield roi, "no_image" if all_elsewhere else "other_space"
-                continue
-            if only is None:
-                yield roi, "ambiguous_volume" if located else "no_position"
-                if not parts:
-                    continue
-            else:
-                parts.setdefault(only, []).extend(unassigned)
-        for grid in located:
-            if grid.array in parts:
-                yield dataclasses.replace(roi, contours=tuple(parts[grid.array])), grid
+    drawn = {
+        number: [*_images_of(roi, located, references)] for number, roi in enumerate(structures.rois) if roi.contours
+    }
+    # Where nothing was drawn, the image was examined on which the other regions were drawn.
+    references.used.update(grid.array for found in drawn.values() for _, grid in found if not isinstance(grid, str))
+    for number, roi in enumerate(structures.rois):
+        yield from drawn[number] if number in drawn else _images_of(roi, located, references)
+
+
+def _images_of(
+    roi: Roi, located: Sequence[ImageGrid], references: _References
+) -> Iterator[tuple[Roi, ImageGrid | str]]:
+    """Yield a region with its images, or with the code of a problem."""
+    if roi.problem:
+        yield roi, roi.problem
+        return
+    parts, unassigned = references.by_array(roi)
+    if unassigned or not roi.contours:
+        near = [grid for grid in located if _may_share_space(roi, grid)]
+        if len(near) > 1 and not parts:
+            fits = [
+                grid
+                for grid in near
+                if _is_parallel(unassigned, grid) and (roi.contours or grid.array in references.used)
+            ]
+            near = fits or near
+        only = next(iter(parts), None) if len(parts) == 1 else near[0].array if len(near) == 1 else None
+        referring = [contour for contour in unassigned if contour.images]
+        all_elsewhere = bool(referring) and all(contour.is_elsewhere for contour in referring)
+        if located and not parts and (all_elsewhere or not near):
+            yield roi, "no_image" if all_elsewhere else "other_space"
+            return
+        if only is None:
+            yield roi, "ambiguous_volume" if located else "no_position"
+            if not parts:
+                return
+        else:
+            parts.setdefault(only, []).extend(unassigned)
+    for grid in located:
+        if grid.array in parts:
+            yield dataclasses.replace(roi, contours=tuple(parts[grid.array])), grid
 
 
 class _References:
@@ -90,7 +101,7 @@ class _References:
     Attributes
     ----------
     used : set of str
-        Arrays that any contour refers to.
+        Arrays that any contour refers to, and those on which other regions were placed.
     """
 
     def __init__(self, structures: StructureSet, located: Sequence[ImageGrid], instances: Collection[str]) -> None:

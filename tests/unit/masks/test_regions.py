@@ -122,6 +122,9 @@ def test_a_region_without_contours_belongs_to_the_image_of_the_other_regions() -
     assert places([region(1), region(2, "1.2.1")], CT, scout) == [(1, "ct", 0), (2, "ct", 1)]
     both = places([region(1), region(2, "1.2.1", "1.2.7")], CT, scout)
     assert both == [(1, "ambiguous_volume", 0), (2, "ct", 1), (2, "scout", 1)]
+    # Contours without references: those of the others lie on the only image with parallel slices.
+    assert places([region(1), region(2, "", "")], CT, scout) == [(1, "ct", 0), (2, "ct", 2)]
+    assert places([region(1)], CT, scout) == [(1, "ambiguous_volume", 0)]
 
 
 # An image of 5 slices of 3 mm, 20 rows and 24 columns of 1 mm, as it is and turned about the row axis.
