@@ -256,17 +256,21 @@ class FrameReader:
         form = self.format
         size = form.frame_bytes
         padded = form.frames * size
-        if not needed + needed % 2 < present <= padded + padded % 2:
+        has_surplus = present > needed + needed % 2
+        if present > padded + padded % 2:
             return set()
         if present < padded or form.swapped_bytes:
-            return {"uncertain_frames"}
+            return {"uncertain_frames"} if has_surplus else set()
+        tail = self._source.read(self._offset + needed - 1, padded - needed + 1)
+        used = (form.frame_bits(False) * form.frames - 1) % 8 + 1  # bits of its first byte that are those of frames
+        has_rest = bool(tail[0] >> used or any(tail[1:]))
+        if not (has_surplus or has_rest):
+            return set()
         spare = 8 * size - form.frame_bits(False)
         ends = (self._source.read(self._offset + frame * size - 1, 1)[0] for frame in range(1, form.frames + 1))
         if any(end >> (8 - spare) for end in ends):
             return set()
-        tail = self._source.read(self._offset + needed - 1, padded - needed + 1)
-        used = (form.frame_bits(False) * form.frames - 1) % 8 + 1  # bits of its first byte that are those of frames
-        self._is_padded = bool(tail[0] >> used or any(tail[1:]))
+        self._is_padded = has_surplus and has_rest
         return {"padded_frames" if self._is_padded else "uncertain_frames"}
 
     def _is_padding(self, start: int, end: int) -> bool:

@@ -431,6 +431,19 @@ def test_frames_of_bits_that_are_padded_to_bytes(padded: bool, even: bool) -> No
     np.testing.assert_array_equal([frame.pixels for frame in image], planes)
 
 
+def test_bits_behind_the_last_frame_show_that_frames_may_be_padded() -> None:
+    """Padding may leave the length as it is; the bits behind the last frame are 0 if frames are not padded."""
+    planes = np.random.default_rng(4).integers(0, 2, (2, 3, 5), "u1")
+    header = {"Rows": 3, "Columns": 5, "BitsAllocated": 1, "BitsStored": 1, "NumberOfFrames": 2}
+    for last, flags in ((1, ("uncertain_frames",)), (0, ())):
+        planes[1, -1] = last
+        image = reader(bits_of(planes, padded=True), **header)
+        assert image.flags == flags
+        np.testing.assert_array_equal(image[0].pixels, planes[0])
+    planes[1, 0, 0] = 1
+    assert reader(bits_of(planes, padded=False), **header).flags == ()
+
+
 @pytest.mark.parametrize(
     ("surplus", "is_uncertain"), [(0, False), (2, True), (25, True), (26, True), (27, False), (60, False)]
 )
