@@ -174,6 +174,33 @@ def test_a_segment_of_which_nothing_is_said_may_be_any(tmp_path: Path) -> None:
     assert absent(built(tmp_path / "unknown", images, as_bytes(unknown))) == [("unnamed_1 unnamed_2", "")]
 
 
+@pytest.mark.parametrize("is_proven", [True, False])
+def test_frames_that_may_be_padded_to_bytes_are_read_right_or_flagged(tmp_path: Path, is_proven: bool) -> None:
+    images = scan("one", rows=13, columns=9)
+    pixels = np.random.default_rng(6).integers(0, 2, (2, 5, 13, 9), "u1")
+    pixels[-1, -1, -3:] = is_proven  # what shows where the last frame ends
+    frames = [
+        MaskFrame(pixels[number, z], number + 1, image.ImagePositionPatient, (image.SOPInstanceUID, None))
+        for number in (0, 1)
+        for z, image in enumerate(images)
+    ]
+    dataset = by_hand(frames, segments=[described(1), described(2, "tumour", TUMOUR_CODE)], series="one")
+    padded = b"".join(np.packbits(frame.pixels, bitorder="little").tobytes() for frame in frames)
+    dataset.PixelData = padded + bytes(len(padded) % 2)
+    results = built(tmp_path, images, as_bytes(dataset))
+    masks = table(results / "dataset/masks.csv")
+    flags, verdict = ("", "pass") if is_proven else ("uncertain_pixels", "warn")
+    assert [(row["mask"], row["flags"], row["verdict"]) for row in masks] == [
+        ("liver", flags, verdict),
+        ("tumour", flags, verdict),
+    ]
+    assert all(np.array_equal(read_mask(results, row), of) == is_proven for row, of in zip(masks, pixels, strict=True))
+    flags_of_frames = "padded_frames" if is_proven else "surplus_bytes uncertain_frames"
+    assert [row["flags"] for row in table(results / "dataset/volumes.csv") if row["modality"] == "SEG"] == [
+        flags_of_frames
+    ]
+
+
 def test_equal_voxels_of_other_structures_are_in_conflict(tmp_path: Path) -> None:
     images = scan("one")
     frames = [MaskFrame(np.ones((16, 12), "u1"), 1, images[0].ImagePositionPatient, (images[0].SOPInstanceUID, None))]

@@ -19,10 +19,11 @@ def regions_by_grid(
 ) -> Iterator[tuple[Roi, ImageGrid | str]]:
     """Yield each region with its image, or with the code of a problem; a region with contours on two images twice.
 
-    Contours belong to the image that holds the frame they refer to. Those that refer to no frame of these images belong
-    to the image of the other contours of their region, or to the only image in their frame of reference that has slices
-    parallel to them. A contour, or a whole region, that refers to images elsewhere alone belongs to another series if
-    the structure set has a contour that refers to this one: the contour is marked, the region not placed.
+    Contours belong to the image that holds the frame they refer to; of several such images, to those on whose slices
+    they lie. Those that refer to no frame of these images belong to the image of the other contours of their region, or
+    to the only image in their frame of reference that has slices parallel to them, or on whose slices they all lie. A
+    contour, or a whole region, that refers to images elsewhere alone belongs to another series if the structure set has
+    a contour that refers to this one: the contour is marked, the region not placed.
 
     Parameters
     ----------
@@ -44,36 +45,51 @@ def regions_by_grid(
     """
     located = [grid for grid in grids if grid.origins is not None]
     references = _References(structures, located, instances)
-    for roi in structures.rois:
-        if roi.problem:
-            yield roi, roi.problem
-            continue
-        parts, unassigned = references.by_array(roi)
-        if unassigned or not roi.contours:
-            near = [grid for grid in located if _may_share_space(roi, grid)]
-            if len(near) > 1 and not parts:
-                # Where nothing was drawn, the image was examined on which the other regions were drawn.
-                fits = [
-                    grid
-                    for grid in near
-                    if _is_parallel(unassigned, grid) and (roi.contours or grid.array in references.used)
-                ]
-                near = fits or near
-            only = next(iter(parts), None) if len(parts) == 1 else near[0].array if len(near) == 1 else None
-            referring = [contour for contour in unassigned if contour.images]
-            all_elsewhere = bool(referring) and all(contour.is_elsewhere for contour in referring)
-            if located and not parts and (all_elsewhere or not near):
-                yield roi, "no_image" if all_elsewhere else "other_space"
-                continue
-            if only is None:
-                yield roi, "ambiguous_volume" if located else "no_position"
-                if not parts:
-                    continue
-            else:
-                parts.setdefault(only, []).extend(unassigned)
-        for grid in located:
-            if grid.array in parts:
-                yield dataclasses.replace(roi, contours=tuple(parts[grid.array])), grid
+    drawn = {
+        number: [*_images_of(roi, located, references)] for number, roi in enumerate(structures.rois) if roi.contours
+    }
+    # Where nothing was drawn, the image was examined on which the other regions were drawn.
+    references.used.update(grid.array for found in drawn.values() for _, grid in found if not isinstance(grid, str))
+    for number, roi in enumerate(structures.rois):
+        yield from drawn[number] if number in drawn else _images_of(roi, located, references)
+
+
+def _images_of(
+    roi: Roi, located: Sequence[ImageGrid], references: _References
+) -> Iterator[tuple[Roi, ImageGrid | str]]:
+    """Yield a region with its images, or with the code of a problem."""
+    if roi.problem:
+        yield roi, roi.problem
+        return
+    parts, unassigned = references.by_array(roi)
+    if unassigned or not roi.contours:
+        near = [grid for grid in located if _may_share_space(roi, grid)]
+        if len(near) > 1 and not parts:
+            fits = [
+                grid
+                for grid in near
+                if _is_parallel(unassigned, grid) and (roi.contours or grid.array in references.used)
+            ]
+            near = fits or near
+        if len(near) > 1 and not parts and roi.contours:
+            holding = [grid for grid in near if any(references.lies_on(contour, grid) for contour in unassigned)]
+            is_only = len(holding) == 1 and all(references.lies_on(contour, holding[0]) for contour in unassigned)
+            near = holding if is_only else near
+        only = next(iter(parts), None) if len(parts) == 1 else near[0].array if len(near) == 1 else None
+        referring = [contour for contour in unassigned if contour.images]
+        all_elsewhere = bool(referring) and all(contour.is_elsewhere for contour in referring)
+        if located and not parts and (all_elsewhere or not near):
+            yield roi, "no_image" if all_elsewhere else "other_space"
+            return
+        if only is None:
+            yield roi, "ambiguous_volume" if located else "no_position"
+            if not parts:
+                return
+        else:
+            parts.setdefault(only, []).extend(unassigned)
+    for grid in located:
+        if grid.array in parts:
+            yield dataclasses.replace(roi, contours=tuple(parts[grid.array])), grid
 
 
 class _References:
@@ -90,10 +106,12 @@ class _References:
     Attributes
     ----------
     used : set of str
-        Arrays that any contour refers to.
+        Arrays that any contour refers to, and those on which other regions were placed.
     """
 
     def __init__(self, structures: StructureSet, located: Sequence[ImageGrid], instances: Collection[str]) -> None:
+        self._located = located
+        self._planes: dict[str, SlicePlanes | None] = {}
         self._by_frame = {frame: grid.array for grid in located for frame in grid.frames}
         self._by_instance: dict[str, set[str]] = {}
         for (uid, _), array in self._by_frame.items():
@@ -113,15 +131,35 @@ class _References:
         refers_elsewhere = bool(contour.images) and all(uid not in self._here for uid, _ in contour.images)
         return self._is_series_named and refers_elsewhere
 
+    def lies_on(self, contour: Contour, grid: ImageGrid) -> bool:
+        """Return whether a contour lies on a slice of an image."""
+        if grid.array not in self._planes:
+            try:
+                self._planes[grid.array] = slice_planes(grid)
+            except MaskProblem:
+                self._planes[grid.array] = None
+        planes = self._planes[grid.array]
+        if planes is None:
+            return False
+        depths = planes.depths_of(contour.points)
+        layer = planes.layer_at(float(depths.min() + depths.max()) / 2)
+        is_inside = layer is not None and 0 <= layer < len(planes.layers)
+        return is_inside and float(np.ptp(depths)) <= TILT * planes.thickness(layer or 0)
+
     def by_array(self, roi: Roi) -> tuple[dict[str, list[Contour]], list[Contour]]:
-        """Return the contours of a region by the array that each refers to, and those that refer to none or several."""
+        """Return the contours of a region by the array that each refers to, and those that refer to none.
+
+        A contour that refers to several is on those on whose slices it lies; without such slices it refers to none.
+        """
         parts: dict[str, list[Contour]] = {}
         unassigned: list[Contour] = []
         for contour in roi.contours:
             arrays = self._arrays_of(contour)
-            if len(arrays) == 1:
-                parts.setdefault(arrays.pop(), []).append(contour)
-            else:
+            if len(arrays) > 1:
+                arrays = {grid.array for grid in self._located if grid.array in arrays and self.lies_on(contour, grid)}
+            for array in sorted(arrays):
+                parts.setdefault(array, []).append(contour)
+            if not arrays:
                 unassigned.append(dataclasses.replace(contour, is_elsewhere=self._is_elsewhere(contour)))
         return parts, unassigned
 

@@ -41,8 +41,9 @@ def masks_of_segmentation(
     """Yield the masks of a segmentation, by image, then by segment; one is held in memory at a time.
 
     A segment has one mask on each image to which frames of it belong, a second one where some of its frames lie on
-    another grid. A segment that no frame names has an empty mask on each image that any frame belongs to. A segment all
-    of whose frames belong to another series has none; where some of them do, the mask counts them.
+    another grid. A segment that no frame names has an empty mask on each image that any frame belongs to, unless frames
+    name a segment of which nothing is said: it may be this one. A segment all of whose frames belong to another series
+    has none; where some of them do, the mask counts them.
 
     Parameters
     ----------
@@ -80,6 +81,7 @@ def masks_of_segmentation(
     described |= {number: Description("SEG", number) for number in by_segment.keys() - described.keys()}
     if len(described) > MAX_SEGMENTS:
         raise MaskProblem("too_large", found=len(described), needed=MAX_SEGMENTS)
+    has_unknown = any(described[number] == Description("SEG", number) for number in by_segment)
     here_or_there = frozenset[int]().union(*members)
     elsewhere = {number: sum(i not in here_or_there for i in indices) for number, indices in by_segment.items()}
     for grid, locations in zip(grids, members, strict=True):
@@ -90,7 +92,7 @@ def masks_of_segmentation(
             indices = by_segment.get(number, [])
             here = [index for index in indices if index in locations]
             # A segment without a frame in one part of a concatenation may have frames in another.
-            if here or not (indices or segmentation.is_part):
+            if here or not (indices or segmentation.is_part or has_unknown):
                 for mask in image.masks(described[number], here):
                     flags = {"by_frame_of_reference"} if by_frame_of_reference else set()
                     counts = {"frames_elsewhere": elsewhere[number]} if elsewhere.get(number) else {}
@@ -103,8 +105,8 @@ def masks_of_segmentation(
         if number in by_segment:
             if elsewhere[number] == len(by_segment[number]):
                 yield Elsewhere(described[number])
-        elif segmentation.is_part:
-            yield Elsewhere(described[number], is_drawn=False)
+        elif has_unknown or segmentation.is_part:
+            yield Elsewhere(described[number], is_drawn=not segmentation.is_part)
 
 
 class _Frames:

@@ -95,8 +95,8 @@ class Roi:
     unreadable : int
         Contours that are not in `contours`: their numbers cannot be read or are not points, or their type is unknown.
     problem : str
-        Code of `vocabulary.mask_problems` if it cannot be used: several regions share its number, and each may have
-        contours.
+        Code of `vocabulary.mask_problems` if it cannot be used: its number is missing, several regions share its number
+        and each may have contours, or it has none and contours of no region may be its own.
     """
 
     description: Description
@@ -275,25 +275,32 @@ def _read(dataset: Dataset) -> StructureSet:
         if keyword not in dataset:
             raise MaskProblem("missing_attribute")
     contours = _contours_by_number(dataset)
-    observations: dict[int, list[Any]] = {}
+    observations: dict[int | None, list[Any]] = {}
     for item in items_of(dataset, "RTROIObservationsSequence"):
         observations.setdefault(_number_of(item, "ReferencedROINumber"), []).append(item)
-    regions: dict[int, list[Any]] = {}
+    regions: dict[int | None, list[Any]] = {}
     for item in items_of(dataset, "StructureSetROISequence"):
         regions.setdefault(_number_of(item, "ROINumber"), []).append(item)
     only = _frame_of_reference(dataset)
+    has_others = any(found.items for roi, found in contours.items() if roi not in regions)
     rois = []
     for roi in [*regions, *(other for other in contours if other not in regions)]:
         items, found = regions.get(roi, []), contours.get(roi, _Contours())
         frames = {text_of(value_of(item, "ReferencedFrameOfReferenceUID")) for item in items} - {""}
+        problem = ""
+        if roi is None:
+            problem = "missing_attribute"
+        # Whose contours an item holds is not known; together they would be the exclusive or of two structures. Contours
+        # of no region may be those of a region without any, which then is not known to be empty.
+        elif (found.items > 1 and _are_several(items)) or (has_others and not found.items):
+            problem = "invalid_attribute"
         rois.append(
             Roi(
-                _description(roi, items, observations.get(roi, [])),
+                _description(roi or 0, items, observations.get(roi, [])),
                 tuple(found.readable),
                 frames.pop() if len(frames) == 1 else "" if frames else only,
                 found.unreadable,
-                # Whose contours an item holds is not known; together they would be the exclusive or of two structures.
-                "invalid_attribute" if found.items > 1 and _are_several(items) else "",
+                problem,
             )
         )
     shared = {roi.frame_of_reference for roi in rois} or {only}
@@ -305,10 +312,10 @@ def _are_several(items: list[Any]) -> bool:
     return len({text_of(value_of(item, "ROIName")) for item in items}) > 1
 
 
-def _number_of(item: Any, keyword: str) -> int:
-    """Return a number of a region; 0 if it is missing."""
+def _number_of(item: Any, keyword: str) -> int | None:
+    """Return a number of a region; None if it is missing."""
     value = number(value_of(item, keyword))
-    return 0 if value is None else int(value)
+    return None if value is None else int(value)
 
 
 def _frame_of_reference(dataset: Dataset) -> str:
@@ -357,9 +364,9 @@ def _code(item: Any) -> Code | None:
     return Code(scheme, value) if scheme and value else None
 
 
-def _contours_by_number(dataset: Dataset) -> dict[int, _Contours]:
+def _contours_by_number(dataset: Dataset) -> dict[int | None, _Contours]:
     """Return the contours of each ROI Number."""
-    found: dict[int, _Contours] = {}
+    found: dict[int | None, _Contours] = {}
     points = 0
     for region in items_of(dataset, "ROIContourSequence"):
         into = found.setdefault(_number_of(region, "ReferencedROINumber"), _Contours())
@@ -375,7 +382,7 @@ def _contours_by_number(dataset: Dataset) -> dict[int, _Contours]:
                 raise MaskProblem("too_large", found=points, needed=MAX_POINTS)
         if len(into.readable) + into.unreadable > before:
             into.items += 1
-            if number(value_of(region, "ReferencedROINumber")) is None:
+            if _number_of(region, "ReferencedROINumber") is None:
                 raise MaskProblem("missing_attribute")  # nothing says whose contours they are
     return found
 

@@ -116,6 +116,7 @@ class FrameReader:
         self._offset, self._length = facts["pixel"]["offset"], facts["pixel"]["length"]
         self._table: FrameTable | None = None
         self._subsampled = form.is_subsampled
+        self._is_padded = False  # each frame to whole bytes
         flags = set(form.flags)
         if form.syntax.family == "native":
             flags |= self._check_length()
@@ -149,8 +150,8 @@ class FrameReader:
         offset, length = facts["pixel"]["offset"], facts["pixel"]["length"]
         if self._table is not None or form is not self.format or length != self._length:
             return None
-        if "surplus_bytes" in self.flags:  # what the surplus is depends on its bytes
-            return None
+        if not {"surplus_bytes", "padded_frames", "uncertain_frames"}.isdisjoint(self.flags):
+            return None  # what the surplus is depends on its bytes
         if source.size - offset != self._source.size - self._offset:
             return None
         other = FrameReader.__new__(FrameReader)
@@ -239,7 +240,9 @@ class FrameReader:
         needed = -(-form.frame_bits(self._subsampled) * form.frames // 8)
         if present < needed:
             raise NotExtracted("truncated_pixel_data", found=present, needed=needed)
-        if present > needed + needed % 2:
+        if form.bits_allocated == 1 and form.frames > 1 and form.frame_bits(False) % 8:
+            flags |= self._check_padding(needed, present)
+        if present > needed + needed % 2 and not self._is_padded:
             flags.add("surplus_bytes")
             whole_frames = (8 * present - form.frame_bits(self._subsampled) * form.frames) // form.frame_bits(
                 self._subsampled
@@ -247,6 +250,28 @@ class FrameReader:
             if whole_frames and not self._is_padding(needed, present):
                 flags.add("surplus_frames")
         return flags
+
+    def _check_padding(self, needed: int, present: int) -> set[str]:
+        """Find out whether frames of bits are padded to whole bytes, each (decision 0182); return flags."""
+        form = self.format
+        size = form.frame_bytes
+        padded = form.frames * size
+        has_surplus = present > needed + needed % 2
+        if present > padded + padded % 2:
+            return set()
+        if present < padded or form.swapped_bytes:
+            return {"uncertain_frames"} if has_surplus else set()
+        tail = self._source.read(self._offset + needed - 1, padded - needed + 1)
+        used = (form.frame_bits(False) * form.frames - 1) % 8 + 1  # bits of its first byte that are those of frames
+        has_rest = bool(tail[0] >> used or any(tail[1:]))
+        if not (has_surplus or has_rest):
+            return set()
+        spare = 8 * size - form.frame_bits(False)
+        ends = (self._source.read(self._offset + frame * size - 1, 1)[0] for frame in range(1, form.frames + 1))
+        if any(end >> (8 - spare) for end in ends):
+            return set()
+        self._is_padded = has_surplus and has_rest
+        return {"padded_frames" if self._is_padded else "uncertain_frames"}
 
     def _is_padding(self, start: int, end: int) -> bool:
         """Return whether all bytes of the pixel data from `start` to `end` are alike: 0 or 255."""
@@ -285,7 +310,7 @@ class FrameReader:
             if form.syntax.big_endian:
                 plane.byteswap(inplace=True)
             return plane
-        bits = form.frame_bits(self._subsampled)
+        bits = 8 * form.frame_bytes if self._is_padded else form.frame_bits(self._subsampled)
         first, last = frame * bits // 8, -(-(frame + 1) * bits // 8)
         if not form.swapped_bytes:
             data = self._source.read(self._offset + first, last - first)

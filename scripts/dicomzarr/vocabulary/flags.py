@@ -37,6 +37,9 @@ HEADER_FLAGS = {
 ENCAPSULATION_FLAGS = {
     "surplus_bytes": "more bytes than the frames need; never read as another frame",
     "surplus_frames": "the pixel data holds whole frames beyond Number of Frames (0028,0008); they were not extracted",
+    "padded_frames": "each frame of 1 bit a pixel is padded to whole bytes, as length and bytes show; it was read so",
+    "uncertain_frames": "frames of 1 bit a pixel may be padded to whole bytes, as spare bytes suggest, or not, as the "
+    "standard says, which was assumed; pixels may be shifted",
     "joined_fragments": "a frame is in several fragments which no offset table assigns; their bytes show where it ends",
     "not_subsampled": "4:2:2 according to the header, full chroma according to the length; read as full",
     "bad_offset_table": "the Basic Offset Table is missing, or does not fit the fragments; it was not used",
@@ -117,6 +120,7 @@ MASK_FLAGS = {
     "repeated_contours": "the same contour occurs more than once in one plane; it was used once",
     "slices_without_contour": "slices between its first and its last contour have none; they were left empty",
     "tilted_contours": "contours are not parallel to the slices of the image; they were not used",
+    "uncertain_pixels": "the frames of the segmentation have the flag `uncertain_frames`: pixels may be shifted",
     "unreadable_contours": "contours of no known type, or whose numbers cannot be read or are no points; they were not "
     "used",
 }

@@ -122,6 +122,29 @@ def test_a_region_without_contours_belongs_to_the_image_of_the_other_regions() -
     assert places([region(1), region(2, "1.2.1")], CT, scout) == [(1, "ct", 0), (2, "ct", 1)]
     both = places([region(1), region(2, "1.2.1", "1.2.7")], CT, scout)
     assert both == [(1, "ambiguous_volume", 0), (2, "ct", 1), (2, "scout", 1)]
+    # Contours without references: those of the others lie on the only image with parallel slices.
+    assert places([region(1), region(2, "", "")], CT, scout) == [(1, "ct", 0), (2, "ct", 2)]
+    assert places([region(1)], CT, scout) == [(1, "ambiguous_volume", 0)]
+
+
+def test_a_contour_that_refers_to_two_images_is_on_those_on_whose_slices_it_lies() -> None:
+    """A series of two echoes at one place, or of two stacks, and a file that lists all images of it in each contour."""
+    every = tuple((uid, None) for uid in ("1.2.1", "1.2.2", "1.2.3", "1.2.4", "1.2.7"))
+    on_first = Roi(Description("RTSTRUCT", 1), (Contour(square(1, 1, 5, 5, 1), "CLOSED_PLANAR", every),), "1.1")
+    scout = image("scout", "1.2.7", across=(0.0, 1.0, 0.0), down=(0.0, 0.0, -1.0))
+    first, second = image("first", "1.2.1", "1.2.2"), image("second", "1.2.3", "1.2.4")
+    assert places([on_first], first, second, scout) == [(1, "first", 1), (1, "second", 1)]
+    far = image("far", "1.2.3", "1.2.4", origin=(0.0, 0.0, 50.0))
+    assert places([on_first], first, far, scout) == [(1, "first", 1)]
+    beyond = Roi(Description("RTSTRUCT", 1), (Contour(square(1, 1, 5, 5, 30), "CLOSED_PLANAR", every),), "1.1")
+    assert places([beyond], first, far, scout) == [(1, "ambiguous_volume", 1)]
+
+
+def test_without_references_the_only_image_on_whose_slices_all_contours_lie() -> None:
+    upper, lower = image("upper", "1.2.1", "1.2.2"), image("lower", "1.2.3", "1.2.4", origin=(0.0, 0.0, 2.0))
+    assert places([region(1, "", "")], upper, lower) == [(1, "upper", 2)]  # at 0 and 1
+    assert places([region(1, "", "", "")], upper, lower) == [(1, "ambiguous_volume", 3)]
+    assert places([region(1, "", ""), region(2)], upper, lower) == [(1, "upper", 2), (2, "upper", 0)]
 
 
 # An image of 5 slices of 3 mm, 20 rows and 24 columns of 1 mm, as it is and turned about the row axis.

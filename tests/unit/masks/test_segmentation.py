@@ -112,13 +112,16 @@ def test_implied_tiles() -> None:
 def test_a_label_map_has_no_mask_of_its_background() -> None:
     labels = np.zeros((16, 12), "u1")
     labels[:4], labels[4:6], labels[6:9], labels[9:] = 1, 2, 5, 255
-    segments = [described(0, "background"), described(1, "background", ("DCM", "125040")), described(2), described(3)]
+    segments = [described(0, "background"), described(1, "background", ("DCM", "125040"))]
+    segments += [described(2), described(3), described(5)]
     frame = MaskFrame(labels, None, IMAGES[0].ImagePositionPatient)
     dataset = by_hand([frame], "LABELMAP", segments=segments, series="a", PixelPaddingValue=255)
     masks = [mask for _, mask in placed(dataset, grid_of(IMAGES))]
     assert [mask.description.number for mask in masks] == [2, 3, 5]
     assert [int(mask.values.sum()) for mask in masks] == [24, 0, 36]
     assert [mask.flags for mask in masks] == [(), ("empty_mask",), ()]
+    del dataset.SegmentSequence[4]  # number 5 may be the structure of number 3
+    assert [mask.description.number for _, mask in placed(dataset, grid_of(IMAGES))] == [2, 5]
 
 
 @pytest.mark.parametrize(

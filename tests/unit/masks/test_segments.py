@@ -21,7 +21,7 @@ from placed_segments import (
 )
 from pydicom import Dataset
 
-from dicomzarr.masks.model import Elsewhere, MaskProblem
+from dicomzarr.masks.model import Description, Elsewhere, MaskProblem
 from dicomzarr.masks.segments import masks_of_segmentation
 
 
@@ -399,15 +399,29 @@ def test_planes_of_an_own_grid_that_are_shifted_have_no_affine_unless_the_shift_
             np.testing.assert_allclose(np.array(mask.own_affine_lps)[:3, 2], (0.2, 0, 1))
 
 
-def test_a_segment_without_frames_is_empty_and_one_without_a_description_keeps_its_number() -> None:
+def test_a_segment_without_frames_is_empty() -> None:
     images = scan("a")
     frames = [MaskFrame(noise(14, 16, 12), segment=7, position=images[1].ImagePositionPatient)]
-    dataset = by_hand(frames, segments=[described(2, "liver")], series="a")
+    dataset = by_hand(frames, segments=[described(2, "liver"), described(7, "spleen")], series="a")
     masks = [mask for _, mask in placed(dataset, grid_of(images))]
     assert [mask.description.number for mask in masks] == [2, 7]
     assert masks[0].flags == ("empty_mask",) and not masks[0].values.any() and masks[0].values.shape == (5, 16, 12)
-    assert masks[1].description.label == "" and masks[1].description.codes == ()
-    np.testing.assert_array_equal(masks[1].values[1], frames[0].pixels)
+
+
+def test_a_segment_without_a_description_keeps_its_number_and_may_be_one_without_frames() -> None:
+    images = scan("a")
+    frames = [MaskFrame(noise(14, 16, 12), segment=7, position=images[1].ImagePositionPatient)]
+    dataset = by_hand(frames, segments=[described(2, "liver")], series="a")
+    ((_, mask),) = placed(dataset, grid_of(images))
+    assert mask.description == Description("SEG", 7)
+    np.testing.assert_array_equal(mask.values[1], frames[0].pixels)
+    pixels = [frame.pixels for frame in frames]
+    (liver,) = [
+        found
+        for found in masks_of_segmentation(read(dataset), [grid_of(images)], lambda index: pixels[index])
+        if isinstance(found, Elsewhere)
+    ]
+    assert liver.description.number == 2 and liver.is_drawn
 
 
 def test_a_part_of_a_concatenation_does_not_state_that_a_segment_is_absent() -> None:

@@ -184,6 +184,23 @@ def test_numbers_of_regions_that_are_missing() -> None:
     assert problem_of(file_of(made)) == "missing_attribute"  # nothing says whose contours they are
 
 
+def test_a_region_whose_contours_may_be_those_without_a_region_is_not_empty() -> None:
+    """Its number is missing, or that of its contours is another one: an empty mask would say that it is absent."""
+    made = structure_set(
+        [MadeUpRoi("a", [square(0, 0, 2, 2, 1)]), MadeUpRoi("b"), MadeUpRoi("c", [square(0, 0, 2, 2, 1)])]
+    )
+    made.ROIContourSequence[0].ReferencedROINumber = 7
+    found = [(roi.description.number, roi.problem, len(roi.contours)) for roi in read_structure_set(file_of(made)).rois]
+    assert found == [(1, "invalid_attribute", 0), (2, "invalid_attribute", 0), (3, "", 1), (7, "", 1)]
+    made.ROIContourSequence[0].ReferencedROINumber = 1
+    assert [roi.problem for roi in read_structure_set(file_of(made)).rois] == ["", "", ""]
+    del made.StructureSetROISequence[1].ROINumber
+    made.StructureSetROISequence[2].ROINumber = 0
+    made.ROIContourSequence[2].ReferencedROINumber = 0
+    found = [(roi.description.label, roi.problem, len(roi.contours)) for roi in read_structure_set(file_of(made)).rois]
+    assert found[:3] == [("a", "", 1), ("b", "missing_attribute", 0), ("c", "", 1)]
+
+
 def test_contours_of_two_regions_with_one_number_are_not_mixed() -> None:
     made = structure_set(
         [MadeUpRoi("a", [square(0, 0, 2, 2, 1)], number=1), MadeUpRoi("b", [square(1, 1, 3, 3, 1)], number=1)]

@@ -412,6 +412,55 @@ def test_bits_of_a_whole_frame_beyond_those_declared() -> None:
     assert reader(b"\1\2\3\4\5\6", NumberOfFrames=2, **header).flags == ("surplus_bytes", "surplus_frames")
 
 
+def bits_of(planes: np.ndarray[Any, Any], *, padded: bool) -> bytes:
+    """Return frames of bits, each padded to whole bytes or not."""
+    parts = planes.reshape(len(planes) if padded else 1, -1)
+    return b"".join(np.packbits(part, bitorder="little").tobytes() for part in parts)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("even", [False, True])
+def test_frames_of_bits_that_are_padded_to_bytes(padded: bool, even: bool) -> None:
+    """PS3.5 8.1.1 has no padding between frames; some writers pad each frame."""
+    planes = np.random.default_rng(3).integers(0, 2, (31 if even else 30, 3, 3), "u1")
+    planes[-1] = 1
+    data = bits_of(planes, padded=padded)
+    header = {"Rows": 3, "Columns": 3, "BitsAllocated": 1, "BitsStored": 1, "NumberOfFrames": len(planes)}
+    image = reader(data + bytes(len(data) % 2), **header)
+    assert image.flags == (("padded_frames",) if padded else ())
+    np.testing.assert_array_equal([frame.pixels for frame in image], planes)
+
+
+def test_bits_behind_the_last_frame_show_that_frames_may_be_padded() -> None:
+    """Padding may leave the length as it is; the bits behind the last frame are 0 if frames are not padded."""
+    planes = np.random.default_rng(4).integers(0, 2, (2, 3, 5), "u1")
+    header = {"Rows": 3, "Columns": 5, "BitsAllocated": 1, "BitsStored": 1, "NumberOfFrames": 2}
+    for last, flags in ((1, ("uncertain_frames",)), (0, ())):
+        planes[1, -1] = last
+        image = reader(bits_of(planes, padded=True), **header)
+        assert image.flags == flags
+        np.testing.assert_array_equal(image[0].pixels, planes[0])
+    planes[1, 0, 0] = 1
+    assert reader(bits_of(planes, padded=False), **header).flags == ()
+
+
+@pytest.mark.parametrize(
+    ("surplus", "is_uncertain"), [(0, False), (2, True), (25, True), (26, True), (27, False), (60, False)]
+)
+def test_where_frames_of_bits_begin_is_certain_or_flagged(surplus: int, is_uncertain: bool) -> None:
+    planes = np.zeros((30, 3, 3), "u1")
+    planes[0] = 1
+    header = {"Rows": 3, "Columns": 3, "BitsAllocated": 1, "BitsStored": 1, "NumberOfFrames": 30}
+    data = bits_of(planes, padded=False)  # 34 bytes; 60 if each frame is padded
+    image = reader(data + bytes(surplus), **header)
+    assert ("surplus_bytes" in image.flags) == (surplus > 0)
+    assert ("uncertain_frames" in image.flags) == is_uncertain
+    np.testing.assert_array_equal([frame.pixels for frame in image], planes)
+    # Bits are set where frames that are padded have none.
+    planes[:] = 1
+    assert reader(bits_of(planes, padded=False) + bytes(26), **header).flags == ("surplus_bytes",)
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [

@@ -43,7 +43,12 @@ def image_of(plan: SeriesPlan, store: Path, volume: VolumeRecord, instances: Seq
         for frame in volume.frames
         if instances[frame.source]
     }
-    stated = {row["facts"].get("FrameOfReferenceUID", "") for row in plan.files}
+    stated: dict[str, set[str]] = {}
+    for row in plan.files:
+        facts_of_file = row["facts"]
+        frame_of_reference = facts_of_file.get("FrameOfReferenceUID", "")
+        stated.setdefault(facts_of_file.get("SOPInstanceUID", ""), set()).add(frame_of_reference)
+    spaces = set[str]().union(*(stated[instances[source]] for source in {frame.source for frame in volume.frames}))
     facts = attributes["dicomzarr"]
     origins, across, down = _places(folder, facts, volume)
     grid = ImageGrid(
@@ -51,7 +56,7 @@ def image_of(plan: SeriesPlan, store: Path, volume: VolumeRecord, instances: Seq
         axes=volume.axes,
         shape=volume.shape,
         spacing_mm=volume.spacing_mm,
-        frame_of_reference=stated.pop() if len(stated) == 1 else "",
+        frame_of_reference=spaces.pop() if len(spaces) == 1 else "",
         origins=origins,
         across=across,
         down=down,

@@ -235,13 +235,18 @@ def _of_segmentation(
         def read_frame(number: int) -> np.ndarray[Any, Any]:
             return readers.frame(0, number).pixels
 
-        yield from masks_of_segmentation(
+        for found in masks_of_segmentation(
             segmentation,
             grids,
             read_frame,
             by_frame_of_reference=not _names(row, plan),
             instances={uid: uid in copies for uid in _instances_of(plan)},
-        )
+        ):
+            if not isinstance(found, Elsewhere) and "uncertain_frames" in readers.of(0).flags:
+                grid, mask = found
+                yield grid, dataclasses.replace(mask, flags=tuple(sorted({*mask.flags, "uncertain_pixels"})))
+            else:
+                yield found
 
 
 def _of_structure_set(

@@ -17,7 +17,7 @@ from dicomzarr.records.plan import SeriesPlan
 from dicomzarr.stages.extract_batch.image_grids import image_of
 
 
-def grid_from_store(folder: Path, images: list[Dataset]) -> ImageGrid:
+def grids_from_store(folder: Path, images: list[Dataset]) -> list[ImageGrid]:
     source = folder / "source"
     source.mkdir()
     for number, image in enumerate(images):
@@ -25,9 +25,16 @@ def grid_from_store(folder: Path, images: list[Dataset]) -> ImageGrid:
     extracted = extract_folder(source)
     paths = [file.path for file in extracted.record.files]
     headers = [dcmread(source / path, stop_before_pixels=True) for path in paths]
-    rows: Any = [{"facts": {"FrameOfReferenceUID": str(header.FrameOfReferenceUID)}} for header in headers]
+    keywords = ("FrameOfReferenceUID", "SOPInstanceUID")
+    rows: Any = [{"facts": {keyword: str(header[keyword].value) for keyword in keywords}} for header in headers]
     instances = [str(header.SOPInstanceUID) for header in headers]
-    return image_of(SeriesPlan("s", "t", "u", (), tuple(rows)), extracted.store, extracted.volume, instances).grid
+    plan = SeriesPlan("s", "t", "u", (), tuple(rows[::-1]))  # in another order than the record
+    return [image_of(plan, extracted.store, volume, instances).grid for volume in extracted.record.volumes]
+
+
+def grid_from_store(folder: Path, images: list[Dataset]) -> ImageGrid:
+    (grid,) = grids_from_store(folder, images)
+    return grid
 
 
 SCANS = {
@@ -53,6 +60,18 @@ def test_every_slice_is_where_its_file_says(tmp_path: Path, name: str) -> None:
         assert found.frames == expected.frames
     else:
         assert found.frames == {(str(images[0].SOPInstanceUID), 0): (None, None)}
+
+
+def test_each_image_of_a_series_has_its_own_frame_of_reference(tmp_path: Path) -> None:
+    """A patient who was positioned again: the scanner states a new one within the series."""
+    before, after = scan("before"), scan("after", FrameOfReferenceUID="1.2.9")
+    for image in after:
+        image.SeriesInstanceUID = before[0].SeriesInstanceUID
+    grids = grids_from_store(tmp_path, before + after)
+    for images in (before, after):
+        uids = {(str(image.SOPInstanceUID), 0) for image in images}
+        (grid,) = [grid for grid in grids if grid.frames.keys() == uids]
+        assert grid.frame_of_reference == str(images[0].FrameOfReferenceUID)
 
 
 def test_a_sheared_stack_keeps_its_shear(tmp_path: Path) -> None:
