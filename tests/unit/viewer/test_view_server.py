@@ -128,7 +128,8 @@ def test_nothing_outside_of_the_arrays_is_given_out(viewer: Viewer, results: Pat
 def test_others_are_refused(viewer: Viewer) -> None:
     """Without the token, for another host (DNS rebinding), or to change something."""
     for path in ("/", "/images.zarr/zarr.json", f"/wrong{viewer.path}/images.zarr/zarr.json", "/v/client/"):
-        assert answer(viewer, path, token=False)[0].status == 404
+        response, text = answer(viewer, path, token=False)
+        assert response.status == 404 and b"until ./run view ends" in text  # the tab of an earlier start
     for host in ("evil.example", f"evil.example:{viewer.port}", "127.0.0.1.evil.example", "0.0.0.0", "[::1]"):
         assert answer(viewer, "/", Host=host)[0].status == 403
     assert answer(viewer, "/", Host="localhost:9000")[0].status == 200  # a tunnel of ssh
@@ -282,4 +283,4 @@ def test_the_dataset_may_not_be_a_link_further_down(tmp_path: Path) -> None:
 def test_the_list_shows_a_spacing_as_people_read_it() -> None:
     image = Image("a/b", "MR", "yx", "2x2", "uint16", "MONOCHROME2", "2.4000000953674x0.48828125", (), ())
     assert "<td>2.4x0.4883</td>" in index_page.render([image])
-    assert "<td>x0.49</td>" in index_page.render([dataclasses.replace(image, spacing="x0.49")])  # one is not known
+    assert "<td>–x0.49</td>" in index_page.render([dataclasses.replace(image, spacing="x0.49")])  # one is not known

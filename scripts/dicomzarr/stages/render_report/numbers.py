@@ -60,8 +60,8 @@ def by(numbers: Iterable[object]) -> str:
 
 
 def spacing(parts: Iterable[str]) -> str:
-    """Return spacings with at most four significant digits, such as ``2.5×0.4883×0.4883``."""
-    return by(f"{float(part):.4g}" if _NUMBER.fullmatch(part) else part for part in parts)
+    """Return spacings with at most four significant digits, such as ``2.5×0.4883×0.4883``, ``–`` for unknown ones."""
+    return by(f"{float(part):.4g}" if _NUMBER.fullmatch(part) else part or UNKNOWN for part in parts)
 
 
 def short(array: str) -> str:

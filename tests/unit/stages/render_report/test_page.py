@@ -194,6 +194,17 @@ def test_charts_have_a_table_of_their_values(page: str) -> None:
     assert ["uint16, 12 bits", "4"] in cells
 
 
+def test_a_spacing_counts_where_another_is_unknown(tmp_path: Path) -> None:
+    """Slices with gaps have no distance, but columns have."""
+    made = some_arrays()[0]
+    other = replace(made, array="aaaa000000000002/00000001", spacing={"y": 0.5, "x": 0.25})
+    page = render(write_dataset(tmp_path / "d", [made, other], []))
+    data = data_of(page)
+    assert data["charts"]["spacing-within"]["labels"] == ["CT · 2"]
+    assert data["charts"]["spacing-between"]["labels"] == ["CT · 1"]
+    assert [array["spacing"] for array in data["arrays"]] == ["2.5×0.5×0.5", "–×0.5×0.25"]
+
+
 def test_every_colour_of_a_chart_is_one_of_the_style_sheet(tmp_path: Path) -> None:
     """A name that it lacks is drawn black: bars that no legend explains, and none on a dark page."""
     made = some_arrays()
