@@ -124,6 +124,7 @@ const KINDS = {
       },
       options: {
         indexAxis: "y",
+        layout: { padding: { right: 5 } }, // room for the least length
         scales: { x: axisOf(x), y: name },
         plugins: {
           legend: { ...legend(true), reverse: true },
