@@ -7,9 +7,10 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +236,26 @@ def test_without_a_dataset_it_fails_as_the_other_words_do(
     assert run_view(["--no-open", "--results", "results"]) == 1
     os.close(lock)
     assert f"yet: a run is going (process {os.getpid()} since now) and writes it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "harm"),
+    [
+        ("volumes.csv", lambda content: content[:-9]),
+        ("volumes.csv", lambda content: b""),
+        ("volumes.csv", lambda content: b"other\n1\n"),
+        ("volumes.csv", lambda content: content + b"\xff\n"),
+        ("masks.csv", lambda content: content[: content.rindex(b",")]),
+    ],
+)
+def test_a_damaged_table_is_named(results: Path, tmp_path: Path, name: str, harm: Callable[[bytes], bytes]) -> None:
+    """Instead of a traceback, or of a list without images."""
+    (tmp_path / "images.zarr").mkdir()
+    for table in ("volumes.csv", "masks.csv"):
+        shutil.copy(results / "dataset" / table, tmp_path)
+    (tmp_path / name).write_bytes(harm((tmp_path / name).read_bytes()))
+    with pytest.raises(UserError, match=rf"{name}' is damaged: ./run verify"):
+        run_view(["--no-open", "--dataset", str(tmp_path)])
 
 
 def test_an_array_is_found_by_the_beginning_of_its_id_in_a_copy_of_the_dataset(results: Path, tmp_path: Path) -> None:
