@@ -1,9 +1,11 @@
-"""Format numbers for readers: digit groups, byte units, short ids."""
+"""Format numbers and words for readers: digit groups, byte units, short ids, code."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+
+from markupsafe import Markup
 
 THIN = "\u202f"  # narrow no-break space: groups digits, and keeps a number and its unit on one line
 MINUS = "\u2212"
@@ -52,6 +54,12 @@ def percent(part: float, whole: float) -> str:
     if share >= 9.95 or share == 0:
         return f"{grouped(round(share))}{THIN}%"
     return f"{share:.1f}{THIN}%"
+
+
+def coded(text: str) -> Markup:
+    """Return a text whose words between backticks are code, as in Markdown."""
+    parts = enumerate(text.split("`"))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if place % 2 else part for place, part in parts)
 
 
 def by(numbers: Iterable[object]) -> str:

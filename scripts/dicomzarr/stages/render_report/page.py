@@ -99,6 +99,7 @@ def _environment() -> jinja2.Environment:
         grouped=numbers.grouped,
         bytes=numbers.byte_size,
         by=numbers.by,
+        coded=numbers.coded,
         short=numbers.short,
         count=numbers.count,
         spacing=numbers.spacing,

@@ -257,7 +257,10 @@ def test_back_from_another_page_the_filters_say_what_is_shown(opened: Open, repo
 @pytest.mark.parametrize("width", [320, 1440])
 def test_long_names_and_numbers_fit(opened: Open, tmp_path: Path, width: int) -> None:
     name, value = "a_label_whose_name_has_many_letters_and_no_space", "value_without_a_space_" * 9
-    arrays = [replace(each, labels={name: value if at % 2 else "no"}) for at, each in enumerate(some_arrays())]
+    arrays = [
+        replace(each, labels={name: value if at % 2 else "no"}, flags="outside_bits_stored")
+        for at, each in enumerate(some_arrays())
+    ]
     folder = tmp_path / "dataset"
     write_dataset(folder, arrays, [*OUTCOMES, ("quarantined", "unsupported_transfer_syntax", 123_456)])
     (folder / "reports" / "report.html").write_text(render(folder), encoding="utf-8")
@@ -267,6 +270,11 @@ def test_long_names_and_numbers_fit(opened: Open, tmp_path: Path, width: int) ->
     assert max(page.eval_on_selector_all(".flow text", ends)) < width
     fits = "name => ((box) => box.scrollWidth - box.clientWidth)(document.querySelector(name).closest('.scroll'))"
     assert page.evaluate(fits, ".words") == 0
+    page.evaluate("location.hash = VOLUMES[1].array")
+    page.locator("#viewer[open]").wait_for()
+    assert page.evaluate("viewer.scrollWidth === viewer.clientWidth")
+    assert page.locator("#viewer .flagged dd code").all_inner_texts() == ["fail"]
+    page.locator("#viewer .close").click()
     assert width < 500 or page.evaluate(fits, ".balance") == 0  # its numbers are seen
 
 

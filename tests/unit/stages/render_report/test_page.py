@@ -446,6 +446,15 @@ def test_kind_and_reason_of_a_volume_are_in_its_data(tmp_path: Path) -> None:
     assert (found["modality"], found["kind"], found["why"]) == ("rare", "", "")  # a dose is RTDOSE
 
 
+def test_names_in_the_meaning_of_a_flag_are_code(tmp_path: Path) -> None:
+    """Meanings are written as in docs/outputs.md; a page shows no backtick."""
+    made = replace(some_arrays()[0], flags="outside_bits_stored face_by_geometry")
+    page = render(write_dataset(tmp_path / "d", [made], []))
+    assert "Bits Stored: verdict <code>fail</code></li>" in page and "<code>face_risk</code> was set by" in page
+    assert "`" not in re.sub("<(script|style).*?</\\1>", "", page, flags=re.DOTALL)
+    assert numbers.coded("a `<b>` & `c`") == "a <code>&lt;b&gt;</code> &amp; <code>c</code>"
+
+
 def test_flags_that_occur_are_explained(dataset: Path) -> None:
     arrays = [replace(some_arrays()[0], flags="gap odd_one")]
     folder = write_dataset(dataset.parent / "flags", arrays, [("extracted", "", 5)])
