@@ -26,9 +26,7 @@ def rows(table: Path, needed: Sequence[str] = ()) -> Iterator[dict[str, str]]:
     """
     for number, row in enumerate(_checked(table, needed), 2):
         if row is None or None in row or None in row.values():
-            problem = (
-                f"row {number} does not fit the columns" if row else "it has not the columns and rows of such a table"
-            )
+            problem = f"row {number} does not fit the columns" if row else "it has not the columns of such a table"
             raise UserError(
                 f"{str(table)!r} is damaged: {problem}. ./run verify lists what else is; the next run repairs it"
             )
