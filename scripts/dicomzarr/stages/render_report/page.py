@@ -199,6 +199,7 @@ def render(
             depth_charts=depth,
             size_charts=size,
             listed=listed,
+            names={array.array for array in listed},
             pictures="" in pictures.troubles.values(),
             without_picture=missing(pictures),
             within=within,
