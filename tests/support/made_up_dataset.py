@@ -152,7 +152,9 @@ def write_dataset(folder: Path, arrays: list[Made], outcomes: list[tuple[str, st
                 "modality": array.modality,
                 "axes": array.axes,
                 "shape": "x".join(map(str, array.pixels.shape)),
-                "spacing_mm": "x".join(str(array.spacing[axis]) for axis in array.axes if axis in array.spacing),
+                "spacing_mm": "x".join(str(array.spacing.get(axis, "")) for axis in array.axes if axis in "zyx")
+                if array.spacing
+                else "",
                 "frames": frames,
                 "source_bytes": array.source_bytes,
                 "stored_bytes": array.stored_bytes,

@@ -64,8 +64,8 @@ def read(path: Path) -> Side:
     table = path.with_name("volumes.csv")
     if path.name != "dataset.json" or not table.is_file():
         return Side(sealed, None)
-    volumes = {row["array"]: row for row in tables.rows(table)}
-    for mask in tables.rows(path.with_name("masks.csv")):
+    volumes = {row["array"]: row for row in tables.rows(table, ["array"])}
+    for mask in tables.rows(path.with_name("masks.csv"), ["array", "mask", "pixel_digest"]):
         if mask["array"] in volumes:
             volumes[mask["array"]][f"mask {mask['mask']}"] = mask["pixel_digest"]
     return Side(sealed, volumes)

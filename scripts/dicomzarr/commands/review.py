@@ -148,7 +148,7 @@ def _in_words(there: Found, options: Options, changed: int) -> str:
     applies = (
         f"the next run applies {'it' if changed == 1 else 'them'}: ./run{config}" if changed else "nothing to apply"
     )
-    return f"{counted(changed, 'decision')} changed, {undecided(there.images)} undecided; {applies}"
+    return f"{counted(changed, 'decision')} changed, {undecided(there.images):,} undecided; {applies}"
 
 
 # ---- The page
@@ -166,7 +166,7 @@ def _serve(results: Results, there: Found, options: Options, wanted_port: int) -
     def announce(port: int) -> str:
         address = f"http://{guards.HOST}:{port}/{served.token}/"
         images = counted(len(there.images), "image")
-        print(f"{images}, {undecided(there.images)} undecided\n{address}\nCtrl-C ends the page", flush=True)
+        print(f"{images}, {undecided(there.images):,} undecided\n{address}\nCtrl-C ends the page", flush=True)
         return address
 
     number = serving.serve(

@@ -18,7 +18,7 @@ def run_view(arguments: Sequence[str]) -> int:
     Raises
     ------
     UserError
-        If an argument is wrong, there is no such array, or the port is in use.
+        If an argument is wrong, there is no such array, the port is in use, or a table is damaged.
     Stopped
         When SIGINT or SIGTERM ends it.
     """
@@ -37,6 +37,7 @@ def run_view(arguments: Sequence[str]) -> int:
         return 1
     place = dataset if results else place
     tables = catalogue.Tables(dataset)
+    tables.refresh()
     images = list(tables.images().values())
     image = catalogue.find(images, options.places[0]) if options.places else None
     folder = client.client_folder()

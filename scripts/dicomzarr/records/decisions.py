@@ -88,7 +88,7 @@ def write(path: Path, decisions: Mapping[str, str]) -> None:
     files.write_atomically(path, "".join(f"{','.join(row)}\n" for row in rows).encode(), private=True)
 
 
-def change(path: Path, changes: Mapping[str, str]) -> dict[str, str]:
+def change(path: Path, changes: Mapping[str, str], seen: Mapping[str, str] | None = None) -> dict[str, str]:
     """Add decisions to the table, or remove them; two processes may do so at the same time.
 
     Parameters
@@ -96,6 +96,9 @@ def change(path: Path, changes: Mapping[str, str]) -> dict[str, str]:
     path : Path
     changes : mapping of str to str
         By content; an empty decision removes it.
+    seen : mapping of str to str, optional
+        By content, the decision that whoever changes it knows of, empty for none. Where the table has another one, it
+        stays. By default everything is changed.
 
     Returns
     -------
@@ -109,7 +112,9 @@ def change(path: Path, changes: Mapping[str, str]) -> dict[str, str]:
     """
     with _locked(files.make_private(path.parent)):
         before = read(path)
-        after = {content: decision for content, decision in {**before, **changes}.items() if decision}
+        known = {content: before.get(content, "") for content in changes} | dict(seen or {})
+        wanted = {content: each for content, each in changes.items() if known[content] == before.get(content, "")}
+        after = {content: decision for content, decision in {**before, **wanted}.items() if decision}
         if after != before:
             write(path, after)
     return after

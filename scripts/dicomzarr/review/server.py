@@ -122,10 +122,14 @@ class Decisions(Handler):
             raise tornado.web.HTTPError(415)
 
     async def post(self) -> None:
-        """Write decisions, each `keep`, `set_aside` or empty, by content; answer with those of the request."""
-        changes = self._changes()
+        """Write decisions, each `keep`, `set_aside` or empty, by content; answer with those that these images have now.
+
+        `seen` has the decisions that the page showed: where another one was written meanwhile, that stays.
+        """
+        changes, seen = self._changes()
+        table = decisions.path_in(self.served.results.private)
         try:
-            decided = await asyncio.to_thread(decisions.change, decisions.path_in(self.served.results.private), changes)
+            decided = await asyncio.to_thread(decisions.change, table, changes, seen)
         except UserError as error:
             self.send_problem(409, str(error))
             return
@@ -140,19 +144,27 @@ class Decisions(Handler):
             }
         )
 
-    def _changes(self) -> dict[str, str]:
-        """Return the decisions of the request; 400 if it has another form, 404 for a content that is not listed."""
+    def _changes(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Return `decisions` and `seen` of the request; 400 for another form, 404 for a content that is not listed."""
         try:
-            changes: Any = json.loads(self.request.body)["decisions"]
-            is_good = isinstance(changes, dict) and 0 < len(changes) <= MOST_DECISIONS
-            is_good = is_good and all(decision in ("", *decisions.DECISIONS) for decision in changes.values())
-        except (ValueError, KeyError, TypeError, RecursionError):
+            body: Any = json.loads(self.request.body)
+            changes, seen = body["decisions"], body.get("seen", {})
+            is_good = bool(changes) and all(map(_are_decisions, (changes, seen)))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             is_good = False
         if not is_good:
             raise tornado.web.HTTPError(400)
         if not changes.keys() <= self.served.series.keys():
             raise tornado.web.HTTPError(404)
-        return dict(changes)
+        return dict(changes), {content: seen[content] for content in changes.keys() & seen.keys()}
+
+
+def _are_decisions(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and len(value) <= MOST_DECISIONS
+        and all(decision in ("", *decisions.DECISIONS) for decision in value.values())
+    )
 
 
 def start(served: Served, port: int) -> tuple[tornado.httpserver.HTTPServer, int]:

@@ -6,12 +6,14 @@ import contextlib
 import csv
 import difflib
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from dicomzarr.vocabulary.errors import UserError
 
+Row = TypeVar("Row")
 IMAGES = "images.zarr"
 TABLES = ("volumes.csv", "masks.csv")
 # Types of voxels that the client cannot read; the server sends them as float32.
@@ -69,6 +71,13 @@ class NoDataset(UserError):
     """There is no finished dataset at a path."""
 
 
+class DamagedTable(UserError):
+    """A table of the dataset cannot be read as such."""
+
+    def __init__(self, table: Path) -> None:
+        super().__init__(f"{str(table)!r} is damaged: ./run verify lists what else is; the next run repairs it")
+
+
 def dataset_folder(path: Path) -> Path:
     """Return the dataset folder at a path: the dataset itself, or a results folder.
 
@@ -93,25 +102,37 @@ def dataset_folder(path: Path) -> Path:
 
 
 def read_images(dataset: Path) -> list[Image]:
-    """Return the images of a dataset in the order of volumes.csv."""
+    """Return the images of a dataset in the order of volumes.csv.
+
+    Raises
+    ------
+    DamagedTable
+        If a table is damaged.
+    """
     masks: dict[str, list[Mask]] = {}
-    for row in _rows(dataset / "masks.csv"):
-        mask = Mask(row["mask"], "own_grid" in row["flags"].split(), _ranges(row), int(row["voxels"] or 0))
-        masks.setdefault(row["array"], []).append(mask)
-    return [
-        Image(
-            array=row["array"],
-            modality=row["modality"],
-            axes=row["axes"],
-            shape=row["shape"],
-            dtype=row["dtype"],
-            photometric=row["photometric"],
-            spacing=row["spacing_mm"],
-            flags=tuple(row["flags"].split()),
-            masks=tuple(masks.get(row["array"], ())),
-        )
-        for row in _rows(dataset / "volumes.csv")
-    ]
+    for array, mask in _read(dataset / "masks.csv", _mask):
+        masks.setdefault(array, []).append(mask)
+    return [replace(image, masks=tuple(masks.get(image.array, ()))) for image in _read(dataset / "volumes.csv", _image)]
+
+
+def _mask(row: dict[str, str]) -> tuple[str, Mask]:
+    """Return a row of masks.csv, and the array of its image."""
+    return row["array"], Mask(row["mask"], "own_grid" in row["flags"].split(), _ranges(row), int(row["voxels"] or 0))
+
+
+def _image(row: dict[str, str]) -> Image:
+    """Return a row of volumes.csv, without masks."""
+    return Image(
+        array=row["array"],
+        modality=row["modality"],
+        axes=row["axes"],
+        shape=row["shape"],
+        dtype=row["dtype"],
+        photometric=row["photometric"],
+        spacing=row["spacing_mm"],
+        flags=tuple(row["flags"].split()),
+        masks=(),
+    )
 
 
 class Tables:
@@ -129,13 +150,23 @@ class Tables:
 
     def images(self) -> dict[str, Image]:
         """Return the images by their id; those that were read last if a table cannot be read now."""
-        with contextlib.suppress(OSError, KeyError, ValueError):
-            status = [os.stat(self._dataset / name) for name in TABLES if (self._dataset / name).is_file()]
-            state = [(each.st_ino, each.st_mtime_ns, each.st_size) for each in status]
-            if state and state != self._state:
-                self._images = {image.array: image for image in read_images(self._dataset)}
-                self._state = state
+        with contextlib.suppress(OSError, DamagedTable):
+            self.refresh()
         return self._images
+
+    def refresh(self) -> None:
+        """Read the tables if they have changed.
+
+        Raises
+        ------
+        DamagedTable, OSError
+            If one cannot be read.
+        """
+        status = [os.stat(self._dataset / name) for name in TABLES if (self._dataset / name).is_file()]
+        state = [(each.st_ino, each.st_mtime_ns, each.st_size) for each in status]
+        if state and state != self._state:
+            self._images = {image.array: image for image in read_images(self._dataset)}
+            self._state = state
 
 
 def find(images: Sequence[Image], word: str) -> Image:
@@ -177,9 +208,15 @@ def _ranges(row: dict[str, str]) -> tuple[tuple[int, int], ...]:
     return tuple((int(low), int(high)) for low, _, high in ends)
 
 
-def _rows(table: Path) -> list[dict[str, str]]:
-    """Return the rows of a table; none if it is not there: older datasets have no masks.csv."""
+def _read(table: Path, read: Callable[[dict[str, str]], Row]) -> list[Row]:
+    """Return what the rows of a table are read as; none if it is not there: older datasets have no masks.csv."""
     if not table.is_file():
         return []
-    with open(table, newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
+    try:
+        with open(table, newline="", encoding="utf-8") as stream:
+            rows = csv.DictReader(stream)
+            if not rows.fieldnames:
+                raise ValueError
+            return [read(row) for row in rows]
+    except (ValueError, KeyError, AttributeError, TypeError, csv.Error):  # other columns, or a row that is cut off
+        raise DamagedTable(table) from None

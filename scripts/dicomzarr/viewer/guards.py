@@ -80,9 +80,10 @@ class Guarded(tornado.web.RequestHandler):
         """Return no tag: files are read again each time."""
 
     def write_error(self, status_code: int, **_: Any) -> None:
-        """Answer with the status alone: no path, no traceback."""
+        """Answer with the status, and for a wrong address with what may be wrong: no path, no traceback."""
         self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.finish(f"{status_code} {responses.get(status_code, '')}\n")
+        hint = f"An address is valid until ./run {self.WORD} ends: start it again\n" if status_code == 404 else ""
+        self.finish(f"{status_code} {responses.get(status_code, '')}\n{hint}")
 
     def log_exception(
         self,

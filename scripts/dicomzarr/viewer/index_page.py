@@ -46,5 +46,7 @@ def render(images: Sequence[Image]) -> str:
 
 
 def _rounded(spacing: str) -> str:
-    """Return a spacing of volumes.csv with four significant digits; what is no number stays."""
-    return "x".join(f"{float(part):.4g}" if _NUMBER.fullmatch(part) else part for part in spacing.split("x"))
+    """Return a spacing of volumes.csv with four significant digits, a dash for an unknown one; other texts stay."""
+    if not spacing:
+        return ""
+    return "x".join(f"{float(part):.4g}" if _NUMBER.fullmatch(part) else part or "–" for part in spacing.split("x"))

@@ -170,6 +170,7 @@ def test_small_groups_are_those_of_the_command_line(results: Results) -> None:
         assert audit.run_audit([*arguments[:-1], arguments[-1] + size]) == 0
         pages.append((results.private / audit.PAGE).read_text())
     assert "fewer than 7" in pages[1] and "fewer than 7" not in pages[0]
+    assert "They were not looked for" in pages[0] and "fewer than 1" not in pages[0]  # true of every dataset
     with pytest.raises(ConfigProblem, match="'small_cells': found 'few'"):
         audit.run_audit([*arguments[:-1], arguments[-1] + "few"])
 

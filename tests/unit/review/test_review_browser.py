@@ -203,6 +203,22 @@ def test_filters_hide_and_what_is_hidden_is_not_decided(opened: Open, results: R
     expect(page.locator("#nothing")).to_be_visible()
 
 
+def test_two_people_do_not_overrule_each_other_unseen(opened: Open, results: Results) -> None:
+    one, two = opened(), opened()
+    card(one, 1).get_by_role("button", name="Set aside").click()
+    until(results, {1: "set_aside"})
+    picture = card(two, 1).locator(".picture")
+    picture.focus()
+    picture.press("k")
+    expect(card(two, 1).locator(".state")).to_have_text("set aside by somebody else")
+    expect(two.get_by_role("alert")).to_contain_text("1 image was decided by somebody else meanwhile")
+    picture.press("u")
+    picture.press("k")
+    until(results, {1: "keep"})
+    expect(card(two, 1).locator(".state")).to_have_text("keep")
+    expect(two.get_by_role("alert")).to_be_empty()
+
+
 def test_what_could_not_be_saved_is_said_and_not_shown_as_decided(
     browser: Browser, server: Viewer, results: Results
 ) -> None:

@@ -71,6 +71,21 @@ def test_decisions_are_written_at_once(page: Viewer, results: Results) -> None:
     assert "2 of 3 undecided" in html and SECRET not in html
 
 
+def test_what_another_decided_meanwhile_is_not_overwritten(page: Viewer, results: Results) -> None:
+    """Somebody who sets an image aside must not be overruled by a page that has not shown it."""
+    decisions.change(results.private / "decisions.csv", {content(1): "set_aside", content(2): "keep"})
+    changes = {content(1): "keep", content(2): "keep", content(3): "keep"}
+    body = {"decisions": changes, "seen": dict.fromkeys(changes, "")}
+    response, text = answer(page, "/decisions", "POST", body, **JSON)
+    assert (response.status, json.loads(text)["decisions"]) == (200, {**changes, content(1): "set_aside"})
+    assert table(results) == {**changes, content(1): "set_aside"}
+    body["seen"][content(1)] = "set_aside"  # the page has shown it
+    assert answer(page, "/decisions", "POST", body, **JSON)[0].status == 200
+    assert table(results) == changes
+    for seen in ([], {content(1): 1}, {content(1): "maybe"}, "x"):
+        assert answer(page, "/decisions", "POST", {"decisions": changes, "seen": seen}, **JSON)[0].status == 400
+
+
 def test_looking_changes_nothing(page: Viewer, results: Results) -> None:
     before = everything(results.root)
     for path in ("/", "/page/review.js", "/page/review.css", f"/picture/{content(1)}.jpg"):

@@ -7,9 +7,10 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,8 @@ def test_nothing_outside_of_the_arrays_is_given_out(viewer: Viewer, results: Pat
 def test_others_are_refused(viewer: Viewer) -> None:
     """Without the token, for another host (DNS rebinding), or to change something."""
     for path in ("/", "/images.zarr/zarr.json", f"/wrong{viewer.path}/images.zarr/zarr.json", "/v/client/"):
-        assert answer(viewer, path, token=False)[0].status == 404
+        response, text = answer(viewer, path, token=False)
+        assert response.status == 404 and b"until ./run view ends" in text  # the tab of an earlier start
     for host in ("evil.example", f"evil.example:{viewer.port}", "127.0.0.1.evil.example", "0.0.0.0", "[::1]"):
         assert answer(viewer, "/", Host=host)[0].status == 403
     assert answer(viewer, "/", Host="localhost:9000")[0].status == 200  # a tunnel of ssh
@@ -236,6 +238,26 @@ def test_without_a_dataset_it_fails_as_the_other_words_do(
     assert f"yet: a run is going (process {os.getpid()} since now) and writes it" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("name", "harm"),
+    [
+        ("volumes.csv", lambda content: content[:-9]),
+        ("volumes.csv", lambda content: b""),
+        ("volumes.csv", lambda content: b"other\n1\n"),
+        ("volumes.csv", lambda content: content + b"\xff\n"),
+        ("masks.csv", lambda content: content[: content.rindex(b",")]),
+    ],
+)
+def test_a_damaged_table_is_named(results: Path, tmp_path: Path, name: str, harm: Callable[[bytes], bytes]) -> None:
+    """Instead of a traceback, or of a list without images."""
+    (tmp_path / "images.zarr").mkdir()
+    for table in ("volumes.csv", "masks.csv"):
+        shutil.copy(results / "dataset" / table, tmp_path)
+    (tmp_path / name).write_bytes(harm((tmp_path / name).read_bytes()))
+    with pytest.raises(UserError, match=rf"{name}' is damaged: ./run verify"):
+        run_view(["--no-open", "--dataset", str(tmp_path)])
+
+
 def test_an_array_is_found_by_the_beginning_of_its_id_in_a_copy_of_the_dataset(results: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").symlink_to(results / "dataset")
     with viewing(CT[:16], "--dataset", "elsewhere", "--no-open", folder=tmp_path) as viewer:
@@ -282,4 +304,4 @@ def test_the_dataset_may_not_be_a_link_further_down(tmp_path: Path) -> None:
 def test_the_list_shows_a_spacing_as_people_read_it() -> None:
     image = Image("a/b", "MR", "yx", "2x2", "uint16", "MONOCHROME2", "2.4000000953674x0.48828125", (), ())
     assert "<td>2.4x0.4883</td>" in index_page.render([image])
-    assert "<td>x0.49</td>" in index_page.render([dataclasses.replace(image, spacing="x0.49")])  # one is not known
+    assert "<td>–x0.49</td>" in index_page.render([dataclasses.replace(image, spacing="x0.49")])  # one is not known

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dicomzarr.commands.tables import rows as rows_of
+from dicomzarr.commands.tables import raw_rows as rows_of
 from dicomzarr.dicom.image_risks import BURNED_IN_KINDS
 from dicomzarr.privacy.identifiers import IDENTIFIERS, read_identifiers
 from dicomzarr.privacy.positive_control import Control

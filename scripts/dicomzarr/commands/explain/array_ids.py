@@ -33,7 +33,7 @@ def find(dataset: Path, word: str) -> tuple[str, str]:
         raise UserError(f"found {word!r}, needed is an array of volumes.csv, or ARRAY/labels/MASK")
     arrays: list[str] = []
     owned: list[str] = []
-    for row in rows(dataset / "volumes.csv"):
+    for row in rows(dataset / "volumes.csv", ["array"]):
         arrays.append(row["array"])
         if len(wanted) >= 8 and any(row.get(name, "").startswith(wanted) for name in _OF_SEVERAL):
             owned.append(row["array"])
@@ -61,7 +61,7 @@ def _alike(one: str, other: str) -> int:
 
 
 def _mask(dataset: Path, array: str, wanted: str) -> str:
-    names = [row["mask"] for row in rows(dataset / "masks.csv") if row["array"] == array]
+    names = [row["mask"] for row in rows(dataset / "masks.csv", ["array", "mask"]) if row["array"] == array]
     matches = [name for name in names if name == wanted] or [name for name in names if name.startswith(wanted)]
     if len(matches) == 1:
         return matches[0]

@@ -57,7 +57,8 @@ def _what(found: Mapping[str, Any]) -> str:
     else:
         words = [row.get("modality", ""), row.get("kind", ""), f"{row.get('axes', '')} {row.get('shape', '')}".strip()]
         words += [row.get("dtype", ""), counted(int(row["frames"]), "frame") if row.get("frames") else ""]
-        words += [f"spacing {row['spacing_mm']} mm" if row.get("spacing_mm") else ""]
+        spacing = "x".join(part or "?" for part in row.get("spacing_mm", "").split("x"))
+        words += [f"spacing {spacing} mm" if row.get("spacing_mm") else ""]
     flags = [f"flags {row['flags']}"] if row.get("flags") else []
     return ", ".join([*filter(None, words), *flags])
 

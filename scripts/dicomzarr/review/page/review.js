@@ -35,9 +35,9 @@ function filter() { // an image that has just been decided stays until the filte
   count();
 }
 
-function show(card, decision) {
+function show(card, decision, wanted = decision) {
   card.dataset.decision = decision;
-  card.querySelector(".state").textContent = IN_WORDS[decision];
+  card.querySelector(".state").textContent = IN_WORDS[decision] + (decision === wanted ? "" : " by somebody else");
   for (const button of card.querySelectorAll("[aria-pressed]"))
     button.setAttribute("aria-pressed", String(button.dataset.decide === decision));
 }
@@ -45,25 +45,28 @@ function show(card, decision) {
 // ---- Decisions
 
 async function send(contents, decision) {
+  const seen = Object.fromEntries(contents.map((content) => [content, byContent.get(content).dataset.decision]));
   let problem = "The server has ended, nothing was saved: start ./run review again.";
   try {
     const answer = await fetch("decisions", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ decisions: Object.fromEntries(contents.map((content) => [content, decision])) }),
+      body: JSON.stringify({ decisions: Object.fromEntries(contents.map((content) => [content, decision])), seen }),
     });
     problem = `Not saved: the server answered ${answer.status}.`;
     const content = await answer.json();
     if (answer.ok) {
-      for (const [each, decided] of Object.entries(content.decisions)) show(byContent.get(each), decided);
-      problem = "";
+      for (const [each, decided] of Object.entries(content.decisions)) show(byContent.get(each), decided, decision);
+      const others = contents.filter((each) => content.decisions[each] !== decision).length;
+      const were = others === 1 ? "1 image was" : `${others} images were`;
+      problem = others && `${were} decided by somebody else meanwhile, and that holds. Decide again to change it.`;
     } else {
       problem = `Not saved: ${content.problem}`;
     }
   } catch {
     // the problem is named above
   }
-  element("problem").textContent = problem;
+  element("problem").textContent = problem || "";
   count();
 }
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from dicomzarr.stages.render_report.balance import NO_LABEL, value_of
+from dicomzarr.stages.render_report.findings import of_checks
 from dicomzarr.stages.render_report.masks import Mask
 from dicomzarr.stages.render_report.numbers import by, byte_size, spacing
 from dicomzarr.stages.render_report.pictures import FOLDER, LEVELS, Embedded, Picture, Pictures, has_picture
@@ -69,6 +70,7 @@ def catalogue(
         "columns": {
             "array": [array.array for array in arrays],
             "verdict": indexed(lambda a: a.verdict),
+            "checks": indexed(of_checks),
             "modality": indexed(lambda a: a.modality),
             "axes": indexed(lambda a: a.axes),
             "shape": indexed(lambda a: by(a.shape)),

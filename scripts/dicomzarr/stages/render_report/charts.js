@@ -117,12 +117,14 @@ const KINDS = {
             backgroundColor: colour(each.colour),
             barThickness: at ? 8 : 14,
             minBarLength: 4,
+            clip: false, // the least length of a bar at the end of the axis
             grouped: false,
           }))
           .reverse(),
       },
       options: {
         indexAxis: "y",
+        layout: { padding: { right: 5 } }, // room for the least length
         scales: { x: axisOf(x), y: name },
         plugins: {
           legend: { ...legend(true), reverse: true },
@@ -145,6 +147,7 @@ const KINDS = {
         data: points.map(([px, py, number]) => ({ x: px, y: py, number, r: 3.5 + 13 * Math.sqrt(number / most) })),
         backgroundColor: `${colour("accent")}99`,
         borderColor: colour("accent"),
+        clip: false, // discs on an axis are whole
       },
     ];
     if (line)
@@ -175,8 +178,11 @@ const KINDS = {
   },
 };
 
-function heightOf(drawing) {
-  return drawing.kind === "discs" || drawing.upright ? 280 : 84 + 26 * drawing.labels.length;
+/** Return the height of a chart in a plot of some width, with each further line of its legend. */
+function heightOf(drawing, width) {
+  if (drawing.kind === "discs" || drawing.upright) return 280;
+  const legend = drawing.series.reduce((sum, { name }) => sum + 30 + 7.5 * name.length, 0);
+  return 84 + 26 * drawing.labels.length + 22 * (Math.ceil(legend / width) - 1);
 }
 
 function drawChart(canvas) {
@@ -194,7 +200,7 @@ if (typeof Chart !== "undefined") {
   for (const canvas of canvases) {
     const plot = canvas.parentElement;
     plot.hidden = false;
-    plot.style.height = `${heightOf(DATA.charts[canvas.closest("figure").id])}px`;
+    plot.style.height = `${heightOf(DATA.charts[canvas.closest("figure").id], plot.clientWidth)}px`;
   }
   const waiting = [...canvases];
   const later = window.requestIdleCallback || ((task) => setTimeout(task, 1));

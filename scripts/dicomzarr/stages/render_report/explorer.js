@@ -49,7 +49,12 @@ const LABELS = DATA.labels.map((name, place) => ({
   of: (volume) => [volume.labels[place]],
 }));
 const FILTERS = [
-  { key: "verdict", name: "Verdict", of: (volume) => [volume.verdict], word: (value) => VERDICTS[value] },
+  {
+    key: "verdict",
+    name: "Verdict",
+    of: (volume) => [volume.verdict, ...volume.checks], // such as "warn", "warn missing slices"
+    word: (value) => value.replace(/^(\w+)( ?)/, (_, level, space) => VERDICTS[level] + (space && ": ")),
+  },
   { key: "modality", name: "Modality", of: (volume) => [volume.modality] },
   { key: "split", name: "Split", none: "no split", of: (volume) => [volume.split] },
   { key: "flag", name: "Flag", none: "no flag", of: (volume) => (volume.flags.length ? volume.flags : [""]) },
@@ -201,13 +206,13 @@ function refresh() {
         : "No volume matches.";
 }
 
-/** Build the selections: one for each filter that distinguishes volumes. */
+/** Build the selections: one for each filter that distinguishes volumes, so that some have a value and others not. */
 function buildFilters() {
   const place = form.querySelector(".selects");
   for (const filter of FILTERS) {
     const counts = new Map();
     for (const volume of VOLUMES) for (const value of filter.of(volume)) counts.set(value, (counts.get(value) || 0) + 1);
-    if (counts.size < 2) continue;
+    if ([...counts.values()].every((count) => count === VOLUMES.length)) continue;
     const values = [...counts].sort((a, b) => (a[0] === "") - (b[0] === "") || (a[0] < b[0] ? -1 : 1));
     const select = make("select", { name: filter.key });
     select.append(make("option", { value: "*" }, "any"));

@@ -46,10 +46,12 @@ class Finding:
     command: str = ""
 
 
-# Level, condition, words after "1 array" and "N arrays", advice. An array may have several findings.
-_CHECKS: tuple[tuple[str, Callable[[Array], bool], str, str, str], ...] = (
+# Level, name in the filter of the page, condition, words after "1 array" and "N arrays", advice. An array may have
+# several findings.
+_CHECKS: tuple[tuple[str, str, Callable[[Array], bool], str, str, str], ...] = (
     (
         "fail",
+        "values differ",
         lambda a: a.depth is not None and a.depth.read_back != "exact",
         "has values that differ from those decoded",
         "have values that differ from those decoded",
@@ -57,6 +59,7 @@ _CHECKS: tuple[tuple[str, Callable[[Array], bool], str, str, str], ...] = (
     ),
     (
         "fail",
+        "not checked",
         lambda a: a.depth is None or a.size is None,
         "has not been checked",
         "have not been checked",
@@ -64,6 +67,7 @@ _CHECKS: tuple[tuple[str, Callable[[Array], bool], str, str, str], ...] = (
     ),
     (
         "fail",
+        "depth",
         lambda a: a.depth is not None and a.depth.read_back == "exact" and a.depth.verdict not in ("pass", "warn"),
         "fails the depth check",
         "fail the depth check",
@@ -71,6 +75,7 @@ _CHECKS: tuple[tuple[str, Callable[[Array], bool], str, str, str], ...] = (
     ),
     (
         "fail",
+        "size",
         lambda a: a.size is not None and a.size.verdict not in ("pass", "warn"),
         "fails the size check",
         "fail the size check",
@@ -78,6 +83,7 @@ _CHECKS: tuple[tuple[str, Callable[[Array], bool], str, str, str], ...] = (
     ),
     (
         "warn",
+        "missing slices",
         lambda a: a.size is not None and a.size.missing_slices > 0,
         "has missing slices",
         "have missing slices",
@@ -85,6 +91,7 @@ _CHECKS: tuple[tuple[str, Callable[[Array], bool], str, str, str], ...] = (
     ),
     (
         "warn",
+        "depth",
         lambda a: a.depth is not None and a.depth.verdict == "warn",
         "has a warning on depth",
         "have a warning on depth",
@@ -92,6 +99,7 @@ _CHECKS: tuple[tuple[str, Callable[[Array], bool], str, str, str], ...] = (
     ),
     (
         "warn",
+        "size",
         lambda a: a.size is not None and a.size.verdict == "warn" and not a.size.missing_slices,
         "has a warning on size",
         "have a warning on size",
@@ -192,10 +200,10 @@ def findings(tables: Tables, masks: Masks = NO_MASKS, splits: Collection[str] = 
     spoil a training without a trace.
     """
     found = _label_findings(tables.joinings) + _empty_splits(tables, splits)
-    for level, applies, singular, plural, advice in _CHECKS:
+    for level, name, applies, singular, plural, advice in _CHECKS:
         arrays = [array for array in tables.arrays if applies(array)]
         if arrays:
-            found.append(_finding(arrays, singular, plural, advice, level, ("verdict", level)))
+            found.append(_finding(arrays, singular, plural, advice, level, ("verdict", f"{level} {name}")))
     for flag, singular, plural, advice in _FLAGS:
         arrays = [array for array in tables.arrays if flag in array.flags]
         if arrays:
@@ -216,6 +224,13 @@ def findings(tables: Tables, masks: Masks = NO_MASKS, splits: Collection[str] = 
             title = f"{count(row.files, 'file')} quarantined: {meaning}"
             found.append(Finding("warn", title, remedy, command=files_command(reason=row.reason)))
     return sorted(found, key=lambda finding: finding.level != "fail")
+
+
+def of_checks(array: Array) -> tuple[str, ...]:
+    """Return level and name of each finding of the two checks on an array, such as ``warn missing slices``."""
+    if array.verdict == "pass" and array.size and not array.size.missing_slices:
+        return ()
+    return tuple(f"{level} {name}" for level, name, applies, *_ in _CHECKS if applies(array))
 
 
 def _text_in_pixels(tables: Tables) -> Iterator[Finding]:

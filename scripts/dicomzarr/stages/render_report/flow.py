@@ -7,6 +7,7 @@ is SVG without a script. Colours are classes of the style sheet, so that one dra
 from __future__ import annotations
 
 import html
+import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ _GAP = 7.0
 _BAR = 9.0
 _HEADING = 24.0
 _MODALITIES, _REASONS = 7, 3  # more are combined
+_LINE, _LETTER = 1.35, 0.55  # height of a line and width of a letter, of the size of the text
 # Heading and left edge of each column.
 _WIDE = (("Files", 0), ("Outcome", 180), ("Series, or why not", 400), ("Volumes", 660), ("Dataset", 850))
 _NARROW = (("Files", 0), ("Outcome", 80), ("Volumes, or why not", 205))
@@ -36,6 +38,7 @@ class _Node:
     share: float
     top: float = 0.0
     height: float = 0.0
+    lines: Sequence[str] = ()  # the label, broken where the next column begins
     left_used: float = 0.0  # height of the ribbons that are drawn already
     right_used: float = 0.0
 
@@ -157,16 +160,19 @@ def _drawn(chart: _Chart, columns: Sequence[tuple[str, float]], width: float, si
     """Return the drawing as SVG, its parts hidden from screen readers: `summary` says the same."""
     if not chart.nodes:
         return ""
-    line = size * 1.35
+    line = size * _LINE
     last = 1 + max(node.column for node in chart.nodes.values())
     edges = [edge for _, edge in columns]
     bottom = 0.0
     for column in range(last):
         top = _HEADING + line / 2
         for node in (node for node in chart.nodes.values() if node.column == column):
-            node.height = max(_LEAST, node.share * _HEIGHT)
-            node.top = top + max(0.0, (line - node.height) / 2)
-            top += max(node.height, line) + _GAP
+            end = edges[column + 1] if column + 1 < last else width
+            letters = int((end - edges[column] - _BAR - 6) / (size * _LETTER))
+            node.lines = textwrap.wrap(node.label, letters, break_long_words=False)
+            node.height, of_label = max(_LEAST, node.share * _HEIGHT), line * len(node.lines)
+            node.top = top + max(0.0, (of_label - node.height) / 2)
+            top += max(node.height, of_label) + _GAP
         bottom = max(bottom, top)
     ribbons = [_ribbon(chart.nodes[start], chart.nodes[end], share, edges) for start, end, share in chart.links]
     marks = [_bar(node, edges) for node in chart.nodes.values()]
@@ -204,5 +210,9 @@ def _bar(node: _Node, edges: Sequence[float]) -> str:
 
 
 def _label(node: _Node, edges: Sequence[float], size: float) -> str:
-    x, y = edges[node.column] + _BAR + 6, node.top + node.height / 2 + size * 0.35
-    return f'<text class="f-ink" x="{x:.0f}" y="{y:.1f}">{html.escape(node.label)}</text>'
+    x, middle = edges[node.column] + _BAR + 6, (len(node.lines) - 1) / 2
+    base, line = node.top + node.height / 2 + size * 0.35, size * _LINE
+    return "".join(
+        f'<text class="f-ink" x="{x:.0f}" y="{base + (number - middle) * line:.1f}">{html.escape(text)}</text>'
+        for number, text in enumerate(node.lines)
+    )

@@ -1,9 +1,11 @@
-"""Format numbers for readers: digit groups, byte units, short ids."""
+"""Format numbers and words for readers: digit groups, byte units, short ids, code."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+
+from markupsafe import Markup
 
 THIN = "\u202f"  # narrow no-break space: groups digits, and keeps a number and its unit on one line
 MINUS = "\u2212"
@@ -54,14 +56,20 @@ def percent(part: float, whole: float) -> str:
     return f"{share:.1f}{THIN}%"
 
 
+def coded(text: str) -> Markup:
+    """Return a text whose words between backticks are code, as in Markdown."""
+    parts = enumerate(text.split("`"))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if place % 2 else part for place, part in parts)
+
+
 def by(numbers: Iterable[object]) -> str:
     """Return sizes joined by a multiplication sign, such as ``32×512×512``."""
     return TIMES.join(str(number) for number in numbers)
 
 
 def spacing(parts: Iterable[str]) -> str:
-    """Return spacings with at most four significant digits, such as ``2.5×0.4883×0.4883``."""
-    return by(f"{float(part):.4g}" if _NUMBER.fullmatch(part) else part for part in parts)
+    """Return spacings with at most four significant digits, such as ``2.5×0.4883×0.4883``, ``–`` for unknown ones."""
+    return by(f"{float(part):.4g}" if _NUMBER.fullmatch(part) else part or UNKNOWN for part in parts)
 
 
 def short(array: str) -> str:

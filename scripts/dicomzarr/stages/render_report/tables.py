@@ -68,7 +68,7 @@ class Array(NamedTuple):
     dtype: str
     bits_stored: int | None
     photometric: str
-    spacing: tuple[str, ...]
+    spacing: tuple[str, ...]  # by spatial axis, an empty text where it is unknown; nothing where none is known
     frames: int
     source_bytes: int
     stored_bytes: int
@@ -252,7 +252,7 @@ def _shape(cell: str) -> tuple[int, ...]:
 
 @_shared
 def _spacing(cell: str) -> tuple[str, ...]:
-    return tuple(part for part in cell.split("x") if part)
+    return tuple(cell.split("x")) if cell else ()
 
 
 @_shared

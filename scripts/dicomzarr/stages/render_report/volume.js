@@ -56,10 +56,13 @@ function listOf(className, pairs) {
   const list = make("dl", { className });
   for (const [term, value] of pairs) {
     if (value === "" || value === null || value === undefined) continue;
-    list.append(make("div", {}, make("dt", {}, term), make("dd", {}, value)));
+    list.append(make("div", {}, make("dt", {}, term), make("dd", {}, ...[value].flat())));
   }
   return list;
 }
+
+/** Return the parts of a text; its words between backticks are code, as in Markdown. */
+const coded = (text) => text.split("`").map((part, place) => (place % 2 ? make("code", {}, part) : part));
 
 function copied(text) {
   const button = make("button", { type: "button", className: "copy", "aria-label": `Copy: ${text}` }, "Copy");
@@ -115,7 +118,7 @@ function show(volume) {
   if (volume.histogram) body.append(part("Values", histogramOf(volume)));
   if (volume.why) body.append(part("Why these frames are one array", make("p", {}, sentence(volume.why))));
   if (volume.flags.length)
-    body.append(part("Flags", listOf("flagged", volume.flags.map((flag) => [flag, DATA.flags[flag] || "unknown flag"]))));
+    body.append(part("Flags", listOf("flagged", volume.flags.map((flag) => [flag, coded(DATA.flags[flag] || "unknown flag")]))));
   if (volume.masks.length) {
     const items = volume.masks.map(([name, size, verdict]) => {
       const words = make("li", {}, make("code", {}, name), size && ` ${size}`);

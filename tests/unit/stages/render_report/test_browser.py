@@ -239,9 +239,43 @@ def test_a_finding_leads_to_its_volumes(opened: Open, report: Path) -> None:
     finding = page.locator(".findings li", has_text="has missing slices")
     finding.locator("summary").click()
     finding.get_by_text("Show them in the table").click()
-    assert rows(page) == [FIRST, "aaaa000000000006/00000001"]  # the verdict is a warning
+    assert rows(page) == [FIRST]  # and not the other warning, which is one on size
+    assert page.locator("select[name=verdict] option:checked").inner_text() == "warning: missing slices (1)"
     finding.locator(f"a[href='#{FIRST}']").click()
     assert page.locator("#viewer[open] h2").inner_text().startswith("CT")
+
+
+def test_back_from_another_page_the_filters_say_what_is_shown(opened: Open, report: Path) -> None:
+    page = table(opened(report))
+    page.locator("select[name=modality]").select_option(label="CT (2)")
+    page.goto("data:text/html,elsewhere")
+    page.go_back()
+    shown = "[form.view.value, form.modality.value, document.querySelector('.shown').textContent]"
+    assert page.evaluate(shown) == ["sheet", "*", "8 volumes"]
+
+
+@pytest.mark.parametrize("width", [320, 1440])
+def test_long_names_and_numbers_fit(opened: Open, tmp_path: Path, width: int) -> None:
+    name, value = "a_label_whose_name_has_many_letters_and_no_space", "value_without_a_space_" * 9
+    arrays = [
+        replace(each, labels={name: value if at % 2 else "no"}, flags="outside_bits_stored")
+        for at, each in enumerate(some_arrays())
+    ]
+    folder = tmp_path / "dataset"
+    write_dataset(folder, arrays, [*OUTCOMES, ("quarantined", "unsupported_transfer_syntax", 123_456)])
+    (folder / "reports" / "report.html").write_text(render(folder), encoding="utf-8")
+    page = opened(folder / "reports" / "report.html", width=width)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    ends = "all => all.map((text) => text.getBoundingClientRect().right)"
+    assert max(page.eval_on_selector_all(".flow text", ends)) < width
+    fits = "name => ((box) => box.scrollWidth - box.clientWidth)(document.querySelector(name).closest('.scroll'))"
+    assert page.evaluate(fits, ".words") == 0
+    page.evaluate("location.hash = VOLUMES[1].array")
+    page.locator("#viewer[open]").wait_for()
+    assert page.evaluate("viewer.scrollWidth === viewer.clientWidth")
+    assert page.locator("#viewer .flagged dd code").all_inner_texts() == ["fail"]
+    page.locator("#viewer .close").click()
+    assert width < 500 or page.evaluate(fits, ".balance") == 0  # its numbers are seen
 
 
 # ---- The view of a volume

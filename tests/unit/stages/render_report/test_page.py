@@ -194,6 +194,17 @@ def test_charts_have_a_table_of_their_values(page: str) -> None:
     assert ["uint16, 12 bits", "4"] in cells
 
 
+def test_a_spacing_counts_where_another_is_unknown(tmp_path: Path) -> None:
+    """Slices with gaps have no distance, but columns have."""
+    made = some_arrays()[0]
+    other = replace(made, array="aaaa000000000002/00000001", spacing={"y": 0.5, "x": 0.25})
+    page = render(write_dataset(tmp_path / "d", [made, other], []))
+    data = data_of(page)
+    assert data["charts"]["spacing-within"]["labels"] == ["CT · 2"]
+    assert data["charts"]["spacing-between"]["labels"] == ["CT · 1"]
+    assert [array["spacing"] for array in data["arrays"]] == ["2.5×0.5×0.5", "–×0.5×0.25"]
+
+
 def test_every_colour_of_a_chart_is_one_of_the_style_sheet(tmp_path: Path) -> None:
     """A name that it lacks is drawn black: bars that no legend explains, and none on a dark page."""
     made = some_arrays()
@@ -399,6 +410,18 @@ def test_a_long_list_is_cut_with_a_note_and_keeps_what_needs_attention(dataset: 
     )
 
 
+def test_findings_link_to_volumes_that_are_listed(tmp_path: Path) -> None:
+    arrays = [
+        replace(some_arrays()[0], array=f"aaaa00000000000{n}/00000001", flags="rounded_positions") for n in (1, 2)
+    ]
+    folder = write_dataset(tmp_path / "d", arrays, [])
+    first, second = (f'<a href="#{each.array}"><code>' for each in arrays)
+    whole, cut = render(folder), render(folder, max_rows=1)
+    assert first in whole and second in whole and "Show them in the table" in whole
+    assert first in cut and second not in cut and f"<code>{arrays[1].array}</code>" in cut
+    assert "Show those that are listed in the table" in cut
+
+
 def test_a_verdict_outside_the_vocabulary_is_a_failure() -> None:
     assert [worst(v) for v in (["pass", "warn"], ["pass"], ["warn", "splendid"], [""])] == [
         "warn",
@@ -433,6 +456,15 @@ def test_kind_and_reason_of_a_volume_are_in_its_data(tmp_path: Path) -> None:
     (folder / "volumes.csv").write_text(f"{head},kind,why\n{row},dose,a dose\n")
     (found,) = data_of(render(folder, small_cells=5))["arrays"]
     assert (found["modality"], found["kind"], found["why"]) == ("rare", "", "")  # a dose is RTDOSE
+
+
+def test_names_in_the_meaning_of_a_flag_are_code(tmp_path: Path) -> None:
+    """Meanings are written as in docs/outputs.md; a page shows no backtick."""
+    made = replace(some_arrays()[0], flags="outside_bits_stored face_by_geometry")
+    page = render(write_dataset(tmp_path / "d", [made], []))
+    assert "Bits Stored: verdict <code>fail</code></li>" in page and "<code>face_risk</code> was set by" in page
+    assert "`" not in re.sub("<(script|style).*?</\\1>", "", page, flags=re.DOTALL)
+    assert numbers.coded("a `<b>` & `c`") == "a <code>&lt;b&gt;</code> &amp; <code>c</code>"
 
 
 def test_flags_that_occur_are_explained(dataset: Path) -> None:
