@@ -1069,9 +1069,31 @@ def open_dataset(
     return DicomZarrDataset(dataset, select, sample, **options)
 
 
-def _table(path: Place) -> io.StringIO:
-    """Return the text of a table."""
-    return io.StringIO(path.read_bytes().decode("utf-8"), newline="")
+def _table(path: Place, *columns: str) -> io.StringIO:
+    """Return the text of a table that has some columns; raise `ValueError` if it was cut off."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+        header = next(csv.reader(io.StringIO(text, newline="")), [])
+    except (UnicodeDecodeError, csv.Error):
+        text, header = "", []
+    if not text.endswith("\n") or not set(columns) <= set(header):
+        raise _damaged_table(path)
+    return io.StringIO(text, newline="")
+
+
+def _rows_of(path: Place, *columns: str) -> list[dict[str, str]]:
+    """Return the rows of a table that has some columns; each has all cells."""
+    try:
+        rows = list(csv.DictReader(_table(path, *columns)))
+    except csv.Error:
+        raise _damaged_table(path) from None
+    if any(None in row or None in row.values() for row in rows):  # a cell too many, or one too few
+        raise _damaged_table(path)
+    return rows
+
+
+def _damaged_table(path: Place) -> ValueError:
+    return ValueError(f"{path} is damaged, or was changed by another program{REMEDY}")
 
 
 def read_rows(dataset: Place) -> list[dict[str, str]]:
@@ -1086,7 +1108,7 @@ def read_rows(dataset: Place) -> list[dict[str, str]]:
     -------
     list of dict of str to str
     """
-    return list(csv.DictReader(_table(dataset / "volumes.csv")))
+    return _rows_of(dataset / "volumes.csv", *_VOLUME_COLUMNS)
 
 
 def read_masks(dataset: Place) -> list[dict[str, str]]:
@@ -1105,9 +1127,11 @@ def read_masks(dataset: Place) -> list[dict[str, str]]:
     path = dataset / "masks.csv"
     if not path.is_file():
         return []
-    return list(csv.DictReader(_table(path)))
+    return _rows_of(path, *_MASK_COLUMNS)
 
 
+_VOLUME_COLUMNS = ("array", "axes", "shape", "flags")  # those that no version of the table lacks and all reading needs
+_MASK_COLUMNS = ("array", "mask", "voxels", "flags")
 _INTEGER_COLUMNS = ("bits_stored", "frames", "source_bytes", "stored_bytes")
 _MASK_NUMBERS = {
     "voxels": "Int64", "slices": "Int64", "maximum_fraction": "Int64", "volume_ml": "Float64", "outside": "Float64",
@@ -1139,7 +1163,7 @@ def volumes(dataset: str | os.PathLike[str]) -> Any:
     import pandas
 
     path = place_of(dataset) / "volumes.csv"
-    table = pandas.read_csv(_table(path), dtype="string", keep_default_na=False, na_values=[""])
+    table = pandas.read_csv(_table(path, *_VOLUME_COLUMNS), dtype="string", keep_default_na=False, na_values=[""])
     for column in _INTEGER_COLUMNS:
         table[column] = table[column].astype("Int64")
     table["shape"] = [tuple(map(int, text.split("x"))) for text in table["shape"]]
@@ -1173,7 +1197,7 @@ def masks(dataset: str | os.PathLike[str]) -> Any:
     import pandas
 
     path = place_of(dataset) / "masks.csv"
-    table = pandas.read_csv(_table(path), dtype="string", keep_default_na=False, na_values=[""])
+    table = pandas.read_csv(_table(path, *_MASK_COLUMNS), dtype="string", keep_default_na=False, na_values=[""])
     for column, kind in _MASK_NUMBERS.items():
         if column in table:
             table[column] = table[column].astype(kind)
