@@ -22,6 +22,7 @@ import multiprocessing
 import operator
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
+from copy import copy
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -792,7 +793,8 @@ class DicomZarrDataset:
 
     def __getstate__(self) -> dict[str, Any]:
         # `where` has done its work, and a lambda cannot be sent to a worker. Here it stays: `select` may be used again.
-        return self.__dict__ | {"select": replace(self.select, where=None), "_process": -1, "_volumes": None}
+        state = {"select": replace(self.select, where=None), "_epoch": copy(self._epoch)}
+        return self.__dict__ | state | {"_process": -1, "_volumes": None}
 
     def set_epoch(self, epoch: int) -> None:
         """Draw other patches from now on, also in workers that are running already.

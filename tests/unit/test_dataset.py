@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import errno
 import multiprocessing
@@ -10,6 +11,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -473,11 +475,22 @@ def test_workers_that_are_running_draw_the_patches_of_the_next_epoch(patches: Di
             assert epochs[-1] == epoch(patches, 0, method)
         assert len({tuple(each) for each in epochs}) == 3
         patches.set_epoch(2)
-        copied = pickle.loads(pickle.dumps(patches))
         own = workers.epoch_of_its_own(0)
-        assert own == epochs[2] and patches.epoch == copied.epoch == 2  # it has gone on alone
-        patches.set_epoch(1)
-        assert copied.epoch == 2 and epoch(copied, 0, method) == epochs[1]
+        assert own == epochs[2] and patches.epoch == 2  # it has gone on alone
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda dataset: pickle.loads(pickle.dumps(dataset))])
+def test_a_copy_has_an_epoch_of_its_own(
+    patches: DicomZarrDataset, copied: Callable[[DicomZarrDataset], DicomZarrDataset]
+) -> None:
+    patches.set_epoch(2)
+    other = copied(patches)
+    patches.set_epoch(1)
+    assert other.epoch == 2 and digest(other[0]) != digest(patches[0])
+    other.set_epoch(1)
+    assert digest(other[0]) == digest(patches[0])
+    other.set_epoch(7)
+    assert patches.epoch == 1
 
 
 def test_an_epoch_without_memory_to_share(patches: DicomZarrDataset, monkeypatch: pytest.MonkeyPatch) -> None:
