@@ -18,11 +18,14 @@ import io
 import itertools
 import json
 import math
+import multiprocessing
 import operator
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
+from copy import copy
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote_to_bytes
 
@@ -662,6 +665,47 @@ class _Mask:
         return not self.voxels and not _DRAWN.isdisjoint(self.flags)
 
 
+class _Epoch:
+    """The number of an epoch, in memory that worker processes share with the process that started them.
+
+    Workers may live longer than an epoch. A process that was started with the dataset and sets the number itself has
+    its own from then on: of several processes that train, one may be an epoch ahead.
+    """
+
+    def __init__(self) -> None:
+        self._process = -1  # whose memory it is
+        self.set(0)
+
+    def set(self, number: int) -> None:
+        """Change the number in this process and in its workers."""
+        if self._process != os.getpid():
+            self._process, self._memory = os.getpid(), _shared_number()
+        self._memory.value = number
+
+    def get(self) -> int:
+        """Return the number."""
+        return int(self._memory.value)
+
+    def __getstate__(self) -> tuple[int, int, Any]:
+        # Shared memory can be handed to a process that is being started, and to no other.
+        is_start = multiprocessing.context.get_spawning_popen() is not None
+        return self.get(), self._process, self._memory if is_start else None
+
+    def __setstate__(self, state: tuple[int, int, Any]) -> None:
+        number, self._process, self._memory = state
+        if self._memory is None:
+            self._process = -1
+            self.set(number)
+
+
+def _shared_number() -> Any:
+    """Return memory for a number, as `value`; in a process that may write no file at all, not shared."""
+    try:
+        return multiprocessing.RawValue("q", 0)
+    except OSError:
+        return SimpleNamespace(value=0)
+
+
 class DicomZarrDataset:
     """A map-style dataset over `volumes.csv`: `len(dataset)`, `dataset[i]`.
 
@@ -720,7 +764,7 @@ class DicomZarrDataset:
         **options: Any,
     ) -> None:
         self.select, self.sample = _options(select, sample, options)
-        self.folder, self.epoch = place_of(dataset), 0
+        self.folder, self._epoch = place_of(dataset), _Epoch()
         rows = read_rows(self.folder)
         self.rows = _selected(rows, self.select)
         self.left_out: list[dict[str, str]] = []
@@ -749,17 +793,25 @@ class DicomZarrDataset:
 
     def __getstate__(self) -> dict[str, Any]:
         # `where` has done its work, and a lambda cannot be sent to a worker. Here it stays: `select` may be used again.
-        return self.__dict__ | {"select": replace(self.select, where=None), "_process": -1, "_volumes": None}
+        state = {"select": replace(self.select, where=None), "_epoch": copy(self._epoch)}
+        return self.__dict__ | state | {"_process": -1, "_volumes": None}
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw other patches from now on. Workers that are running already keep their epoch.
+        """Draw other patches from now on, also in workers that are running already.
+
+        A process that was started with the dataset and calls this itself changes its own epoch alone.
 
         Parameters
         ----------
         epoch : int
             From 0 on.
         """
-        self.epoch = _whole("epoch", epoch, 0)
+        self._epoch.set(_whole("epoch", epoch, 0))
+
+    @property
+    def epoch(self) -> int:
+        """What `set_epoch` was told last; 0 at first."""
+        return self._epoch.get()
 
     def volume(self, number: int) -> Volume:
         """Return the volume of a row, opened by this process.
@@ -915,19 +967,20 @@ class DicomZarrDataset:
             single = "tz"
         elif self.sample.kind == "patch":
             patch = self.sample.patch or {}
-            random = np.random.default_rng([self.sample.seed, self.epoch, index])
+            epoch = self.epoch
+            random = np.random.default_rng([self.sample.seed, epoch, index])
             single = "".join(axis for axis in "tz" if axis not in patch)
             for axis in "tzyx":  # always in this order, so that equal seeds draw equal patches
                 length[axis] = patch.get(axis, 1 if axis in "tz" else size.get(axis, 1))
                 start[axis] = int(random.integers(size.get(axis, 1) - length[axis] + 1))
-            if self._is_at_foreground(index):
+            if self._is_at_foreground(index, epoch):
                 around, centre = self._foreground_voxel(row, random)
                 for axis, at in centre.items():
                     start[axis] = min(max(at - length[axis] // 2, 0), size[axis] - length[axis])
         length |= dict.fromkeys(single, 1)
         return tuple(slice(start[axis], start[axis] + length[axis]) for axis in volume.axes), single, around
 
-    def _is_at_foreground(self, index: int) -> bool:
+    def _is_at_foreground(self, index: int, epoch: int) -> bool:
         """Return whether a patch is one of the share at foreground.
 
         Such patches are evenly spread over the indices, from a beginning that depends on seed and epoch, so that any n
@@ -936,7 +989,7 @@ class DicomZarrDataset:
         share = self.sample.foreground
         if not 0 < share < 1:
             return share == 1
-        beginning = _beginning(self.sample.seed, self.epoch)
+        beginning = _beginning(self.sample.seed, epoch)
         return math.floor(share * (index + 1) + beginning) > math.floor(share * index + beginning)
 
     def _foreground_voxel(self, row: Mapping[str, str], random: np.random.Generator) -> tuple[str, dict[str, int]]:
@@ -1069,9 +1122,31 @@ def open_dataset(
     return DicomZarrDataset(dataset, select, sample, **options)
 
 
-def _table(path: Place) -> io.StringIO:
-    """Return the text of a table."""
-    return io.StringIO(path.read_bytes().decode("utf-8"), newline="")
+def _table(path: Place, *columns: str) -> io.StringIO:
+    """Return the text of a table that has some columns; raise `ValueError` if it was cut off."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+        header = next(csv.reader(io.StringIO(text, newline="")), [])
+    except (UnicodeDecodeError, csv.Error):
+        text, header = "", []
+    if not text.endswith("\n") or not set(columns) <= set(header):
+        raise _damaged_table(path)
+    return io.StringIO(text, newline="")
+
+
+def _rows_of(path: Place, *columns: str) -> list[dict[str, str]]:
+    """Return the rows of a table that has some columns; each has all cells."""
+    try:
+        rows = list(csv.DictReader(_table(path, *columns)))
+    except csv.Error:
+        raise _damaged_table(path) from None
+    if any(None in row or None in row.values() for row in rows):  # a cell too many, or one too few
+        raise _damaged_table(path)
+    return rows
+
+
+def _damaged_table(path: Place) -> ValueError:
+    return ValueError(f"{path} is damaged, or was changed by another program{REMEDY}")
 
 
 def read_rows(dataset: Place) -> list[dict[str, str]]:
@@ -1086,7 +1161,7 @@ def read_rows(dataset: Place) -> list[dict[str, str]]:
     -------
     list of dict of str to str
     """
-    return list(csv.DictReader(_table(dataset / "volumes.csv")))
+    return _rows_of(dataset / "volumes.csv", *_VOLUME_COLUMNS)
 
 
 def read_masks(dataset: Place) -> list[dict[str, str]]:
@@ -1105,9 +1180,11 @@ def read_masks(dataset: Place) -> list[dict[str, str]]:
     path = dataset / "masks.csv"
     if not path.is_file():
         return []
-    return list(csv.DictReader(_table(path)))
+    return _rows_of(path, *_MASK_COLUMNS)
 
 
+_VOLUME_COLUMNS = ("array", "axes", "shape", "flags")  # those that no version of the table lacks and all reading needs
+_MASK_COLUMNS = ("array", "mask", "voxels", "flags")
 _INTEGER_COLUMNS = ("bits_stored", "frames", "source_bytes", "stored_bytes")
 _MASK_NUMBERS = {
     "voxels": "Int64", "slices": "Int64", "maximum_fraction": "Int64", "volume_ml": "Float64", "outside": "Float64",
@@ -1139,7 +1216,7 @@ def volumes(dataset: str | os.PathLike[str]) -> Any:
     import pandas
 
     path = place_of(dataset) / "volumes.csv"
-    table = pandas.read_csv(_table(path), dtype="string", keep_default_na=False, na_values=[""])
+    table = pandas.read_csv(_table(path, *_VOLUME_COLUMNS), dtype="string", keep_default_na=False, na_values=[""])
     for column in _INTEGER_COLUMNS:
         table[column] = table[column].astype("Int64")
     table["shape"] = [tuple(map(int, text.split("x"))) for text in table["shape"]]
@@ -1173,7 +1250,7 @@ def masks(dataset: str | os.PathLike[str]) -> Any:
     import pandas
 
     path = place_of(dataset) / "masks.csv"
-    table = pandas.read_csv(_table(path), dtype="string", keep_default_na=False, na_values=[""])
+    table = pandas.read_csv(_table(path, *_MASK_COLUMNS), dtype="string", keep_default_na=False, na_values=[""])
     for column, kind in _MASK_NUMBERS.items():
         if column in table:
             table[column] = table[column].astype(kind)

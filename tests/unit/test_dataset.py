@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import csv
+import errno
+import multiprocessing
 import os
 import pickle
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import google_crc32c
 import numpy as np
 import pytest
 import zarr
-from epochs import digest, epoch
+from epochs import Workers, digest, epoch
 from made_up_dataset import OUTCOMES, Made, ramp, write_dataset
 from made_up_volumes import LABEL, MadeUp, write
 
@@ -455,6 +460,50 @@ def test_any_number_of_workers_gives_the_same_samples(patches: DicomZarrDataset,
     assert len(set(alone)) == len(alone) == 15
     for workers in (2, 4):
         assert epoch(patches, workers, method) == alone
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_workers_that_are_running_draw_the_patches_of_the_next_epoch(patches: DicomZarrDataset, method: str) -> None:
+    """Else they would draw equal patches in each epoch, and nothing would say so."""
+    patches.set_epoch(1)
+    with Workers(patches, method) as workers:
+        epochs = []
+        for number in (1, 2, 0):
+            patches.set_epoch(number)
+            epochs.append(workers.epoch())
+            assert epochs[-1] == epoch(patches, 0, method)
+        assert len({tuple(each) for each in epochs}) == 3
+        patches.set_epoch(2)
+        own = workers.epoch_of_its_own(0)
+        assert own == epochs[2] and patches.epoch == 2  # it has gone on alone
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda dataset: pickle.loads(pickle.dumps(dataset))])
+def test_a_copy_has_an_epoch_of_its_own(
+    patches: DicomZarrDataset, copied: Callable[[DicomZarrDataset], DicomZarrDataset]
+) -> None:
+    patches.set_epoch(2)
+    other = copied(patches)
+    patches.set_epoch(1)
+    assert other.epoch == 2 and digest(other[0]) != digest(patches[0])
+    other.set_epoch(1)
+    assert digest(other[0]) == digest(patches[0])
+    other.set_epoch(7)
+    assert patches.epoch == 1
+
+
+def test_an_epoch_without_memory_to_share(patches: DicomZarrDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container in which nothing may be written: one process can read all the same."""
+
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.EROFS, "nothing may be written")
+
+    monkeypatch.setattr(multiprocessing, "RawValue", refuse)
+    dataset = DicomZarrDataset(patches.folder, patches.select, patches.sample)
+    first = digest(dataset[0])
+    dataset.set_epoch(1)
+    assert dataset.epoch == pickle.loads(pickle.dumps(dataset)).epoch == 1 and digest(dataset[0]) != first
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")

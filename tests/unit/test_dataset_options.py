@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from epochs import digest, epoch
+from made_up_masks import MadeUpMask, add_masks
 from made_up_volumes import LABEL, MadeUp, write
 
 from dicomzarr.dataset import DicomZarrDataset, Sample, Select, channel_xyz, load_images, masks, volumes
@@ -266,3 +268,43 @@ def test_what_a_transform_raises_is_not_changed(folder: Path) -> None:
 def test_a_sample_without_masks_has_none_to_transpose(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"^the sample has no 'mask': .* masks=…"):
         channel_xyz(DicomZarrDataset(folder)[0], "mask")
+
+
+# ---- Tables that are not what was written
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: "",
+        lambda text: text[:30],  # within the header
+        lambda text: text[: text.index("\n") + 40],  # within a row
+        lambda text: text + "0000000000000009/00000000\n",  # a row without most of its cells
+        lambda text: text.replace("\n", ",1\n", 3).replace(",1\n", "\n", 1),  # rows with a cell too many
+        lambda text: "\ufeff" + text,  # as spreadsheets save it
+        lambda text: text.replace(",", ";"),
+        lambda text: text.replace("0", "\udcff", 1),  # a byte that is no UTF-8
+    ],
+)
+@pytest.mark.parametrize("name", ["volumes.csv", "masks.csv"])
+def test_a_table_that_was_cut_off_or_changed_is_named(tmp_path: Path, name: str, change: Callable[[str], str]) -> None:
+    """Else images, or masks, would be missing from training unsaid."""
+    voxels = np.arange(2 * 3 * 4, dtype="<i2").reshape(2, 3, 4)
+    folder = write(tmp_path, [MadeUp("zyx", voxels)])
+    add_masks(folder, [MadeUpMask(0, "liver", (voxels > 5).astype("u1"))])
+    path = folder / name
+    path.write_bytes(change(path.read_bytes().decode()).encode("utf-8", "surrogateescape"))
+    with pytest.raises(ValueError, match=rf"{path} is damaged, or was changed by another program: \./run verify"):
+        DicomZarrDataset(folder, masks=["liver"])
+
+
+@pytest.mark.parametrize("table", [volumes, masks])
+def test_a_pandas_table_of_a_file_that_was_cut_off_is_refused(tmp_path: Path, table: Callable[[Path], Any]) -> None:
+    voxels = np.arange(2 * 3 * 4, dtype="<i2").reshape(2, 3, 4)
+    folder = write(tmp_path, [MadeUp("zyx", voxels)])
+    add_masks(folder, [MadeUpMask(0, "liver", (voxels > 5).astype("u1"))])
+    assert len(table(folder)) == 1
+    path = folder / f"{table.__name__}.csv"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=rf"{path} is damaged"):
+        table(folder)

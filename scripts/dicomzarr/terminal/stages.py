@@ -92,6 +92,10 @@ def _export(counts: Counts) -> str:
     return ", ".join(parts)
 
 
+def _datalist(counts: Counts) -> str:
+    return ", ".join(f"{counts.get(part, 0):,} for {part}" for part in ("training", "validation", "test"))
+
+
 _EXPORTED = (("refused", "refused"), ("left_out", "left out"))
 
 # What a stage did, from the counts and the work of its record.
@@ -119,7 +123,9 @@ _DID: dict[str, Callable[[Counts], str]] = {
         f"{c.get('uploaded', 0):,} of {counted(c.get('objects', 0), 'object')} sent, {amount(c.get('bytes', 0))}; "
         f"{c.get('copied', 0):,} copied there"
     ),
-} | dict.fromkeys(EXPORT_RULES, _export)
+    **dict.fromkeys(EXPORT_RULES, _export),
+    "export_monai": _datalist,
+}
 
 
 def did(results: Results | None, rule: str) -> str:

@@ -191,3 +191,18 @@ def test_every_rule_has_a_name_and_words_for_what_it_does() -> None:
     for rule in RULES:
         assert stages.name_of(rule.name) != rule.name and stages.doing(rule.name) != rule.name, rule.name
         assert len(stages.name_of(rule.name)) < 12
+
+
+@pytest.mark.parametrize(
+    ("rule", "counts", "said"),
+    [
+        ("export_png", {"series": 9, "written": 2, "refused": 1}, "2 of 9 series written, 1 array refused"),
+        # It lists files of another export, and writes no series.
+        ("export_monai", {"training": 4, "validation": 1, "test": 2}, "4 for training, 1 for validation, 2 for test"),
+    ],
+)
+def test_what_an_export_did(tmp_path: Path, rule: str, counts: dict[str, int], said: str) -> None:
+    results = Results(tmp_path)
+    results.records.mkdir(parents=True)
+    (results.records / f"{rule}.json").write_text(json.dumps({"counts": counts, "work": {}}))
+    assert stages.did(results, rule) == said

@@ -6,7 +6,6 @@ numbers: signed values are shifted by half of the range, and the offset is recor
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,16 +91,15 @@ def write_png(path: Path, samples: NDArray[Any], level: int) -> None:
 def read_png(path: Path) -> NDArray[Any]:
     """Return the samples of a PNG.
 
-    Pillow decodes it, since it did not write it; 16-bit colour, which Pillow reduces to 8 bits, by imagecodecs.
+    Pillow decodes it, since it did not write it; 16-bit colour, which Pillow reduces to 8 bits, by imagecodecs. It may
+    be large, since we wrote it ourselves: `Image.open` refuses images of more than 179 million pixels.
     """
     import imagecodecs
-    from PIL import Image
+    from PIL.PngImagePlugin import PngImageFile
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about large images: we wrote it ourselves
-        with Image.open(path) as image:
-            if image.mode in ("L", "I;16") or (image.mode == "RGB" and path.read_bytes()[24] == 8):
-                return np.asarray(image)
+    with PngImageFile(path) as image:
+        if image.mode in ("L", "I;16") or (image.mode == "RGB" and path.read_bytes()[24] == 8):
+            return np.asarray(image)
     return np.asarray(imagecodecs.png_decode(path.read_bytes()))
 
 

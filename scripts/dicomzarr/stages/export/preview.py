@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,25 @@ from dicomzarr.stages.export.verified_arrays import Array, DamagedArray
 STRIP_PIXELS = 1 << 22  # converted at once: each takes about 30 bytes meanwhile
 
 
-def eight_bits(pixels: NDArray[Any], array: Array, number: int) -> NDArray[Any]:
+def limits_of(array: Array) -> tuple[float, float]:
+    """Return the smallest and the largest stored value of an array, without padding, NaN and infinity.
+
+    Parameters
+    ----------
+    array : Array
+    """
+    low, high = (float(value or 0) for value in (array.depth.unpadded_min, array.depth.unpadded_max))
+    if math.isfinite(low) and math.isfinite(high):
+        return low, high
+    finite = (frame.pixels[np.isfinite(frame.pixels)] for frame in array.frames())
+    extremes = [(float(values.min()), float(values.max())) for values in finite if values.size] or [(0.0, 0.0)]
+    smallest, largest = min(extremes)[0], max(pair[1] for pair in extremes)
+    return low if math.isfinite(low) else smallest, high if math.isfinite(high) else largest
+
+
+def eight_bits(
+    pixels: NDArray[Any], facts: Mapping[str, Any], number: int, limits: tuple[float, float]
+) -> NDArray[Any]:
     """Return rows of a frame as 8-bit grey or colour.
 
     Grey values go through the Modality LUT and the window of the header; without a window, the range of the whole array
@@ -29,16 +49,17 @@ def eight_bits(pixels: NDArray[Any], array: Array, number: int) -> NDArray[Any]:
     ----------
     pixels : ndarray, shape (rows, columns) or (rows, columns, 3)
         Stored values.
-    array : Array
-        The array of the frame.
+    facts : mapping
+        The attribute `dicomzarr` of the array.
     number : int
         Of the frame, in array order.
+    limits : (float, float)
+        The range of the array.
 
     Returns
     -------
     ndarray of uint8, shape (rows, columns) or (rows, columns, 3)
     """
-    facts = array.facts
     if pixels.ndim == 3:
         bits = max(int(facts.get("bits_stored") or 8), 8)
         colours: NDArray[Any] = np.clip(pixels.astype(np.int64) >> (bits - 8), 0, 255).astype(np.uint8)
@@ -46,7 +67,7 @@ def eight_bits(pixels: NDArray[Any], array: Array, number: int) -> NDArray[Any]:
     if facts.get("photometric") == PALETTE and "palette" in facts and pixels.dtype.kind in "iu":
         return coloured(pixels, facts["palette"])
     slope, intercept = pair_of(facts.get("rescale"), number) or (1.0, 0.0)
-    low, high = (float(value or 0) for value in (array.depth.unpadded_min, array.depth.unpadded_max))
+    low, high = limits
     if "modality_lut" in facts and "rescale" not in facts and pixels.dtype.kind in "iu":
         low, high = range_of(low, high, facts["modality_lut"])
         pixels = looked_up(pixels, facts["modality_lut"])
@@ -66,12 +87,12 @@ def eight_bits(pixels: NDArray[Any], array: Array, number: int) -> NDArray[Any]:
 def _write_array(array: Array, store: Path, level: int) -> ArrayExport:
     folder = store / array.name
     folder.mkdir(parents=True)
-    rows = []
+    rows, limits = [], limits_of(array)
     for number, frame in enumerate(array.frames()):
         path = folder / f"{frame_name(frame.t, frame.z)}.png"
         step = max(STRIP_PIXELS // frame.pixels.shape[1], 1)
         strips = (frame.pixels[row : row + step] for row in range(0, len(frame.pixels), step))
-        samples = np.concatenate([eight_bits(strip, array, number) for strip in strips])
+        samples = np.concatenate([eight_bits(strip, array.facts, number, limits) for strip in strips])
         write_png(path, samples, level)
         if not np.array_equal(read_png(path), samples):
             raise DamagedArray(array.name)

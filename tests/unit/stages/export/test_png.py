@@ -87,3 +87,13 @@ def test_a_png_that_was_encoded_wrong_is_noticed(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(imagecodecs, "png_encode", encode)
     png.write_png(tmp_path / "a.png", samples, 1)
     assert not np.array_equal(png.read_png(tmp_path / "a.png"), samples)
+
+
+def test_a_frame_that_pillow_would_not_open_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`Image.open` refuses more than 179 million pixels, as a decompression bomb; here more than 22."""
+    samples = np.arange(24, dtype=np.uint16).reshape(4, 6)
+    png.write_png(tmp_path / "a.png", samples, 1)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 11)
+    with pytest.raises(Image.DecompressionBombError):
+        Image.open(tmp_path / "a.png")
+    assert np.array_equal(png.read_png(tmp_path / "a.png"), samples)

@@ -11,8 +11,9 @@ from dicomzarr.stages.export import preview
 
 
 def shown(pixels: Any, facts: Any, number: int = 0, low: Any = 0, high: Any = 100) -> list[Any]:
-    array: Any = SimpleNamespace(facts=facts, depth=SimpleNamespace(unpadded_min=low, unpadded_max=high))
-    samples = preview.eight_bits(np.asarray(pixels), array, number)
+    frame = SimpleNamespace(pixels=np.asarray(pixels))
+    array: Any = SimpleNamespace(depth=SimpleNamespace(unpadded_min=low, unpadded_max=high), frames=lambda: [frame])
+    samples = preview.eight_bits(frame.pixels, facts, number, preview.limits_of(array))
     assert samples.dtype == np.uint8
     return samples.tolist()
 
@@ -51,8 +52,14 @@ def test_without_a_window_the_range_of_the_array_is_used_and_monochrome1_inverte
 
 def test_nan_and_infinite_values_are_shown() -> None:
     assert shown([[np.nan, 0.0, 1.0, np.inf]], {}, low=0.0, high=1.0) == [[0, 0, 255, 255]]
-    assert len(shown([[np.nan, -np.inf, np.inf]], {}, low="-inf", high="inf")[0]) == 3
+    assert shown([[np.nan, -np.inf, np.inf]], {}, low="-inf", high="inf") == [[128, 128, 128]]
     assert len(shown([[np.nan]], {}, low=None, high=None)[0]) == 1
+
+
+def test_an_infinite_value_does_not_make_all_others_black() -> None:
+    assert shown([[0.0, 50.0, 100.0, np.inf]], {}, low=0.0, high="inf") == [[0, 128, 255, 255]]
+    assert shown([[-np.inf, -100.0, 0.0]], {}, low="-inf", high=0.0) == [[0, 0, 255]]
+    assert shown([[-9e9, 0.0, 100.0, np.inf]], {}, low=0.0, high="inf") == [[0, 0, 255, 255]]  # padding is no limit
 
 
 def test_palette_indices_become_colours_and_deep_colours_have_8_bits() -> None:
