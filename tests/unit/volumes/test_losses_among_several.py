@@ -115,6 +115,14 @@ def test_orientations_that_jitter_are_one_stack_where_a_slice_is_lost() -> None:
     assert [len(volume.places) for volume in checked_volumes(stations)] == [8, 8]
 
 
+@pytest.mark.parametrize("lost", range(6))
+def test_two_short_stacks_far_apart_are_two_volumes_where_a_slice_is_lost(lost: int) -> None:
+    """Discs of a spine, of which two are parallel."""
+    frames = stack(*(4.0 * n for n in range(3)), *(80 + 4.0 * n for n in range(3)))
+    volumes = checked_volumes(frames[:lost] + frames[lost + 1 :])
+    assert sorted(len(volume.places) for volume in volumes) == [2, 3]
+
+
 def test_a_time_that_lacks_an_end_slice_is_flagged_beside_a_larger_stack_elsewhere() -> None:
     """A table that toggles: the other position has more slices."""
 
