@@ -50,6 +50,18 @@ def test_a_remark_that_begins_in_a_stack_does_not_divide_it_at_a_lost_slice(lost
     assert (volume.flags, volume.missing_slices) == (("gap",), 1)
 
 
+@pytest.mark.parametrize("lost", range(1, 11))
+@pytest.mark.parametrize("known", ["acquisition_time_s", "instance_number"])
+@pytest.mark.parametrize("count", [2, 3])
+def test_an_interleaved_stack_that_lost_a_slice_is_one_with_a_gap(count: int, known: str, lost: int) -> None:
+    """Every second or third slice is acquired before the others: no passes through the stack."""
+    order = [z for first in range(count) for z in range(first, 12, count)]
+    numbers = {"acquisition_time_s": lambda z: 90.0 * (z % count), "instance_number": lambda z: order.index(z) + 1.0}
+    frames = [frame(z, 3.0 * z, {known: numbers[known](z)}) for z in range(12)]
+    volume = only_volume(frames[:lost] + frames[lost + 1 :])
+    assert (volume.flags, volume.missing_slices) == (("gap",), 1)
+
+
 def packages(slices: int, count: int, cause: str, numbered: bool) -> list[Frame]:
     """Return eight times of slices that are acquired in packages: each has one time for all of its slices."""
 
