@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Final, NamedTuple
@@ -26,6 +26,8 @@ ORIENTATION_TOLERANCE: Final = 2e-4
 NEAR_ORIENTATION: Final = 1.5e-3
 # Pixel spacings with at most this relative difference are the same.
 PIXEL_SPACING_TOLERANCE: Final = 1e-4
+AXIAL: Final = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+_DOUBTS: Final = 4  # of `doubts_of`: frames of no stack, uneven, single and missing slices
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,20 +118,60 @@ def groups_of(frames: Sequence[Frame], prefix: tuple[str, ...], tolerance: float
 
 
 def _with_pieces_flagged(members: dict[_Key, list[Frame]], tolerance: float) -> dict[_Key, list[Frame]]:
-    """Flag grey frames that are pieces of one stack and differ in how samples are written.
+    """Flag frames that are pieces of one stack, and are in different groups all the same.
 
     Some scanners choose Bits Allocated (0028,0100) for each image by its largest value: dark slices at the ends of a
-    volume have 8 bits. Each piece stays an array of its own type.
+    volume have 8 bits. Programs derive single slices anew, mirror or rotate them, or leave out their kernel. Each piece
+    stays an array of its own.
     """
-    alike: dict[_Key, list[_Key]] = {}
-    for key in members:
-        alike.setdefault(key._replace(dtype="", photometric=""), []).append(key)
     flagged = dict(members)
-    for keys in alike.values():
-        parts = [members[key] for key in keys]
-        if len(parts) > 1 and all(_is_grey(part[0]) for part in parts) and _are_pieces(parts, tolerance):
-            flagged |= {key: [_flagged(frame, "stack_divided") for frame in members[key]] for key in keys}
+    for alike, must_be_worse in ((_but_samples, False), (_but_origin, True), (_but_kernel, True), (_but_turned, False)):
+        families: dict[Hashable, list[_Key]] = {}
+        for key, frames in members.items():
+            families.setdefault(alike(key, frames[0]), []).append(key)
+        for keys in families.values():
+            parts = [members[key] for key in keys]
+            if len(parts) < 2:
+                continue
+            if alike is _but_turned:
+                parts = [_as_if_not_turned(part, parts[0][0]) for part in parts]
+            if all(_is_grey(part[0]) for part in parts) and _are_pieces(parts, tolerance, must_be_worse):
+                flagged |= {key: [_flagged(frame, "stack_divided") for frame in flagged[key]] for key in keys}
     return flagged
+
+
+def _but_samples(key: _Key, _: Frame) -> Hashable:
+    return key._replace(dtype="", photometric="")
+
+
+def _but_origin(key: _Key, _: Frame) -> Hashable:
+    return key._replace(kind=key.kind._replace(origin=""))
+
+
+def _but_kernel(key: _Key, _: Frame) -> Hashable:
+    return key._replace(kernel="")
+
+
+def _but_turned(key: _Key, first: Frame) -> Hashable:
+    """Return a key that is the same for all directions of rows and columns in parallel planes."""
+    normal = geometry.slice_normal(first.orientation or ()) if first.pixel_spacing else None
+    sign = -1 if normal and min(normal) < -max(normal) else 1
+    plane = tuple(round(sign * part, 2) + 0.0 for part in normal) if normal else key.orientation
+    return plane, key._replace(orientation=0)
+
+
+def _as_if_not_turned(frames: Sequence[Frame], like: Frame) -> list[Frame]:
+    """Return frames with the directions of another one, and their centres as positions."""
+    found = []
+    for frame in frames:
+        cosines, (between_rows, between_columns) = frame.orientation or AXIAL, frame.pixel_spacing or (1.0, 1.0)
+        along = between_columns * (frame.columns - 1) / 2, between_rows * (frame.rows - 1) / 2
+        x, y, z = (
+            round(start + along[0] * row + along[1] * column, 4)
+            for start, row, column in zip(frame.position or (), cosines[:3], cosines[3:], strict=True)
+        )
+        found.append(replace(frame, position=(x, y, z), orientation=like.orientation))
+    return found
 
 
 def _is_grey(frame: Frame) -> bool:
@@ -141,8 +183,11 @@ def _flagged(frame: Frame, flag: str) -> Frame:
     return replace(frame, flags=tuple(sorted({*frame.flags, flag})))
 
 
-def _are_pieces(parts: Sequence[list[Frame]], tolerance: float) -> bool:
-    """Return whether frames are one certain stack for each class of facts, of which no part is more than a piece."""
+def _are_pieces(parts: Sequence[list[Frame]], tolerance: float, must_be_worse: bool) -> bool:
+    """Return whether frames are one certain stack for each class of facts, of which no part is more than a piece.
+
+    `must_be_worse`: only if the parts by themselves are uneven, lack slices or are single slices.
+    """
     places = [{round(depth(frame), 2) for frame in part} for part in parts]
     everywhere = set().union(*places)
     if len(everywhere) > 1 and all(part == everywhere for part in places):
@@ -152,7 +197,8 @@ def _are_pieces(parts: Sequence[list[Frame]], tolerance: float) -> bool:
     if not all(len(found) == 1 and _is_certain(found) for found in together):
         return False
     alone = [stack for part in parts for found in _arranged(part, tolerance) for stack in found]
-    return doubts_of([found[0] for found in together]) < doubts_of(alone)
+    counted = _DOUBTS if must_be_worse else None
+    return doubts_of([found[0] for found in together])[:counted] < doubts_of(alone)[:counted]
 
 
 def _terms_of(frame: Frame, names: frozenset[str]) -> tuple[tuple[str, str], ...]:
@@ -254,14 +300,23 @@ def _by(frames: Sequence[Frame], values: Sequence[object]) -> dict[object, list[
 
 
 def _are_one(frames: Sequence[Frame], parts: Iterable[list[Frame]], tolerance: float) -> bool:
-    """Return whether frames are one even stack for each class of facts, and not only because rounding explains much."""
+    """Return whether frames are one even stack for each class of facts, and not only because rounding explains much.
+
+    Slices may be lost, if not each part by itself is an even stack of three slices or more.
+    """
     together = _arranged(frames, tolerance)
-    if not all(len(found) == 1 and found[0].slices.is_even and _is_certain(found) for found in together):
+    stacks = [found[0] for found in together]
+    if not all(map(_is_certain, together)) or len(stacks) < sum(map(len, together)):
         return False
-    if not any(found[0].slices.fit for found in together):
+    if any(stack.slices.kind not in ("single", "uniform", "gap") for stack in stacks):
+        return False
+    are_even, are_fitted = all(stack.slices.is_even for stack in stacks), any(stack.slices.fit for stack in stacks)
+    if are_even and not are_fitted:
         return True
     alone = [stack for part in parts for found in _arranged(part, tolerance) for stack in found]
-    return any(stack.slices.fit or len(stack.grid) < 3 for stack in alone)
+    if not are_even and all(stack.slices.is_even and len(stack.grid) > 2 for stack in alone):
+        return False
+    return not are_fitted or any(stack.slices.fit or len(stack.grid) < 3 for stack in alone)
 
 
 def _arranged(frames: Sequence[Frame], tolerance: float) -> list[list[Stack]]:

@@ -102,14 +102,15 @@ def _blocks(frames: Sequence[Frame]) -> list[Hashable]:
     """
     depths = sorted({depth(frame) for frame in frames})
     gaps = [after - before for before, after in pairwise(depths)]
-    if len(gaps) < 5:
+    if len(gaps) < 4:
         return [0] * len(frames)
     far = _FAR * median(gaps)
     ends = [index for index, gap in enumerate(gaps, 1) if gap > far]
     parts = [depths[start:end] for start, end in pairwise([0, *ends, len(depths)])]
     is_apart = (
         len(parts) == 2
-        and all(len(part) >= 3 for part in parts)
+        and min(map(len, parts)) >= 2
+        and max(map(len, parts)) >= 3
         and all(
             after[0] - before[-1] > max(before[-1] - before[0], after[-1] - after[0])
             for before, after in pairwise(parts)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise, starmap
 from typing import TYPE_CHECKING, Final
 
-from dicomzarr.volumes.slices import Slices
+from dicomzarr.volumes import geometry
+from dicomzarr.volumes.model import Frame
+from dicomzarr.volumes.slices import Slices, last_digit, slices_of
 
 if TYPE_CHECKING:
     from dicomzarr.volumes.stacks import Stack
@@ -76,6 +79,7 @@ def are_times_of_a_few(together: Sequence[Stack], parted: Sequence[Stack]) -> bo
     """Return whether most frames are in parts of a few slices, of stacks of many times that hold more of them.
 
     Slices that are excited at one time, or in one breath-hold, have times in common: they are no stack of their own.
+    Nor are packages, such as every second slice of an even stack, however few they are.
 
     Parameters
     ----------
@@ -89,8 +93,23 @@ def are_times_of_a_few(together: Sequence[Stack], parted: Sequence[Stack]) -> bo
     largest = max(together, key=lambda stack: len(stack.grid))
     if len(largest.grid[0]) == 1 and min(gaps_between(together), default=1.0) > 0:
         return False
+    if _are_of_packages(together, parted):
+        return True
     sizes = [(len(stack.grid), len(stack.grid) * len(stack.grid[0])) for stack in parted]
     return 2 * sum(size for count, size in sizes if 2 * count < len(largest.grid)) > sum(size for _, size in sizes)
+
+
+def _are_of_packages(together: Sequence[Stack], parted: Sequence[Stack]) -> bool:
+    """Return whether all places are an even stack, and each part has those of a package, but for lost slices."""
+    places = {frozenset(round(depth, 2) for depth in stack.slices.depths) for stack in parted}
+    packages = [found for found in places if not any(found < other for other in places)]
+    everywhere = {round(depth, 2): depth for stack in together for depth in stack.slices.depths}
+    are_apart = 1 < len(packages) < len(parted) and sum(map(len, packages)) == len(everywhere)
+    if not are_apart:
+        return False
+    if any(stack.slices.is_even and len(stack.grid) == len(everywhere) for stack in together):
+        return True  # also if only rounding says so
+    return geometry.regularity(sorted(everywhere.values()), geometry.SPACING_TOLERANCE).kind == "uniform"
 
 
 def are_passes(stacks: Sequence[Stack], must_be_even: bool) -> bool:
@@ -181,14 +200,14 @@ def are_pieces(parted: Sequence[Stack], whole: Slices, usual: int, doubled: int)
     """
     names = {name for stack in parted for name in stack.split_by}
     are_few = 0 < 4 * doubled < len(whole.depths)
-    if not are_few or not names or not names <= _SHARED or not _is_nearly_even(whole) or whole.step_mm is None:
+    if not are_few or not names or not names <= _SHARED or not is_nearly_even(whole) or whole.step_mm is None:
         return False
     if sum(len(stack.grid[0]) for stack in parted if len(stack.grid) == len(whole.depths)) >= usual:
         return False
     near = 0.01 * whole.step_mm
     are_stacks = all(
         len(stack.grid) >= 3
-        and _is_nearly_even(stack.slices)
+        and is_nearly_even(stack.slices)
         and abs((stack.slices.step_mm or 0.0) - whole.step_mm) <= near
         for stack in parted
     )
@@ -196,6 +215,44 @@ def are_pieces(parted: Sequence[Stack], whole: Slices, usual: int, doubled: int)
     return not are_stacks or len(spans) - 1 > doubled
 
 
-def _is_nearly_even(slices: Slices) -> bool:
-    """Return whether slices are even, but for a fifth of them at most that is missing."""
-    return slices.kind == "uniform" or (slices.kind == "gap" and 4 * slices.missing <= len(slices.depths))
+def are_packages(cells: Sequence[Sequence[Frame]], times: Sequence[Sequence[tuple[float, ...]]], usual: int) -> bool:
+    """Return whether even slices were acquired in packages: each slice has the times of its package, and no others.
+
+    A quarter of the slices, and two, must be in other packages than most: one slice may have been acquired again.
+
+    Parameters
+    ----------
+    cells : sequence of sequence of Frame
+        The frames at each position, positions by depth.
+    times : sequence of sequence of tuple of float
+        The time of each of them.
+    usual : int
+        Number of frames that most positions have; others may lack some.
+
+    Returns
+    -------
+    bool
+    """
+    packages = Counter(frozenset(row) for row in times if len(row) == usual)
+    for row in times:
+        if len(row) < usual:
+            packages[next((package for package in packages if package >= set(row)), frozenset(row))] += 1
+    others = packages.total() - max(packages.values())
+    if others < 2 or 4 * others < len(cells):
+        return False
+    firsts = [cell[0] for cell in cells]
+    return slices_of(firsts, last_digit(firsts), geometry.SPACING_TOLERANCE).is_even
+
+
+def is_nearly_even(slices: Slices) -> bool:
+    """Return whether slices are even, but for a fifth of them at most that is missing.
+
+    Parameters
+    ----------
+    slices : Slices
+
+    Returns
+    -------
+    bool
+    """
+    return slices.is_even or (slices.kind == "gap" and 4 * slices.missing <= len(slices.depths))

@@ -9,6 +9,7 @@ are flagged; nothing is guessed. Every frame ends in exactly one place, and no a
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -91,8 +92,8 @@ def _volumes(group: Group, tolerance: float) -> list[Volume]:
     parts = [part for sheet in sheets for part in _parts(sheet, tolerance)]
     near = max(near_mm(group.frames[0]), max(part.digit for part in parts) * 1.01)
     arrays = [array for members in _coinciding(parts, near) for array in _joined(members)]
-    largest = max(arrays, key=lambda array: (len(array.stack.grid), len(array.stack.grid[0])))
-    return _with_times([_volume(array, group, arrays, _lacks_slices(array, largest, near)) for array in arrays])
+    lacking = _lacking_slices(arrays, near)
+    return _with_times([_volume(array, group, arrays, number in lacking) for number, array in enumerate(arrays)])
 
 
 def _with_times(volumes: list[Volume]) -> list[Volume]:
@@ -117,12 +118,28 @@ def _only(values: Sequence[float | None]) -> float | None:
     return values[0] if len(set(values)) == 1 else None
 
 
-def _lacks_slices(array: _Array, largest: _Array, near: float) -> bool:
-    """Return whether the slices of an array are some of those of the largest one, which has more of them."""
-    depths, others = np.array(array.stack.slices.depths), np.array(largest.stack.slices.depths)
-    if array.stack.is_doubtful or len(depths) == len(others):
+def _lacking_slices(arrays: Sequence[_Array], near: float) -> set[int]:
+    """Return the numbers of the arrays whose slices are some of those of another one, which has more of them."""
+    largest = {}
+    for array in sorted(arrays, key=lambda array: len(array.stack.grid[0])):
+        largest[array.stack.slices.depths] = array  # of arrays at the same places, the one of most times
+    starts = sorted((depth_of, depths) for depths in largest if len(depths) > 1 for depth_of in depths)
+    firsts = [depth_of for depth_of, _ in starts]
+    lacking = set()
+    for number, array in enumerate(arrays):
+        first = array.stack.slices.depths[0]
+        found = starts[bisect_left(firsts, first - near) : bisect_right(firsts, first + near)]
+        if any(_lacks_slices(array, largest[depths], near) for _, depths in found):
+            lacking.add(number)
+    return lacking
+
+
+def _lacks_slices(array: _Array, other: _Array, near: float) -> bool:
+    """Return whether the slices of an array are some of those of another one, which has more of them."""
+    depths, others = np.array(array.stack.slices.depths), np.array(other.stack.slices.depths)
+    if array.stack.is_doubtful or len(depths) >= len(others):
         return False
-    if len(set(thicknesses([next(array.stack.frames), next(largest.stack.frames)]))) > 1:
+    if len(set(thicknesses([next(array.stack.frames), next(other.stack.frames)]))) > 1:
         return False  # thick slices among thin ones
     after = np.searchsorted(others, depths - near)
     return bool((np.abs(others[np.minimum(after, len(others) - 1)] - depths) <= near).all())

@@ -16,7 +16,15 @@ from typing import Final
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.parters import ORDERS, PARTERS, THICKNESS
-from dicomzarr.volumes.pieces import are_one, are_passes, are_pieces, are_times_of_a_few, doubts_of, gaps_between
+from dicomzarr.volumes.pieces import (
+    are_one,
+    are_passes,
+    are_pieces,
+    are_times_of_a_few,
+    doubts_of,
+    gaps_between,
+    is_nearly_even,
+)
 from dicomzarr.volumes.slices import Slices, cells_of, last_digit, near_mm, points_of, slices_of
 from dicomzarr.volumes.t_axis import BY_NAME, CAUSES, TIMES, FullGrid, is_in_order, sort_along_t
 
@@ -101,8 +109,10 @@ class _Scale:
 _INCOMPLETE: Final = frozenset({"incomplete_grid"})
 # What parts two or three interleaved stacks, although together they are even.
 _WEAVES: Final = frozenset({THICKNESS, "image_type", "trigger_time_ms"})
-# Counters and clocks that go on from slice to slice of one stack, too: they part only what lies apart.
-_RUNNING: Final = frozenset({"acquisition_number", "temporal_position", "trigger_time_ms", "acquisition_time_s"})
+# Counters, clocks and remarks that go on from slice to slice of one stack, too: they part only what lies apart.
+_RUNNING: Final = frozenset(
+    {"acquisition_number", "temporal_position", "trigger_time_ms", "acquisition_time_s", "image_type"}
+)
 
 
 def arrange(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
@@ -137,9 +147,10 @@ def arrange(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
         if not 2 <= len(parts) <= len(frames) // 2:
             continue
         parted = [_parted(stack, name, value) for value, part in parts.items() for stack in _on_lines(part, tolerance)]
-        if name in _RUNNING and (are_one(best, parted, tolerance) or all(len(part.grid) == 1 for part in parted)):
+        goes_on = name in _RUNNING or name in ORDERS
+        if goes_on and (are_one(best, parted, tolerance) or (not doubts[0] and are_times_of_a_few(best, parted))):
             continue
-        if (name in _RUNNING or name in ORDERS) and not doubts[0] and are_times_of_a_few(best, parted):
+        if name in _RUNNING and all(len(part.grid) == 1 for part in parted):
             continue
         # One after the other: unevenly cut, no weave.
         if name == THICKNESS and min(gaps_between(parted), default=0.0) > 0:
@@ -180,7 +191,7 @@ def _interleaved(frames: Sequence[Frame], name: str, values: Sequence[Hashable],
     """Return interleaved stacks of two or three values, each even by itself; an empty list if there are none.
 
     A remark in Image Type does not part slices that follow each other, nor a delay that differs from slice to slice:
-    they part only what would be woven.
+    they part only what would be woven. A fifth of the slices of a stack may be lost, if all have the same distance.
     """
     parts: dict[Hashable, list[Frame]] = {}
     for frame, value in zip(frames, values, strict=True):
@@ -189,10 +200,19 @@ def _interleaved(frames: Sequence[Frame], name: str, values: Sequence[Hashable],
         return []
     found = [(value, stack) for value, part in parts.items() for stack in _on_lines(part, tolerance)]
     stacks = [_parted(stack, name, value) for value, stack in found]
-    if len(stacks) != len(parts) or any(stack.slices.kind != "uniform" for stack in stacks):
+    if len(stacks) != len(parts) or not (
+        all(stack.slices.kind == "uniform" for stack in stacks) or _are_even_but_for_losses(stacks, tolerance)
+    ):
         return []
     ends = sorted((stack.slices.depths[0], stack.slices.depths[-1]) for stack in stacks)
     return stacks if all(low <= high for (_, high), (low, _) in pairwise(ends)) else []
+
+
+def _are_even_but_for_losses(stacks: Sequence[Stack], tolerance: float) -> bool:
+    """Return whether stacks have one distance of slices, and lack a fifth of their slices at most."""
+    steps = [stack.slices.step_mm for stack in stacks if stack.slices.step_mm is not None]
+    are_known = len(steps) == len(stacks) and all(is_nearly_even(stack.slices) for stack in stacks)
+    return are_known and max(steps) - min(steps) <= tolerance * min(steps)
 
 
 def _parted(stack: Stack, name: str, value: Hashable) -> Stack:
@@ -310,7 +330,7 @@ def _contested(cells: Cells, slices: Slices, scale: _Scale) -> list[Stack]:
                     _alone(frame, ": one of several at its position, which nothing distinguishes", flags, scale)
                     for frame in others
                 ]
-    if usual > 1 and 2 * sizes[usual] > len(cells):
+    if usual > 1 and (2 * sizes[usual] > len(cells) or _run_by_position(cells)):
         stacks = _with_repeated_slices(cells, usual, scale) or _by_number(cells, usual, scale)
         if stacks:
             return stacks
@@ -367,7 +387,7 @@ def _by_number(cells: Cells, usual: int, scale: _Scale) -> list[Stack]:
     An empty list if the frames at a position have no order, or their clock contradicts it.
     """
     lacking = [usual - len(cell) for cell in cells if len(cell) < usual]
-    if 4 * len(lacking) > len(cells) and (usual < 3 or max(lacking) > 1):
+    if 4 * len(lacking) > len(cells) and (usual < 3 or max(lacking) > 1) and not _run_by_position(cells):
         return []  # scans of other parts of the body, not frames that were lost
     stacks = []
     most = max(map(len, cells))
@@ -385,6 +405,18 @@ def _by_number(cells: Cells, usual: int, scale: _Scale) -> list[Stack]:
             stack = replace(stack, labels=(label,), split_by=("frames_at_position",), why=why, flags=_INCOMPLETE)
         stacks.append(stack)
     return stacks
+
+
+def _run_by_position(cells: Cells) -> bool:
+    """Return whether a counter or a clock runs position by position: each slice was acquired by itself."""
+    for cause in ("acquisition_number", "acquisition_time_s", "instance_number"):
+        if any(cause not in frame.causes for cell in cells for frame in cell):
+            continue
+        numbers = [[frame.causes[cause] for frame in cell] for cell in cells]
+        spans = sorted((min(of_cell), max(of_cell)) for of_cell in numbers)
+        if all(before[1] < after[0] for before, after in pairwise(spans)):
+            return True
+    return False
 
 
 def _alone(frame: Frame, how: str, flags: frozenset[str], scale: _Scale) -> Stack:

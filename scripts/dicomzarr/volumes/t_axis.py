@@ -17,6 +17,7 @@ from typing import Final, Literal
 from dicomzarr.volumes.acquisition import FACTS
 from dicomzarr.volumes.frame_attributes import DIMENSIONS
 from dicomzarr.volumes.model import Frame
+from dicomzarr.volumes.pieces import are_packages
 
 # How the values of a cause are compared:
 #   label  the same values must occur at every position (an echo time, a b-value)
@@ -262,7 +263,7 @@ def _try_ranks(state: _State, cause: Cause, values: list[list[Key]], total: int)
 def _recur_in_pieces(state: _State, cause: Cause, values: list[list[Key]]) -> bool:
     """Return whether times recur at a few positions only, although most positions have as many frames as any.
 
-    Slices of one breath-hold, or those that are excited together, share their times: such times show no missing frame.
+    Slices of a breath-hold or a package, or those that are excited together, share their times: no missing frame shows.
     """
     counts = Counter(len(row) for row in state.cells)
     usual = max(counts)
@@ -270,7 +271,8 @@ def _recur_in_pieces(state: _State, cause: Cause, values: list[list[Key]]) -> bo
         return False
     full = [number for number, row in enumerate(values) if len(row) == usual]
     cells, times = [state.cells[number] for number in full], [values[number] for number in full]
-    if 2 * max(Counter(frozenset(row) for row in times).values()) > len(full):
+    most = Counter(map(frozenset, times)).most_common(1)[0][1]
+    if 2 * most > len(full) and not are_packages(state.cells, values, usual):
         return False
     ranks = _ranks(_State(cells, [[()] * usual for _ in cells], holes=False), times)
     return cause.keys[0] not in TIMES or _disjoint(ranks, times)
@@ -485,16 +487,13 @@ def _first_of_pass(numbers: list[list[int]], period: int, base: int) -> int | No
 
 
 def _full_grid(state: _State) -> FullGrid:
-    grid = []
-    for row, keys in zip(state.cells, state.keys, strict=True):
-        order = sorted(range(len(row)), key=lambda i: keys[i])
-        grid.append([row[i] for i in order])
+    rows = zip(state.cells, state.keys, strict=True)
+    grid = [[row[i] for i in sorted(range(len(row)), key=keys.__getitem__)] for row, keys in rows]
     return FullGrid(grid, state.means)
 
 
 def _grid_with_holes(state: _State) -> GridWithHoles:
     parts: dict[Key, list[Frame]] = {}
-    for row, keys in zip(state.cells, state.keys, strict=True):
-        for frame, key in zip(row, keys, strict=True):
-            parts.setdefault(key, []).append(frame)
+    for frame, key in zip(chain(*state.cells), chain(*state.keys), strict=True):
+        parts.setdefault(key, []).append(frame)
     return GridWithHoles({key: parts[key] for key in sorted(parts)}, state.means)

@@ -12,12 +12,14 @@ from typing import Final
 
 from dicomzarr.volumes.acquisition import FACTS, LARGEST_COUNT, SHORTEST_CLOCK, Fact, replaced
 from dicomzarr.volumes.model import Frame
+from dicomzarr.volumes.parters import THICKNESS, thicknesses
 from dicomzarr.volumes.t_axis import BY_NAME, CLOCKS, is_weak
 
 # Facts that may differ from slice to slice and still say what an index of `t` is.
 _DELAYS: Final = ("trigger_time_ms", "temporal_offset_s", "frame_time_s", "frame_reference_time_s")
+_TIME: Final = "acquisition_time_s"
 # Settings that sort no frames (one follows the heart beat, one the decay), and still say what an index of `t` is.
-_SETTINGS: Final = ("repetition_time_ms", "frame_duration_ms")
+_SETTINGS: Final = ("repetition_time_ms", "frame_duration_ms", THICKNESS)
 # Plain counters and the numbers of series: their order counts, not their value.
 _COUNTERS: Final = frozenset(
     {
@@ -104,6 +106,10 @@ def t_values(grid: Sequence[Sequence[Frame]], sorted_by: Iterable[str]) -> TValu
     for name in sorted_by:
         if name in columns or len(set(_rows(columns, times))) == times:
             continue
+        clock = _clock(grid) if is_weak(name, (frame for row in grid for frame in row)) else None
+        if clock is not None:  # a counter is no better than the times that it counts
+            columns[_TIME] = clock
+            continue
         more = _column(grid, name)
         if len(set(_rows({**columns, name: more}, times))) == len(set(_rows(columns, times))):
             continue
@@ -152,9 +158,25 @@ def _delays(grid: Sequence[Sequence[Frame]], name: str) -> Column | None:
     return None if len(orders) > 1 or len(set(table[0])) == 1 else _column(grid, name)
 
 
+def _clock(grid: Sequence[Sequence[Frame]]) -> Column | None:
+    """Return the times of acquisition, if they put the indices of `t` in one order at every position, or None.
+
+    Slices without a position are no times of one.
+    """
+    if any(_TIME not in frame.causes or frame.position is None for row in grid for frame in row):
+        return None
+    table = [[frame.causes[_TIME] for frame in row] for row in grid]
+    if len(set(table[0])) < len(table[0]) or len({tuple(_ranks(list(row))) for row in table}) > 1:
+        return None
+    return _column(grid, _TIME)
+
+
 def _setting(grid: Sequence[Sequence[Frame]], name: str) -> dict[str, Column]:
     """Return a setting that is one for each index of `t` and varies along it, or nothing."""
-    rows = [[frame.constants.get(name) for frame in row] for row in grid]
+    if name == THICKNESS:
+        rows = [thicknesses(row) for row in grid]  # those that differ by rounding are equal
+    else:
+        rows = [[frame.constants.get(name) for frame in row] for row in grid]
     if any(row != rows[0] for row in rows[1:]) or len(set(rows[0])) == 1:
         return {}
     return {name: rows[0]}
