@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,12 @@ def test_each_rule_has_a_script_and_a_stage_of_its_name() -> None:
     shared = {rule: "export" for rule in rules if rule.startswith("export_")}
     shared |= {"report_depth": "report_tables", "report_size": "report_tables"}
     assert {shared.get(rule, rule) for rule in rules} <= set(STAGES)
+
+
+def test_test_files_have_different_names() -> None:
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert len(names) > 200  # a run of all tests imports each by its name alone
+    assert [name for name, number in names.items() if number > 1] == []
 
 
 def test_no_file_is_longer_than_500_lines() -> None:
