@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from dicomzarr.vocabulary.errors import UserError
+from dicomzarr.vocabulary.errors import DamagedTable
 
 
 def rows(table: Path, needed: Sequence[str] = ()) -> Iterator[dict[str, str]]:
@@ -21,15 +21,13 @@ def rows(table: Path, needed: Sequence[str] = ()) -> Iterator[dict[str, str]]:
 
     Raises
     ------
-    UserError
-        If the table is damaged: without its columns, or with a row that has not one cell for each of them.
+    DamagedTable
+        If it lacks columns, or a row has not one cell for each of them.
     """
     for number, row in enumerate(_checked(table, needed), 2):
         if row is None or None in row or None in row.values():
             problem = f"row {number} does not fit the columns" if row else "it has not the columns of such a table"
-            raise UserError(
-                f"{str(table)!r} is damaged: {problem}. ./run verify lists what else is; the next run repairs it"
-            )
+            raise DamagedTable(table, problem)
         yield row
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from dicomzarr.vocabulary.errors import UserError
+from dicomzarr.vocabulary.errors import DamagedTable, UserError
 
 Row = TypeVar("Row")
 IMAGES = "images.zarr"
@@ -69,13 +69,6 @@ class Image:
 
 class NoDataset(UserError):
     """There is no finished dataset at a path."""
-
-
-class DamagedTable(UserError):
-    """A table of the dataset cannot be read as such."""
-
-    def __init__(self, table: Path) -> None:
-        super().__init__(f"{str(table)!r} is damaged: ./run verify lists what else is; the next run repairs it")
 
 
 def dataset_folder(path: Path) -> Path:

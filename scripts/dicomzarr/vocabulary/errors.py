@@ -20,6 +20,14 @@ class SourceChanged(UserError):
         )
 
 
+class DamagedTable(UserError):
+    """A table of the dataset cannot be read as such; `problem` says what was found, if that is known."""
+
+    def __init__(self, table: Path, problem: str = "") -> None:
+        found = f": {problem}" if problem else ""
+        super().__init__(f"{str(table)!r} is damaged{found}. ./run verify lists what else is; the next run repairs it")
+
+
 class Damaged(ValueError):
     """A file below `private/` differs from what was written, so its content cannot be used."""
 

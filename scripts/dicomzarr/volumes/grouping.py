@@ -121,8 +121,8 @@ def _with_pieces_flagged(members: dict[_Key, list[Frame]], tolerance: float) -> 
     """Flag frames that are pieces of one stack, and are in different groups all the same.
 
     Some scanners choose Bits Allocated (0028,0100) for each image by its largest value: dark slices at the ends of a
-    volume have 8 bits. Programs derive single slices anew, mirror or rotate them, or leave out their kernel. Each piece
-    stays an array of its own.
+    volume have 8 bits. Programs derive single slices from others, mirror or rotate them, or leave out their kernel.
+    Each piece stays an array of its own.
     """
     flagged = dict(members)
     for alike, must_be_worse in ((_but_samples, False), (_but_origin, True), (_but_kernel, True), (_but_turned, False)):

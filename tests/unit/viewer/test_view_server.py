@@ -254,7 +254,7 @@ def test_a_damaged_table_is_named(results: Path, tmp_path: Path, name: str, harm
     for table in ("volumes.csv", "masks.csv"):
         shutil.copy(results / "dataset" / table, tmp_path)
     (tmp_path / name).write_bytes(harm((tmp_path / name).read_bytes()))
-    with pytest.raises(UserError, match=rf"{name}' is damaged: ./run verify"):
+    with pytest.raises(UserError, match=rf"{name}' is damaged\. ./run verify"):
         run_view(["--no-open", "--dataset", str(tmp_path)])
 
 
