@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import made_up_records
 import numpy as np
+import zarr
 from blake3 import blake3
 from numpy.typing import NDArray
 
@@ -18,8 +19,9 @@ from dicomzarr.masks.model import Description, PlacedMask
 from dicomzarr.records.batch_record import CHECK, EXTRACT, BatchRecord, batch_record_path
 from dicomzarr.records.mask_record import MaskRecord, SeriesMasks
 from dicomzarr.records.record_file import FileClaim
-from dicomzarr.records.series_record import FrameRow, VolumeRecord
+from dicomzarr.records.series_record import FrameRow, SeriesRecord, VolumeRecord
 from dicomzarr.system import csv_tables
+from dicomzarr.system.files import sha256_of_bytes
 from dicomzarr.system.results_folder import Results
 from dicomzarr.volumes import model
 
@@ -138,6 +140,36 @@ def _volume_record(folder: Path, array: str, case: MadeUpCase) -> VolumeRecord:
     )
 
 
+def write_voxel(results: Results, number: int, below: str, place: tuple[int, ...], value: int) -> None:
+    """Store another voxel in an array of a case, as a faulty writer would: the record claims the files as they are.
+
+    Parameters
+    ----------
+    results : Results
+    number : int
+        Of the case.
+    below : str
+        The Zarr array, below the folder of the image.
+    place : tuple of int
+    value : int
+    """
+    image = results.images / array_of(number)
+    zarr.open_array(image / below, mode="r+")[place] = value
+    path = results.series_record(EXTRACT, image.parent.name)
+    record = SeriesRecord.load(path)
+
+    def as_they_are(of: Any) -> Any:
+        return replace(of, files={name: FileClaim(*_size_and_digest((image / name).read_bytes())) for name in of.files})
+
+    masks = replace(record.masks, masks=tuple(map(as_they_are, record.masks.masks)))
+    record = replace(record, volumes=tuple(map(as_they_are, record.volumes)), masks=masks)
+    path.write_bytes(record.to_bytes().data)
+
+
+def _size_and_digest(data: bytes) -> tuple[int, str]:
+    return len(data), sha256_of_bytes(data)
+
+
 def write_results(root: Path, cases: dict[int, MadeUpCase]) -> Results:
     """Write a results folder, each case a series of its own; what an earlier call wrote of other cases is removed.
 
@@ -165,6 +197,7 @@ def write_results(root: Path, cases: dict[int, MadeUpCase]) -> Results:
             ),
             CHECK: check,
         }
+        (results.images / series_id / "zarr.json").write_bytes(records[EXTRACT].group())
         for rule, record in records.items():
             path = results.series_record(rule, series_id)
             path.parent.mkdir(parents=True, exist_ok=True)

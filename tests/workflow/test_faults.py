@@ -239,6 +239,25 @@ def test_a_series_with_an_internal_error_is_retried_when_its_batch_runs_again(
     assert set(run.outcome().values()) == {("extracted", "")} and run.extracted_series() == 2
 
 
+def test_an_array_that_is_damaged_before_it_is_read_back_is_extracted_again(
+    victim: Workflow, undisturbed: tuple[Path, str]
+) -> None:
+    victim.run()
+    series_id, results = ids_of({"series-1"}).pop(), Results(victim.results)
+    shard = next(path for path in (results.images / series_id).glob("*/0/c/**/*") if path.is_file())
+    shard.write_bytes(bytes(shard.stat().st_size))
+    for record in (results.records / "check_batch").rglob("*.json"):
+        if record.stem == series_id or record.parent.name == "check_batch":
+            record.unlink()
+    run = victim.run(ok=False)
+    assert run.process.returncode == 1
+    assert "check_batch: a file that an earlier step wrote is damaged; its record was deleted" in run.output
+    assert not results.sealed.exists()
+    run = victim.run()
+    assert run.sealed["digest"] == undisturbed[1] and run.extracted_series() == 1
+    assert {row["read_back"] for row in run.table("dataset/reports/depth.csv")} == {"exact"}
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
 @pytest.mark.parametrize("kilobytes", range(24, 400, 8) if FULL else [64])  # an array
 def test_a_full_disk_fails_the_run_with_its_message_and_space_lets_it_continue(

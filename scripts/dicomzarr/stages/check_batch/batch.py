@@ -1,4 +1,7 @@
-"""Check a batch: read back and draw the series of which anything changed; reuse verdicts and pictures of the others."""
+"""Check a batch: read back and draw the series of which anything changed; reuse verdicts and pictures of the others.
+
+A verdict is about what was written. Where the disk has other bytes, the series is extracted again by the next run.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,14 @@ import dataclasses
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from dicomzarr.records.batch_record import CHECK, EXTRACT, BatchRecord, CheckBatchRecord
 from dicomzarr.records.check_record import CheckRecord, DepthRow, FileState, MaskVerdict, PictureRow, SizeRow
 from dicomzarr.records.record_file import FileClaim
+from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.stages.check_batch.commit import Committer
 from dicomzarr.stages.check_batch.copies import Copies, SeriesState
@@ -20,14 +24,35 @@ from dicomzarr.stages.check_batch.masks import check_masks, files_of_image, no_w
 from dicomzarr.stages.check_batch.picture import Picture
 from dicomzarr.stages.check_batch.read_back import read_back
 from dicomzarr.stages.check_batch.verdicts import depth_row, size_row
-from dicomzarr.system import shared_files
-from dicomzarr.system.files import sha256_of_bytes
+from dicomzarr.system import files, shared_files
 from dicomzarr.system.heartbeat import Progress
 from dicomzarr.system.results_folder import Results
 from dicomzarr.system.thread_pool import ThreadPool
+from dicomzarr.vocabulary.errors import Damaged
 from dicomzarr.vocabulary.pictures import NOT_DRAWN
 
 log = logging.getLogger("dicomzarr")
+
+
+@dataclass(slots=True)
+class _Verdicts:
+    """What reading a series back found: rows of its arrays and masks, and its pictures by name."""
+
+    depth: list[DepthRow] = field(default_factory=list)
+    size: list[SizeRow] = field(default_factory=list)
+    masks: list[MaskVerdict] = field(default_factory=list)
+    rows: list[PictureRow] = field(default_factory=list)
+    pictures: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def are_exact(self) -> bool:
+        """Whether all that was read is what was decoded or placed."""
+        return {"exact"}.issuperset([row.read_back for row in self.depth] + [row.read_back for row in self.masks])
+
+    @property
+    def fit_the_disk(self) -> bool:
+        """Whether the files are those of the record, by name and size."""
+        return "fail" not in [row.verdict for row in self.size] + [row.verdict for row in self.masks]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,40 +84,64 @@ class _Job:
         return self._read(record, state.arrays), True
 
     def _read(self, record: SeriesRecord, disk: Mapping[str, Mapping[str, FileState]]) -> CheckRecord:
-        """Read a series back; return the verdicts on it."""
-        depth: list[DepthRow] = []
-        size: list[SizeRow] = []
-        masks: list[MaskVerdict] = []
-        rows: list[PictureRow] = []
-        pictures: dict[str, bytes] = {}
+        """Read a series back, twice if the first time differs; return the verdicts on it.
+
+        Raises
+        ------
+        Damaged
+            If a file has other bytes than were written. That is no verdict on what was written.
+        """
+        found = self._verdicts(record, disk)
+        if not (found.are_exact and found.fit_the_disk):
+            if not _is_as_written(self.results, record):
+                log.error("series %s: a file has other bytes than were written", record.series_id)
+                raise Damaged(self.results.series_record(EXTRACT, record.series_id))
+            if not found.are_exact:  # the disk may have failed for a moment
+                found = self._verdicts(record, disk)
+        rows = (tuple(found.depth), tuple(found.size), tuple(found.masks), tuple(found.rows))
+        checked = CheckRecord(self.code, record.fingerprint, disk, *rows, draws=self.draws)
+        return self._commit(record.series_id, checked, found.pictures)
+
+    def _verdicts(self, record: SeriesRecord, disk: Mapping[str, Mapping[str, FileState]]) -> _Verdicts:
+        """Read the arrays and masks of a series, and draw its pictures."""
+        found = _Verdicts()
         for volume in record.volumes:
             on_disk = {name: state.size for name, state in disk[volume.array].items()}
             of_array = record.masks.of_array(volume.array)
             picture = Picture(self.results.images, volume, of_array) if self.draws else None
-            found = read_back(self.results.images, volume, self.pool, picture.watcher if picture else None)
-            depth.append(depth_row(volume, found))
-            size.append(size_row(volume, files_of_image(on_disk, has_masks=bool(of_array))))
+            image = read_back(self.results.images, volume, self.pool, picture.watcher if picture else None)
+            found.depth.append(depth_row(volume, image))
+            found.size.append(size_row(volume, files_of_image(on_disk, has_masks=bool(of_array))))
             watcher = picture.mask_watcher if picture else no_watcher
             verdicts = [*check_masks(self.results.images, volume.array, record.masks, on_disk, watcher)]
-            masks += verdicts
+            found.masks += verdicts
             if picture:
                 exact_masks = {verdict.mask for verdict in verdicts if verdict.read_back == "exact"}
-                row, files = picture.finish(found, exact_masks)
-                pictures |= files
-                rows.append(row)
+                row, of_picture = picture.finish(image, exact_masks)
+                found.pictures |= of_picture
+                found.rows.append(row)
             else:
-                rows.append(PictureRow(volume.array, trouble=NOT_DRAWN))
-        verdicts_of_series = (tuple(depth), tuple(size), tuple(masks), tuple(rows))
-        checked = CheckRecord(self.code, record.fingerprint, disk, *verdicts_of_series, draws=self.draws)
-        return self._commit(record.series_id, checked, pictures)
+                found.rows.append(PictureRow(volume.array, trouble=NOT_DRAWN))
+        return found
 
     def _commit(self, series_id: str, checked: CheckRecord, pictures: Mapping[str, bytes]) -> CheckRecord:
         """Hand the pictures and the record of a series to the committer; return the record."""
-        claims = {name: FileClaim(len(data), sha256_of_bytes(data)) for name, data in pictures.items()}
+        claims = {name: FileClaim(len(data), files.sha256_of_bytes(data)) for name, data in pictures.items()}
         states = self.committer.write_pictures(series_id, pictures)
         checked = dataclasses.replace(checked, picture_files=claims, pictures_on_disk=states)
         self.committer.add(self.results.series_record(CHECK, series_id), checked.to_bytes().data)
         return checked
+
+
+def _is_as_written(results: Results, record: SeriesRecord) -> bool:
+    """Return whether every file of a series has the recorded bytes; raises `OSError` if the disk cannot read one."""
+    try:
+        claims = record.claimed_files().items()
+        return all(files.sha256_of(results.images / name) == claim.digest for name, claim in claims)
+    except OSError as error:
+        if files.is_disk_error(error):
+            raise
+        return False
 
 
 def _arrays_of(results: Results, record: SeriesRecord) -> list[Path]:
@@ -118,12 +167,19 @@ def check_batch(results: Results, record: Path, code: str, threads: int = 1, *, 
     -------
     CheckBatchRecord
         Its counts are `arrays`, `masks`, `pictures`, `read` (arrays read by this job) and `mismatches`.
+
+    Raises
+    ------
+    Damaged
+        If files of arrays have other bytes than were written. The records of their series are revoked, so that the next
+        run extracts them again; the verdicts on the others are kept.
     """
     extracted = BatchRecord.load(record, must_exist=True)
     depth: list[DepthRow] = []
     size: list[SizeRow] = []
     read = masks = mask_mismatches = drawn = 0
     claims: dict[str, FileClaim] = {}
+    damaged: list[Path] = []
     committer = Committer(results, record.stem)
     copies = Copies(results, code, sorted(extracted.series))
     job = _Job(results, code, draws, committer, ThreadPool(threads), copies)
@@ -132,7 +188,11 @@ def check_batch(results: Results, record: Path, code: str, threads: int = 1, *, 
         for series_id in sorted(extracted.series):
             series = SeriesRecord.load(results.series_record(EXTRACT, series_id), must_exist=True)
             shared_files.await_files(partial(_arrays_of, results, series))
-            checked, was_read = job.check(series)
+            try:
+                checked, was_read = job.check(series)
+            except Damaged as error:
+                damaged.append(error.path)
+                continue
             depth += checked.depth
             size += checked.size
             read += len(checked.depth) if was_read else 0
@@ -146,6 +206,10 @@ def check_batch(results: Results, record: Path, code: str, threads: int = 1, *, 
         progress.note()
     finally:
         committer.close()
+    if damaged:
+        for path in damaged:
+            revoke(results, path, Revocation.DAMAGED)
+        raise Damaged(damaged[0])
     paths = [results.series_record(CHECK, series_id) for series_id in extracted.series]
     mismatches = sum(row.read_back != "exact" for row in depth) + mask_mismatches
     counts = {"arrays": len(depth), "masks": masks, "pictures": drawn, "read": read, "mismatches": mismatches}

@@ -17,6 +17,7 @@ from dicomzarr.records.batch_record import CHECK, EXTRACT
 from dicomzarr.records.check_record import CheckRecord, FileState
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.series_record import SeriesRecord
+from dicomzarr.system import files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import Damaged
 
@@ -28,9 +29,20 @@ _Files = Mapping[str, FileState]
 
 
 def on_disk(folder: Path) -> dict[str, FileState]:
-    """Return the state of the files below an image or a folder of pictures, by path."""
+    """Return the state of the files below an image or a folder of pictures, by path.
+
+    Raises
+    ------
+    OSError
+        If the disk cannot list a folder; one that is missing has no files.
+    """
+
+    def refuse(error: OSError) -> None:
+        if files.is_disk_error(error):
+            raise error
+
     states = {}
-    for base, _, names in os.walk(folder):
+    for base, _, names in os.walk(folder, onerror=refuse):
         for name in names:
             status = os.lstat(os.path.join(base, name))
             relative = os.path.relpath(os.path.join(base, name), folder)
@@ -70,9 +82,9 @@ class SeriesState:
             return None
         claims = self.record.claimed_files()
         moved: dict[Path, FileClaim] = {}
-        for array, files in self.arrays.items():
-            of_array = {name: claims.get(f"{array}/{name}") for name in files}
-            if not _add_moved(moved, results.images / array, files, self.last.disk[array], of_array):
+        for array, states in self.arrays.items():
+            of_array = {name: claims.get(f"{array}/{name}") for name in states}
+            if not _add_moved(moved, results.images / array, states, self.last.disk[array], of_array):
                 return None
         folder, of_pictures = results.pictures / self.record.series_id, self.last.picture_files
         return moved if _add_moved(moved, folder, self.pictures, self.last.pictures_on_disk, of_pictures) else None

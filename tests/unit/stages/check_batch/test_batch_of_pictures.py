@@ -10,7 +10,6 @@ from pathlib import Path
 import made_up_results
 import numpy as np
 import pytest
-import zarr
 from made_up_results import BATCH, MadeUpCase, MadeUpMask
 
 from dicomzarr.records.batch_record import CHECK, EXTRACT, CheckBatchRecord, batch_record_path
@@ -75,9 +74,6 @@ def test_only_the_series_of_a_changed_picture_is_read_again(results: Results) ->
         change(sorted(results.pictures.glob("*/*.jpg"))[0])
         assert check(results, threads=3).counts["read"] == 1, name
         assert content(results) == before, name
-    shutil.rmtree(results.images / made_up_results.array_of(0) / "labels")  # damage: it fails, and its outline goes
-    assert check(results).counts["mismatches"] == 1
-    assert content(results) != before
 
 
 def test_without_pictures_nothing_is_read_and_all_are_removed(results: Results) -> None:
@@ -113,7 +109,7 @@ def test_a_mask_that_is_not_exact_is_not_outlined(results: Results) -> None:
     path = results.series_record(CHECK, array.split("/")[0])
     check(results)
     assert CheckRecord.load(path).pictures[0].outlines.startswith("liver=#")
-    zarr.open_array(results.images / array / "labels" / "liver" / "0", mode="r+")[3, 8, 10] = 0
+    made_up_results.write_voxel(results, 0, "labels/liver/0", (3, 8, 10), 0)
     assert check(results).counts["mismatches"] == 1
     assert (CheckRecord.load(path).pictures[0].outlines, CheckRecord.load(path).pictures[0].trouble) == ("", "")
 
