@@ -22,7 +22,8 @@ from dicomzarr.privacy.series_groups import PREFIXES, Group, by_group, is_series
 from dicomzarr.privacy.table_blocks import WHOLE, Share
 from dicomzarr.system import sandbox
 from dicomzarr.system.heartbeat import Progress
-from dicomzarr.system.results_folder import Results
+from dicomzarr.system.results_folder import FOLDERS, Results
+from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.vocabulary.reasons import NotExtracted
 
 SNAKEMAKE_PLACES = (".snakemake/", "results/benchmarks/")  # written by Snakemake, with its words
@@ -31,6 +32,7 @@ EXECUTOR_PLACES = (".snakemake/slurm_logs/", ".snakemake/tmp.", ".snakemake/auxi
 MIN_COST = 100.0  # milliseconds of work that justify one more process
 EXPORTS = "results/exports/"  # made by jobs of their own: until they run they show what was configured before
 LOGS = ".snakemake/log/"  # of the main process: they name the user, the host and the command
+_FOLLOWED = frozenset(f"results/{name}" for name in FOLDERS)  # searched also where they are links
 _JOB = "check_privacy"  # name under which progress is reported: of each share, and of all
 
 
@@ -219,7 +221,7 @@ class Search:
                     if path == skipped:
                         continue
                     yield from self._search_name(path, entry)
-                    if entry.is_dir(follow_symlinks=False):
+                    if entry.is_dir(follow_symlinks=path in _FOLLOWED):
                         waiting.append(path)
 
     def _groups(self, top: str, images: str, series: Sequence[str], processes: int) -> Iterator[_Series]:
@@ -342,11 +344,17 @@ def _shares(waiting: Sequence[_File | _Series], processes: int) -> list[list[_Fi
 
 
 def _listed(folder: str) -> list[os.DirEntry[str]]:
+    """Return the entries of a folder; none if it was deleted, or never made."""
     try:
         with os.scandir(folder) as listing:
             return sorted(listing, key=attrgetter("name"))
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:  # a search that leaves something out must not look like one that found nothing
+        raise UserError(
+            f"a folder below the results, or in .snakemake/, cannot be listed ({os.strerror(error.errno or 0)}), "
+            "so it cannot be searched for identities: make it readable for you, or remove it"
+        ) from None
 
 
 def _series_and_others(entries: Sequence[os.DirEntry[str]]) -> tuple[list[str], list[os.DirEntry[str]]]:

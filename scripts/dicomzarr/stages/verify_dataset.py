@@ -21,7 +21,7 @@ from dicomzarr.records.export_record import ExportRecord
 from dicomzarr.records.file_findings import DAMAGED, MISSING, SURPLUS, Finding, lines_of, totals
 from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.records.series_record import SeriesRecord
-from dicomzarr.system import digested_json, files, json_files
+from dicomzarr.system import digested_json, files, folder_moves, json_files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import Damaged
 
@@ -274,7 +274,7 @@ def schedule_repair(results: Results, verdict: Verdict) -> None:
             target = results.private / "surplus" / path
             files.make_private(target.parent)
             files.remove_tree(target)
-            os.replace(path_of(results, path), target)
+            folder_moves.move(path_of(results, path), target)
         elif path.startswith(EXPORTS):
             _reopen_export(results, path)
         else:

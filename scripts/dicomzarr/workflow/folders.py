@@ -9,17 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dicomzarr.system import files
-from dicomzarr.system.results_folder import Results
+from dicomzarr.system.results_folder import FOLDERS, Results
 from dicomzarr.vocabulary.errors import UserError
-from dicomzarr.vocabulary.rules import BATCH_RULES
 
-FOLDERS = (
-    "private", *(f"private/{name}" for name in ("records", "plans", "cache", "attempts", "progress", "labels")),
-    *(f"private/{name}" for name in ("retired", "removed", "surplus")), "dataset", "dataset/images.zarr",
-    "dataset/reports", "dataset/reports/pictures", "dataset/provenance", "logs", "benchmarks", "exports",
-    *(f"{place}/{rule}" for place in ("private/records", "dataset/provenance", "logs", "benchmarks")
-      for rule in BATCH_RULES),
-)  # fmt: skip
 FILES = (".csv", ".html", ".json", ".jsonl", ".lock", ".npy")  # no folder of the results has such a name
 SNAKEMAKE = (
     ".snakemake", *(f".snakemake/{name}" for name in ("metadata", "incomplete", "locks", "log", "scripts")),

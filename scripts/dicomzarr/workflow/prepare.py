@@ -26,7 +26,7 @@ from dicomzarr.records.revoke import Revocation, revoke, shorten_log
 from dicomzarr.source import inventory, listing
 from dicomzarr.stages.join_labels import label_files
 from dicomzarr.stages.join_labels.join import label_lines_path
-from dicomzarr.system import digested_json, files, json_files, locks, private_folder, run_token
+from dicomzarr.system import digested_json, files, folder_moves, json_files, locks, private_folder, run_token
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.vocabulary.rules import BATCH_RULES, DATASET_RULES
@@ -266,7 +266,7 @@ def acquire(settings: Settings) -> Results:
     Raises
     ------
     UserError
-        If another run holds the lock, the key is lost, or the folder is not writable.
+        If another run holds the lock, the key is lost, or the folder is not writable or cannot hold arrays.
     """
     results = Results(settings.results)
     try:
@@ -283,6 +283,7 @@ def acquire(settings: Settings) -> Results:
         # Created here: Snakemake would create the folders of its outputs with the permissions of the umask.
         for folder in (results.plans, results.records, *(results.records / rule for rule in BATCH_RULES)):
             files.make_private(folder)
+        folder_moves.refuse_loss(results.temporary)
         return results
     except OSError as error:
         raise unusable(error, results) from None

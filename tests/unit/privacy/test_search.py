@@ -7,6 +7,7 @@ import errno
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,10 +17,12 @@ from PIL import Image
 from dicomzarr.privacy.bare_jpeg import is_bare_jpeg
 from dicomzarr.privacy.identifiers import IDENTIFIERS, Gatherer, IdentifierFile, identifiers_of
 from dicomzarr.privacy.scanner import Scanner
+from dicomzarr.records import export_record
 from dicomzarr.stages import check_privacy
 from dicomzarr.system import json_files
 from dicomzarr.system.path_text import encode_path
-from dicomzarr.system.results_folder import Results
+from dicomzarr.system.results_folder import FOLDERS, Results
+from dicomzarr.vocabulary.errors import UserError
 
 UID = b"1.2.826.0.1.3680043.777.1.424243\0"
 TEXTS = [("PN", b"Zyxwolf^Canaria "), ("LO", b"CANPID7719"), ("UI", UID), ("DA", b"19370203")]
@@ -353,3 +356,56 @@ def test_the_folder_of_temporary_files_may_have_the_name_of_a_user(
     script.write_text("folder = '/other/zyxwolf/x'\n")
     with pytest.raises(check_privacy.PrivacyProblem, match=r"a\.py"):
         search(results)
+
+
+@pytest.mark.parametrize("linked", ["dataset", "dataset/images.zarr", "logs", "exports", "exports/nifti"])
+def test_a_folder_of_the_workflow_that_is_a_link_is_searched(results: Results, tmp_path: Path, linked: str) -> None:
+    elsewhere = tmp_path / "disk"
+    elsewhere.mkdir()
+    folder = results.root / linked
+    if folder.is_dir():
+        folder.rename(elsewhere / "files")
+    else:
+        (elsewhere / "files").mkdir()
+        folder.parent.mkdir(exist_ok=True)
+    folder.symlink_to(elsewhere / "files")
+    search(results)
+    series = folder / "0123456789abcdef"
+    series.mkdir()
+    (series / "notes.txt").write_text("of zyxwolf canaria")
+    with pytest.raises(check_privacy.PrivacyProblem, match=r"value_in_file in results/.*notes\.txt"):
+        search(results)
+
+
+def test_another_link_to_a_folder_is_not_followed(results: Results, tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "scan.txt").write_text("of zyxwolf canaria")
+    (results.dataset / "link").symlink_to(tmp_path / "source")
+    (results.dataset / "round").symlink_to(results.dataset)
+    assert search(results) == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
+def test_a_folder_without_permission_ends_the_search(results: Results) -> None:
+    (results.dataset / "closed").mkdir(mode=0)
+    with pytest.raises(UserError, match=r"cannot be listed \(Permission denied\)"):
+        search(results)
+
+
+def test_a_folder_that_the_disk_cannot_list_ends_the_search(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    scandir = os.scandir
+
+    def failing(path: str) -> Any:
+        if str(path).endswith("/reports"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+        return scandir(path)
+
+    (results.dataset / "reports").mkdir()
+    monkeypatch.setattr(os, "scandir", failing)
+    with pytest.raises(UserError, match=r"cannot be listed \(Input/output error\)"):
+        search(results)
+
+
+def test_every_folder_of_exports_may_be_a_link() -> None:
+    exports = {f"exports/{kind.folder}" for kind in export_record.KINDS}
+    assert exports == {name for name in FOLDERS if name.startswith("exports/")}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dicomzarr.commands import diff
-from dicomzarr.system import files, json_files
+from dicomzarr.system import files, folder_moves, json_files
 from dicomzarr.system.results_folder import Results
 
 COPIED = ("dataset.json", "volumes.csv", "masks.csv")
@@ -114,5 +114,5 @@ def _finish_replacement(results: Results) -> None:
     following = results.private / _NEXT
     if following.is_dir():
         shutil.rmtree(folder_of(results), ignore_errors=True)
-        following.rename(folder_of(results))
+        folder_moves.move(following, folder_of(results))
         files.sync_folder(results.private)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dicomzarr.records.check_record import FileState
-from dicomzarr.system import files, flush, run_token
+from dicomzarr.system import files, flush, folder_moves, run_token
 from dicomzarr.system.results_folder import Results
 
 GROUP_SERIES = 256  # series that are flushed together: a crash loses at most as many
@@ -68,7 +68,7 @@ class Committer:
         for series_id in self._series:
             files.remove_tree(self._results.pictures / series_id)
             with contextlib.suppress(FileNotFoundError):  # no picture
-                os.replace(self._store / series_id, self._results.pictures / series_id)
+                folder_moves.move(self._store / series_id, self._results.pictures / series_id)
         self._series = []
         self._records.rename()
 

@@ -28,7 +28,7 @@ from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.stages.export.tables import Exported, ExportSeries
 from dicomzarr.stages.export.verified_arrays import DamagedArray, of_series
-from dicomzarr.system import csv_tables, files, flush, json_files, safe_messages, sandbox, shortage
+from dicomzarr.system import csv_tables, files, flush, folder_moves, json_files, safe_messages, sandbox, shortage
 from dicomzarr.system.heartbeat import Progress
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import Damaged, UserError
@@ -201,7 +201,7 @@ class _Export:
                 for name in export_record.committed_names(self.kind, record):
                     target = export_record.folder_of(self.results, self.kind) / name
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    os.replace(self.store / name, target)
+                    folder_moves.move(self.store / name, target)
             self.disk.flush()
             staged.rename()
         finally:

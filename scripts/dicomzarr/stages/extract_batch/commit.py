@@ -11,7 +11,7 @@ from dicomzarr.records.batch_record import CHECK, EXTRACT
 from dicomzarr.records.plan import owned_prefixes
 from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.records.series_record import SeriesRecord
-from dicomzarr.system import files, flush, json_files, run_token
+from dicomzarr.system import files, flush, folder_moves, json_files, run_token
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import Damaged
 from dicomzarr.vocabulary.reasons import REVIEWED
@@ -69,7 +69,7 @@ def move_pictures(results: Results, record: SeriesRecord, drawn: Path) -> None:
         files.remove_tree(target)
     if drawn.is_dir() and any(drawn.iterdir()):
         files.make_private(target.parent)
-        os.replace(drawn, target)
+        folder_moves.move(drawn, target)
         files.sync_folder(target.parent)
 
 
@@ -134,7 +134,7 @@ class Committer:
         if record.volumes:
             # The group is complete when it appears: metadata and volumes move in one rename.
             (store / "zarr.json").write_bytes(record.group())
-            os.replace(store, group)
+            folder_moves.move(store, group)
         else:
             files.remove_tree(store)
 
@@ -186,7 +186,7 @@ def _remove(results: Results, path: Path, *, keep: bool) -> None:
         if keep:
             target = files.make_private(results.private / "removed") / path.stem
             files.remove_tree(target)
-            os.replace(group, target)
+            folder_moves.move(group, target)
             files.sync_folder(target.parent)
     revoke(results, results.series_record(CHECK, path.stem), Revocation.REMOVED)
     revoke(results, path, Revocation.REMOVED)
