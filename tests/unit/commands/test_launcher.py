@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import os
 import shlex
 import shutil
@@ -20,7 +21,7 @@ from conftest import ROOT
 from launched_project import Project
 from waiting import wait_until
 
-from dicomzarr.commands.launcher.environment import DEV, MINORS, PLAIN, stamp_of
+from dicomzarr.commands.launcher.environment import DEV, MINORS, PLAIN, default_folder, stamp_of
 from dicomzarr.commands.launcher.words import TARGETS
 from dicomzarr.commands.run.command import snakemake_command
 from dicomzarr.records import export_record
@@ -212,6 +213,18 @@ def test_the_tests_add_packages_to_a_plain_environment(project: Project) -> None
     assert (project.venv / "marker").exists()
     assert project.run("--version").returncode == 0
     assert len(project.called("uv")) == 4
+
+
+def test_without_links_the_environment_is_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(link: Path, target: str) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), str(link))
+
+    assert default_folder(tmp_path) == tmp_path / ".venv" and not any(tmp_path.iterdir())
+    monkeypatch.setattr(Path, "symlink_to", refused)
+    assert default_folder(tmp_path).parent == Path.home() / ".cache" / "dicomzarr"
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/python").touch()  # of a user who knew how to make one there
+    assert default_folder(tmp_path) == tmp_path / ".venv"
 
 
 def test_with_a_space_in_its_path_the_environment_is_in_the_cache(tmp_path: Path) -> None:

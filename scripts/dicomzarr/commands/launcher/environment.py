@@ -100,13 +100,28 @@ def asks_for_slurm(arguments: list[str], variables: Mapping[str, str], folder: P
 
 
 def default_folder(root: Path) -> Path:
-    """Return the folder of the environment: beside `run`, or in the user's cache if that path has a space.
+    """Return the folder of the environment: beside `run`, or in the user's cache if it cannot be there.
 
-    Snakemake does not quote the path of Python.
+    Snakemake does not quote the path of Python, so that it may have no space; and an environment needs links, which
+    exFAT does not have.
     """
     beside = root / ".venv"
-    name = f"venv-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}"
-    return Path(os.path.expanduser("~"), ".cache", "dicomzarr", name) if " " in str(beside) else beside
+    if " " not in str(beside) and ((beside / "bin" / "python").exists() or _has_links(root)):
+        return beside
+    return Path(
+        os.path.expanduser("~"), ".cache", "dicomzarr", f"venv-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}"
+    )
+
+
+def _has_links(folder: Path) -> bool:
+    """Return whether the file system of a folder has symbolic links; also where that cannot be tried."""
+    link = folder / f".link.{os.getpid()}"
+    try:
+        link.symlink_to("target")
+        link.unlink()
+    except OSError as error:
+        return error.errno not in (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP)
+    return True
 
 
 class Environment:
