@@ -19,6 +19,7 @@ from dicomzarr.privacy.export_readers import EXPORTS
 from dicomzarr.privacy.file_contents import PICTURE, has_id_as_name, search_file
 from dicomzarr.privacy.identifiers import hash_of_run, hash_of_words, identifiers_of, unspaced_names
 from dicomzarr.privacy.scanner import Leak, Scanner
+from dicomzarr.privacy.search import FOLLOWED
 from dicomzarr.privacy.words import words_of
 from dicomzarr.system import list_text
 from dicomzarr.system.path_text import encode_path
@@ -158,7 +159,8 @@ class NeedleSearch:
     def run(self, folder: Path) -> Found:
         """Search all names and files below a folder; of a results folder, all but `private/`.
 
-        Links are not followed: their targets are searched as texts.
+        The target of a link is searched as a text. A link to a file is read; one to a folder is followed where the
+        workflow has that folder, else it is reported as not read: it may lead anywhere.
         """
         top = _place_of(folder)
         hits: list[Hit] = []
@@ -182,10 +184,13 @@ class NeedleSearch:
                 named = [] if has_id_as_name(below) else self._hits_in_name(f"{shown}/ {numbered}", entry.name)
                 hits += named
                 where = f"{shown}/{numbered if named else self._shown(entry.name, number)}".lstrip("/")
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append((entry.path, f"{below}/", where))
-                    continue
                 self._missed.clear()
+                if entry.is_dir(follow_symlinks=below in FOLLOWED):
+                    waiting.append((entry.path, f"{below}/", where))
+                    if not entry.is_symlink():
+                        continue
+                elif _leads_to_folder(entry):
+                    self._missed.add("linked_folder")
                 try:
                     files += 1
                     hits += self._file(entry, below, where)
@@ -198,17 +203,23 @@ class NeedleSearch:
     def _file(self, entry: os.DirEntry[str], place: str, shown: str) -> list[Hit]:
         """Return the hits in the content of a file, or in the target of a link."""
         mode = entry.stat(follow_symlinks=False).st_mode
+        in_target: list[Hit] = []
+        path = entry.path
         if stat.S_ISLNK(mode):
             target = os.readlink(entry.path)
-            return self._hits(shown, lambda scanner: scanner.name(target))
+            in_target = self._hits(shown, lambda scanner: scanner.name(target))
+            path = os.path.realpath(path)  # files are opened without following links
+            if not os.path.isfile(path):
+                return in_target
+            mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode):
             raise OSError  # a pipe or a device: nothing is known about what it holds
-        if PICTURE.fullmatch(place) and is_bare_jpeg(entry.path):
-            return []
+        if PICTURE.fullmatch(place) and is_bare_jpeg(path):
+            return in_target
         if entry.name.lower().endswith(".png"):  # anywhere: its pixels are one stream in several pieces
             place = f"{EXPORTS}{entry.name.lower()}"
-        return self._hits(
-            shown, lambda scanner: search_file(scanner, entry.path, place, with_voxels=self._with_voxels)[0]
+        return in_target + self._hits(
+            shown, lambda scanner: search_file(scanner, path, place, with_voxels=self._with_voxels)[0]
         )
 
     def _hits_in_name(self, place: str, name: str) -> list[Hit]:
@@ -254,6 +265,10 @@ class NeedleSearch:
 
 Search = Callable[[Scanner], Leak | None]
 _MAX_SCANNERS = 256
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_symlink() and os.path.isdir(entry.path)
 
 
 def _place_of(folder: Path) -> str:

@@ -32,7 +32,7 @@ EXECUTOR_PLACES = (".snakemake/slurm_logs/", ".snakemake/tmp.", ".snakemake/auxi
 MIN_COST = 100.0  # milliseconds of work that justify one more process
 EXPORTS = "results/exports/"  # made by jobs of their own: until they run they show what was configured before
 LOGS = ".snakemake/log/"  # of the main process: they name the user, the host and the command
-_FOLLOWED = frozenset(f"results/{name}" for name in FOLDERS)  # searched also where they are links
+FOLLOWED = frozenset(f"results/{name}" for name in FOLDERS)  # searched also where they are links
 _JOB = "check_privacy"  # name under which progress is reported: of each share, and of all
 
 
@@ -221,7 +221,7 @@ class Search:
                     if path == skipped:
                         continue
                     yield from self._search_name(path, entry)
-                    if entry.is_dir(follow_symlinks=path in _FOLLOWED):
+                    if entry.is_dir(follow_symlinks=path in FOLLOWED):
                         waiting.append(path)
 
     def _groups(self, top: str, images: str, series: Sequence[str], processes: int) -> Iterator[_Series]:

@@ -20,6 +20,7 @@ REASONS = {
     "hdf5": "HDF5: its arrays may be compressed, or their bytes shuffled; export it as text first",
     "columns": "Parquet, Arrow, ORC or Avro: its columns may be compressed; export it as CSV first",
     "deflated_dicom": "a DICOM file whose data set is compressed",
+    "linked_folder": "a link to a folder, which is not followed: search that folder by itself",
 }
 _STARTS = {
     b"7z\xbc\xaf\x27\x1c": "archive",

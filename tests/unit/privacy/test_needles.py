@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,21 @@ def test_names_of_files_folders_and_targets_of_links_are_searched_and_not_shown(
         ("(entry 1 by name)/(entry 1 by name)/note.txt", "value_in_file", 2, 1),
         ("link", "value_in_name", 0, 3),
     ]
+
+
+def test_what_links_lead_to_is_searched_or_reported(names: Path, copy: Path, tmp_path: Path) -> None:
+    blobs = tmp_path / "blobs"  # as in a cache of a hub for datasets: each file is a link
+    (blobs / "images").mkdir(parents=True)
+    (blobs / "1").write_text("niemand wildfremd")
+    (blobs / "images" / "zarr.json").write_text('{"a": "niemand wildfremd"}')
+    os.symlink(blobs / "1", copy / "note.txt")
+    os.symlink(copy, copy / "round")
+    shutil.rmtree(copy / "images.zarr")
+    os.symlink(blobs / "images", copy / "images.zarr")
+    search = needles.NeedleSearch(needles.read_needles(names), frozenset(), with_voxels=True)
+    found = search.run(copy)
+    assert [(hit.place, hit.needle) for hit in found.hits] == [("images.zarr/zarr.json", 1), ("note.txt", 1)]
+    assert found.in_part == (("round", "linked_folder"),) and not found.unread
 
 
 def test_each_name_in_a_file_is_reported_with_its_line(names: Path, copy: Path) -> None:

@@ -172,7 +172,7 @@ FORMS: dict[str, tuple[tuple[str, str], ...]] = {
         (
             "in_part[]",
             "files that were read only in part: `place`, and `reason`: `archive`, `encrypted`, `damaged`, `too_long`, "
-            "`too_deep`, `pdf`, `hdf5`, `columns` or `deflated_dicom`",
+            "`too_deep`, `pdf`, `hdf5`, `columns`, `deflated_dicom` or `linked_folder`",
         ),
     ),
     "files": (
