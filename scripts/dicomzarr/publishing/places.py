@@ -16,12 +16,12 @@ from dicomzarr.remote import RemotePath
 from dicomzarr.vocabulary.errors import UserError
 
 _BLOCK = 1 << 20
-_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A copy in a folder."""
+    """A copy in a folder. Its files may be links, as in the cache of a hub: what they hold is compared."""
 
     path: Path
 
@@ -30,7 +30,7 @@ class Folder:
         return b"".join(self.blocks(name))
 
     def blocks(self, name: str) -> Iterator[bytes]:
-        """Yield the content of a file in blocks; a link or another special file is an error."""
+        """Yield the content of a file in blocks; what is no regular file is an error."""
         handle = os.open(self.path / name, _OPEN)
         try:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
@@ -45,14 +45,15 @@ class Folder:
             os.close(handle)
 
     def names(self) -> set[str] | None:
-        """Return the paths of all files, or None where they cannot be listed."""
+        """Return the paths of all files, or None where they cannot be listed; a link to a folder above is a file."""
         names, waiting = set(), [""]
         while waiting:
             below = waiting.pop()
+            above = os.path.realpath(self.path / below)
             with os.scandir(self.path / below) as listing:
                 for entry in listing:
                     path = f"{below}/{entry.name}" if below else entry.name
-                    if entry.is_dir(follow_symlinks=False):
+                    if entry.is_dir() and not f"{above}/".startswith(f"{os.path.realpath(entry.path)}/"):
                         waiting.append(path)
                     else:
                         names.add(path)

@@ -1,4 +1,4 @@
-"""A copy below a URL: what is damaged, and what only was not answered."""
+"""A copy below a URL, or of links: what is damaged, and what only was not answered."""
 
 from __future__ import annotations
 
@@ -44,3 +44,28 @@ def test_a_server_that_fails_is_not_taken_for_damage(tmp_path: Path, monkeypatch
             assert verify_copy.verify(place, 2).findings == [("damaged", name)]
         shard.unlink()
         assert verify_copy.verify(place, 2).findings == [("missing", name)]
+
+
+def test_a_copy_whose_files_are_links_is_verified(tmp_path: Path) -> None:
+    results = Results(tmp_path / "results")
+    results.private.mkdir(parents=True)
+    write(results.dataset, [MadeUp("zyx", np.arange(600, dtype="<i2").reshape(6, 10, 10))])
+    seal(results)
+    blobs, copy = tmp_path / "blobs", tmp_path / "snapshot"  # as huggingface_hub stores a download
+    blobs.mkdir()
+    for number, path in enumerate(sorted(path for path in results.dataset.rglob("*") if path.is_file())):
+        link = copy / path.relative_to(results.dataset)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, blobs / str(number))
+        link.symlink_to(blobs / str(number))
+    (copy / "images.zarr").rename(blobs / "images")
+    (copy / "images.zarr").symlink_to(blobs / "images")
+    assert verify_copy.verify(places.find(str(copy)), 2).good
+    (copy / "round").symlink_to(copy)
+    (copy / "reports").mkdir(exist_ok=True)
+    (copy / "reports" / "elsewhere").symlink_to("/nowhere")
+    found = verify_copy.verify(places.find(str(copy)), 2).findings
+    assert found == [("surplus", "reports/elsewhere"), ("surplus", "round")]
+    (shard,) = copy.glob("images.zarr/*/*/0/c/0/0/0")
+    shard.resolve().write_bytes(b"other")
+    assert ("damaged", str(shard.relative_to(copy))) in verify_copy.verify(places.find(str(copy)), 2).findings
