@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from dicomzarr.commands import tables
+from dicomzarr.commands.launcher import json_output
 from dicomzarr.commands.launcher.options import parse
+from dicomzarr.commands.launcher.processes import say
 from dicomzarr.commands.launcher.words import BY_NAME
 from dicomzarr.vocabulary.errors import UserError
 
@@ -231,9 +233,12 @@ def main(arguments: list[str]) -> int:
     try:
         differences = compare(read(old), read(new))
     except NoDataset as error:
-        print(f"diff: {error}", file=sys.stderr)
+        say(f"diff: {error}")
         return 2
-    print(json.dumps(differences, sort_keys=True) if options.has("--json") else "\n".join(lines(differences)))
+    if options.has("--json"):
+        json_output.show(differences)
+    else:
+        print("\n".join(lines(differences)))
     return 0 if differences["same_data"] else 1
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from dicomzarr.commands.explain import array_ids
 from dicomzarr.commands.explain.facts import add_paths, explain
 from dicomzarr.commands.explain.lines import lines_of
 from dicomzarr.commands.files import WARNING
+from dicomzarr.commands.launcher import json_output
 from dicomzarr.commands.launcher.options import Options, no_dataset, parse, results_of
 from dicomzarr.commands.launcher.processes import say
 from dicomzarr.commands.launcher.words import BY_NAME
@@ -52,7 +52,7 @@ def run_explain(arguments: Sequence[str]) -> int:
         say("note: the last run did not finish, so a part of this may be of the one before it")
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as in `./run explain … | head -3`
     if options.has("--json"):
-        print(json.dumps(found, sort_keys=True), flush=True)
+        json_output.show(found)
     else:
         print("\n".join(lines_of(found, Screen.of(sys.stdout))), flush=True)
     return 0
