@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     if status and status != 128 + signal.SIGPIPE:
         messages = [text for text in said if not text.startswith(("note: ", "+ "))]
         with suppress(OSError):  # standard output is lost, which was said
-            json_output.show_failure(arguments, status, re.sub("^(run|Error): ", "", "".join(messages[-1:])))
+            json_output.show_failure(arguments, status, re.sub("^(run|Error): ", "", "".join(messages[-1:]).strip()))
     return status
 
 

@@ -198,6 +198,24 @@ def test_a_configuration_file_that_a_profile_names_is_checked_too(
 
 
 @pytest.mark.snakemake
+@pytest.mark.parametrize("option", ["--profile", "--workflow-profile"])
+def test_a_profile_that_is_not_there_is_refused(tmp_path: Path, option: str) -> None:
+    """Snakemake ends with 1, or goes on without the settings of the profile."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/config.yaml").write_text("cores: 2\n")
+    path = ROOT / "scripts/dicomzarr/commands/run/snakemake_process.py"
+    command = [sys.executable, "-P", str(path), "--snakefile", str(ROOT / "Snakefile"), "--list-rules"]
+    for name, status in (("slurn", 2), ("mine", 0), ("none", 0)):
+        done = subprocess.run([*command, f"{option}={name}"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == status, done.stderr
+        if status:
+            assert done.stderr.startswith(
+                f"run: {option}: found no profile 'slurn'; needed is a folder with config.yaml"
+            )
+            assert str(ROOT / "profiles/slurm") in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.snakemake
 def test_snakemake_answers_a_wrong_value_in_one_line(tmp_path: Path) -> None:
     path = ROOT / "scripts/dicomzarr/commands/run/snakemake_process.py"
     command = [sys.executable, "-P", str(path), "--cores", "2", "--rerun-triggers", "nothing"]
