@@ -11,7 +11,7 @@ from pathlib import Path
 from dicomzarr.commands.audit.facts import gather
 from dicomzarr.commands.audit.page import render
 from dicomzarr.commands.launcher import json_output
-from dicomzarr.commands.launcher.options import Options, configuration_of, no_dataset, parse, results_of
+from dicomzarr.commands.launcher.options import Options, configuration_of, folder_of_copy, no_dataset, parse, results_of
 from dicomzarr.commands.launcher.processes import say
 from dicomzarr.commands.launcher.words import BY_NAME
 from dicomzarr.privacy import needles, positive_control, unread
@@ -159,15 +159,8 @@ def _folder(options: Options) -> Path:
         if not results.root.is_dir():
             raise no_dataset(results, options, "dataset")
         return results.root
-    from dicomzarr import remote
-
     place = options.last("--dataset")
-    if remote.is_url(place):
-        raise UserError("--dataset: needed is a folder; copy the dataset to one first")
-    folder = Path(place)
+    folder = folder_of_copy(place, "--dataset")
     if not folder.is_dir():
         raise UserError(f"--dataset: there is no folder {place!r}")
-    try:
-        return remote.pointed_to(folder) or folder
-    except (OSError, ValueError) as error:
-        raise UserError(f"--dataset: {error}") from None
+    return folder

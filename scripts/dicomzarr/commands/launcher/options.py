@@ -142,6 +142,31 @@ def results_of(options: Options) -> Results:
     return Results(folder / config["results"])
 
 
+def folder_of_copy(place: str, name: str) -> Path:
+    """Return a folder that a user names; if ./run publish wrote to it, its latest version.
+
+    Parameters
+    ----------
+    place : str
+    name : str
+        The option or argument, for a message.
+
+    Raises
+    ------
+    UserError
+        If it is a URL, or has a pointer to no version.
+    """
+    from dicomzarr import remote
+
+    if remote.is_url(place):
+        raise UserError(f"{name}: found a URL, needed is a folder; copy the dataset to one first")
+    folder = Path(place)
+    try:
+        return remote.pointed_to(folder) or folder
+    except (OSError, ValueError) as error:
+        raise UserError(f"{name}: {error}") from None
+
+
 def no_dataset(results: Results, options: Options, what: str) -> UserError:
     """Return the error for a results folder without a dataset: what is missing, and what to do."""
     text = f"there is no {what} in {str(results.root)!r} yet"
