@@ -60,6 +60,23 @@ def test_results_that_are_not_there_are_an_object_too(
     assert commands.main(arguments) == status and not capsys.readouterr().out
 
 
+@pytest.mark.parametrize("word", ["files", "audit", "review", "explain", "report"])
+def test_a_file_and_a_dataset_in_place_of_results_are_named(
+    word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    Path("dataset").mkdir()
+    Path("dataset/volumes.csv").touch()
+    array = ["12"] if word == "explain" else []
+    for place, words in (
+        ("file", "'file' is a file; needed is a results folder"),
+        ("dataset", "'dataset' is a dataset folder; needed is the results folder around it, which has private/ too"),
+    ):
+        assert commands.main([word, *array, "--results", place]) == 1
+        assert capsys.readouterr().err == f"run: {words}\n"
+
+
 def test_a_signal_leaves_an_object(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def stop(_: list[str]) -> int:
         raise Stopped(signal.SIGTERM)

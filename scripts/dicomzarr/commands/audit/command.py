@@ -162,5 +162,6 @@ def _folder(options: Options) -> Path:
     place = options.last("--dataset")
     folder = folder_of_copy(place, "--dataset")
     if not folder.is_dir():
-        raise UserError(f"--dataset: there is no folder {place!r}")
+        found = f"{place!r} is a file" if folder.exists() else f"there is no folder {place!r}"
+        raise UserError(f"--dataset: {found}; needed is a dataset folder, or one that ./run publish wrote to")
     return folder

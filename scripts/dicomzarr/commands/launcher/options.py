@@ -175,6 +175,12 @@ def no_dataset(results: Results, options: Options, what: str) -> UserError:
             f"{text}: a run is going ({active}) and writes it towards its end; its terminal, or the files in "
             f"{str(results.root / 'logs')!r}, show how far it is"
         )
+    if (results.root / "volumes.csv").is_file():  # it may have a report
+        return UserError(
+            f"{str(results.root)!r} is a dataset folder; needed is the results folder around it, which has private/ too"
+        )
+    if results.root.is_file():
+        return UserError(f"{str(results.root)!r} is a file; needed is a results folder")
     if not results.root.is_dir():
         text = f"there is no folder {str(results.root)!r} yet, and so no {what}"
     if options.has(RESULTS.name) or options.has(CONFIGFILE.name):
