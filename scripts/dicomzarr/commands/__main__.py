@@ -36,6 +36,8 @@ def main(arguments: list[str]) -> int:
     status = _run(arguments)
     if status and status != 128 + signal.SIGPIPE:
         messages = [text for text in said if not text.startswith(("note: ", "+ "))]
+        if status > 128:
+            messages = [f"ended by {signal.Signals(status - 128).name}"]
         with suppress(OSError):  # standard output is lost, which was said
             json_output.show_failure(arguments, status, re.sub("^(run|Error): ", "", "".join(messages[-1:]).strip()))
     return status

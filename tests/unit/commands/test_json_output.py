@@ -83,7 +83,7 @@ def test_a_signal_leaves_an_object(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
     monkeypatch.setattr(verify, "run_verify", stop)
     assert commands.main(["verify", JSON.name]) == 143
-    assert json.loads(capsys.readouterr().out) == {"status": 143, "error": "see the messages on standard error"}
+    assert json.loads(capsys.readouterr().out) == {"status": 143, "error": "ended by SIGTERM"}
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -163,7 +164,9 @@ def folder_of_copy(place: str, name: str) -> Path:
     folder = Path(place)
     try:
         return remote.pointed_to(folder) or folder
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise UserError(f"{name}: {place!r} cannot be read: {os.strerror(error.errno or 0)}") from None
+    except ValueError as error:
         raise UserError(f"{name}: {error}") from None
 
 
