@@ -212,13 +212,16 @@ def _table(where: str, name: str, needed: Sequence[str]) -> pandas.DataFrame:
 
 
 def _separator(text: str, needed: Sequence[str]) -> str:
-    """Return the separator with which the first line has all columns that are needed; a comma if there is none."""
+    """Return the separator with which the first line has all columns that are needed, or such as differ in case.
+
+    It is a comma if there is none.
+    """
     for separator in SEPARATORS:
         try:
             first = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True), [])
         except csv.Error:
             continue
-        if {*_composed(*needed)} <= {*_composed(*map(list_text.cell, first))}:
+        if {*map(_letters, needed)} <= {*map(_letters, first)}:
             return separator
     return SEPARATORS[0]
 
@@ -232,11 +235,19 @@ def _column(where: str, table: pandas.DataFrame, name: str) -> pandas.Series:
     count = list(table.columns).count(name)
     if count != 1:
         found = "several columns" if count else "no column"
+        # Of the first line nothing else is quoted: it may be one of patients.
+        near = next((each for each in table.columns if _letters(each) == _letters(name)), "") if not count else ""
         raise ConfigProblem(
-            f"config key {where!r}: the first line has {found} {name!r}; needed is one, separated by commas, "
-            "semicolons or tabs"
+            f"config key {where!r}: the first line has {found} {name!r}{near and f', but {near!r}'}; needed is one, "
+            "separated by commas, semicolons or tabs"
         )
     return _first_column(table, name)
+
+
+def _letters(name: str) -> str:
+    """Return the letters and digits of the name of a column, of whatever case; the whole name if it has none."""
+    (name,) = _composed(name)
+    return "".join(filter(str.isalnum, name)).casefold() or name
 
 
 def _allowed(text: str, allowed: Mapping[str, Any]) -> str | None:
