@@ -132,6 +132,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         (["bad.yaml", "--cores", "2"], "a configuration file needs its option: ./run --configfile bad.yaml"),
         (["a folder"], "a folder needs its option: ./run --config source='a folder', or a --configfile"),
         (["\u2013\u2013cores", "2"], "begins with a long dash; type --cores"),
+        (["-dry-run"], "'-dry-run' begins with one dash; type --dry-run"),  # Snakemake's --directory ry-run
+        (["-configfile", "my.yaml"], "'-configfile' begins with one dash; type --configfile"),
+        (["-json"], "'-json' begins with one dash; type --json"),
         (["--cores", "2", "status"], "the word comes first: ./run status"),
         (["--configfile", "none.yaml", "files"], "the word comes first: ./run files"),
         (["--cores", "abc"], "--cores: found 'abc', needed is a whole number from 1, or all"),
