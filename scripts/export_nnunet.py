@@ -41,6 +41,7 @@ def export_nnunet(
     folders = Results(results)
     plan, cases = nnunet.Plan.of(config), nnunet.read_cases(folders)
     nnunet.refuse_unknown_modality(folders, plan)
+    nnunet.refuse_validation_alone(cases.values())
     recipe = engine.Recipe(
         export_record.NNUNET,
         partial(nnunet.export_series, plan=plan, cases=cases),

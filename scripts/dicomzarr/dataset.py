@@ -21,7 +21,8 @@ import math
 import multiprocessing
 import operator
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set, Sized
 from copy import copy
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -44,11 +45,13 @@ CONSTANTS = 64  # different chunks of one value that are remembered, per volume
 CONSTANT_BYTES = 4096  # of such a chunk, as it is stored
 REMEDY = ": ./run verify lists damaged files, ./run verify --repair rebuilds them"
 DAMAGED = f"a chunk is damaged{REMEDY}"
+FOREIGN = "dicomzarr did not write this array: open it with zarr"
 NO_RESCALE = (
     "some frames have no rescale: exclude their volumes with without_flags=['rescale_incomplete'], or give "
     "missing_rescale='nan' or 'stored'"
 )
 VALUES_SHOWN = 20  # in a message that lists the values of a column
+VALUE_SHOWN = 60  # characters of a value of metadata, in a message
 Region = tuple[slice, ...]
 Place: TypeAlias = "Path | RemotePath"  # a file or folder, on a disk or below a URL
 
@@ -167,20 +170,18 @@ class Volume:
 
     def __init__(self, folder: Place) -> None:
         self._folder = folder
-        metadata = _metadata(folder / "0")
-        self.axes = "".join(metadata["dimension_names"])
-        self.shape: tuple[int, ...] = tuple(metadata["shape"])
-        self.dtype = np.dtype(metadata["data_type"]).newbyteorder("<")
-        codec = metadata["codecs"][0]
-        inner = codec.get("configuration", {}).get("codecs", [])
-        if codec["name"] != "sharding_indexed" or {inner_codec["name"] for inner_codec in inner} - {
-            "bytes",
-            "blosc",
-            "crc32c",
-        }:
-            raise ValueError("dicomzarr did not write this array: open it with zarr")
-        self.chunk: tuple[int, ...] = tuple(codec["configuration"]["chunk_shape"])
-        self._compressed = any(inner_codec["name"] == "blosc" for inner_codec in inner)
+        path, metadata = folder / "0" / "zarr.json", _metadata(folder / "0")
+        self.shape, self.dtype = _shape_and_type(path, metadata)
+        names = _value(path, metadata, "dimension_names", list)
+        if not all(isinstance(name, str) for name in names) or len(names) != len(self.shape):
+            raise _wrong(path, f"dimension_names for an array of {_counted(len(self.shape), 'axis', 'axes')}", names)
+        self.axes = "".join(names)
+        codec, *more = _codecs(_value(path, metadata, "codecs", list)) or [("", {})]
+        inner = [name for name, _ in _codecs(codec[1].get("codecs"))]
+        if codec[0] != "sharding_indexed" or more or set(inner) - {"bytes", "blosc", "crc32c"}:
+            raise ValueError(FOREIGN)
+        self.chunk = _lengths(path, "chunk_shape", codec[1].get("chunk_shape"), len(self.shape))
+        self._compressed = "blosc" in inner
         self._counts = tuple(math.ceil(n / c) for n, c in zip(self.shape, self.chunk, strict=True))
         self._constants: dict[bytes, tuple[NDArray[Any], bool]] = {}  # chunks of one value: it, and whether it is not 0
         self.facts = self._read_facts()
@@ -189,7 +190,7 @@ class Volume:
 
     def _read_facts(self) -> dict[str, Any]:
         """Return the attribute `dicomzarr`, with the arrays that it refers to."""
-        facts: dict[str, Any] = _metadata(self._folder)["attributes"]["dicomzarr"]
+        facts = _facts(self._folder)
         for holder in (facts, *(value for value in facts.values() if isinstance(value, dict))):
             for key, value in holder.items():
                 if isinstance(value, dict) and set(value) == {"array"}:
@@ -232,7 +233,7 @@ class Volume:
         folder = self._folder / "labels"
         if not (folder / "zarr.json").is_file():
             return []
-        return sorted(_metadata(folder)["attributes"]["ome"]["labels"])
+        return sorted(map(str, _value(folder / "zarr.json", _metadata(folder), "attributes.ome.labels", list)))
 
     def mask(self, folder: str) -> Volume:
         """Return a mask of this image, also one that lies on a grid of its own.
@@ -424,21 +425,75 @@ def _metadata(folder: Place) -> dict[str, Any]:
     """Return the `zarr.json` of a group or an array."""
     path = folder / "zarr.json"
     try:
-        metadata: dict[str, Any] = json.loads(path.read_bytes())
+        metadata = json.loads(path.read_bytes())
     except ValueError:
         raise ValueError(f"{path} is damaged{REMEDY}") from None
+    if not isinstance(metadata, dict):
+        raise _wrong(path, "an object of JSON", metadata)
     return metadata
+
+
+def _facts(folder: Place) -> dict[str, Any]:
+    """Return the attribute `dicomzarr` of an image or a mask, as its `zarr.json` has it."""
+    facts: dict[str, Any] = _value(folder / "zarr.json", _metadata(folder), "attributes.dicomzarr", dict)
+    return facts
+
+
+def _value(path: Place, metadata: Mapping[str, Any], name: str, kind: type) -> Any:
+    """Return a value of metadata, by its keys with a point between them; raise `ValueError` if its type is another."""
+    value: Any = metadata
+    for key in name.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    if not isinstance(value, kind):
+        raise _wrong(path, f"{name}, {'an object' if kind is dict else 'a list' if kind is list else 'a text'}", value)
+    return value
+
+
+def _lengths(path: Place, name: str, found: Any, axes: int) -> tuple[int, ...]:
+    """Return whole numbers from 1, one for each axis."""
+    if (
+        not isinstance(found, list)
+        or len(found) != axes
+        or not all(type(length) is int and length > 0 for length in found)
+    ):
+        raise _wrong(path, f"{name}, a list of whole numbers from 1, one for each axis", found)
+    return tuple(found)
+
+
+def _shape_and_type(path: Place, metadata: Mapping[str, Any]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return the shape of an array, and its type, little-endian."""
+    shape = _value(path, metadata, "shape", list)
+    shape = _lengths(path, "shape", shape, max(len(shape), 1))
+    kind = _value(path, metadata, "data_type", str)
+    if not re.fullmatch(r"bool|u?int(8|16|32|64)|float(16|32|64)", kind):
+        raise _wrong(path, "data_type, a type of whole numbers or floating point", kind)
+    return shape, np.dtype(kind).newbyteorder("<")
+
+
+def _codecs(found: Any) -> list[tuple[str, dict[str, Any]]]:
+    """Return name and configuration of each codec; of what is none, no name."""
+    listed = [each if isinstance(each, dict) else {} for each in (found if isinstance(found, list) else ())]
+    pairs = [(str(each.get("name", "")), each.get("configuration")) for each in listed]
+    return [(name, settings if isinstance(settings, dict) else {}) for name, settings in pairs]
+
+
+def _wrong(path: Place, needed: str, found: Any) -> ValueError:
+    """Return the error for metadata that is JSON, but not that of an array of dicomzarr."""
+    text = "nothing" if found is None else json.dumps(found)
+    text = text if len(text) <= VALUE_SHOWN else f"{text[:VALUE_SHOWN]}…"
+    return ValueError(f"{path}: needed is {needed}; found {text}. Another program wrote or changed it{REMEDY}")
 
 
 def _read_small_array(folder: Place) -> NDArray[Any]:
     """Return an uncompressed array of one chunk; long lists are stored like this beside an image."""
-    metadata = _metadata(folder)
-    if [codec["name"] for codec in metadata["codecs"]] != ["bytes", "crc32c"]:
-        raise ValueError("dicomzarr did not write this array: open it with zarr")
-    data = _checked(folder.joinpath("c", *("0" for _ in metadata["shape"])).read_bytes())
-    dtype = np.dtype(metadata["data_type"])
-    # In native byte order, as zarr returns it.
-    return np.frombuffer(data, dtype.newbyteorder("<")).reshape(metadata["shape"]).astype(dtype)
+    path, metadata = folder / "zarr.json", _metadata(folder)
+    if [name for name, _ in _codecs(_value(path, metadata, "codecs", list))] != ["bytes", "crc32c"]:
+        raise ValueError(FOREIGN)
+    shape, dtype = _shape_and_type(path, metadata)
+    data = _checked(folder.joinpath("c", *("0" for _ in shape)).read_bytes())
+    if len(data) != math.prod(shape) * dtype.itemsize:
+        raise _wrong(path, f"a shape of {len(data) // dtype.itemsize} values, as the chunk has", [*shape])
+    return np.frombuffer(data, dtype).reshape(shape).astype(dtype.newbyteorder("="))  # as zarr returns it
 
 
 # ---- What to select, and what to make of it
@@ -825,7 +880,12 @@ class DicomZarrDataset:
         -------
         Volume
         """
-        return self._opened(self.rows[number]["array"])
+        row = self.rows[number]
+        volume = self._opened(row["array"])
+        if "x".join(map(str, volume.shape)) != row["shape"]:
+            path = self.folder / "images.zarr" / row["array"] / "0" / "zarr.json"
+            raise _wrong(path, f"the shape {row['shape']}, as volumes.csv states", [*volume.shape])
+        return volume
 
     def _opened(self, array: str) -> Volume:
         """Return an image or a mask, by its path below `images.zarr`, opened by this process."""
@@ -839,8 +899,7 @@ class DicomZarrDataset:
 
     def _attributes(self, row: Mapping[str, str]) -> dict[str, Any]:
         """Return the attribute `dicomzarr` of an image, without opening its array."""
-        facts: dict[str, Any] = _metadata(self.folder / "images.zarr" / row["array"])["attributes"]["dicomzarr"]
-        return facts
+        return _facts(self.folder / "images.zarr" / row["array"])
 
     def groups(self) -> dict[str, list[int]]:
         """Return the volumes that belong together as one set, such as the b-values of a series that was split.
@@ -943,6 +1002,15 @@ class DicomZarrDataset:
             sample = self._sample(number, index, within)
         except ValueError as error:
             raise ValueError(f"{row['array']}: {error}") from error
+        except (
+            LookupError,
+            TypeError,
+            AttributeError,
+            OverflowError,
+        ) as error:
+            # Of a fact that is of another type, or lacks a part.
+            what = f"found a value in its zarr.json that is not as needed ({type(error).__name__}: {error})"
+            raise ValueError(f"{row['array']}: {what}; another program wrote or changed it{REMEDY}") from error
         columns = ("array", "series_id", "study_id", "subject_id", "split", "modality", "flags")
         sample |= {key: value for key, value in row.items() if key in columns or key.startswith("label_")}
         return sample if self.sample.transform is None else self.sample.transform(sample)
@@ -1145,6 +1213,23 @@ def _rows_of(path: Place, *columns: str) -> list[dict[str, str]]:
     return rows
 
 
+def _check_count(dataset: Place, table: str, rows: Sized) -> None:
+    """Refuse a table with fewer or more rows than dataset.json counts: cut off at the end of a row, it looks whole.
+
+    Without dataset.json, which a run that changes the dataset removes, nothing is known.
+    """
+    path = dataset / "dataset.json"
+    try:
+        counted = json.loads(path.read_bytes())["counts"][Path(table).stem.replace("volumes", "arrays")]
+    except (OSError, ValueError, LookupError, TypeError):
+        return
+    if counted != len(rows):
+        raise ValueError(
+            f"{dataset / table}: found {_counted(len(rows), 'row', 'rows')}, needed are {counted}, as "
+            f"dataset.json counts; the table was cut off, or changed by another program{REMEDY}"
+        )
+
+
 def _damaged_table(path: Place) -> ValueError:
     return ValueError(f"{path} is damaged, or was changed by another program{REMEDY}")
 
@@ -1161,7 +1246,9 @@ def read_rows(dataset: Place) -> list[dict[str, str]]:
     -------
     list of dict of str to str
     """
-    return _rows_of(dataset / "volumes.csv", *_VOLUME_COLUMNS)
+    rows = _rows_of(dataset / "volumes.csv", *_VOLUME_COLUMNS)
+    _check_count(dataset, "volumes.csv", rows)
+    return rows
 
 
 def read_masks(dataset: Place) -> list[dict[str, str]]:
@@ -1180,7 +1267,9 @@ def read_masks(dataset: Place) -> list[dict[str, str]]:
     path = dataset / "masks.csv"
     if not path.is_file():
         return []
-    return _rows_of(path, *_MASK_COLUMNS)
+    rows = _rows_of(path, *_MASK_COLUMNS)
+    _check_count(dataset, "masks.csv", rows)
+    return rows
 
 
 _VOLUME_COLUMNS = ("array", "axes", "shape", "flags")  # those that no version of the table lacks and all reading needs
@@ -1215,8 +1304,10 @@ def volumes(dataset: str | os.PathLike[str]) -> Any:
     """
     import pandas
 
-    path = place_of(dataset) / "volumes.csv"
-    table = pandas.read_csv(_table(path, *_VOLUME_COLUMNS), dtype="string", keep_default_na=False, na_values=[""])
+    place = place_of(dataset)
+    text = _table(place / "volumes.csv", *_VOLUME_COLUMNS)
+    table = pandas.read_csv(text, dtype="string", keep_default_na=False, na_values=[""])
+    _check_count(place, "volumes.csv", table)
     for column in _INTEGER_COLUMNS:
         table[column] = table[column].astype("Int64")
     table["shape"] = [tuple(map(int, text.split("x"))) for text in table["shape"]]
@@ -1249,8 +1340,10 @@ def masks(dataset: str | os.PathLike[str]) -> Any:
     """
     import pandas
 
-    path = place_of(dataset) / "masks.csv"
-    table = pandas.read_csv(_table(path, *_MASK_COLUMNS), dtype="string", keep_default_na=False, na_values=[""])
+    place = place_of(dataset)
+    text = _table(place / "masks.csv", *_MASK_COLUMNS)
+    table = pandas.read_csv(text, dtype="string", keep_default_na=False, na_values=[""])
+    _check_count(place, "masks.csv", table)
     for column, kind in _MASK_NUMBERS.items():
         if column in table:
             table[column] = table[column].astype(kind)

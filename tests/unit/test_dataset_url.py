@@ -58,7 +58,8 @@ def test_samples_of_a_url_equal_those_of_the_folder(folder: Path, served: Served
 
 def test_one_request_for_the_index_and_one_for_each_run_of_chunks(served: Served) -> None:
     dataset = DicomZarrDataset(served.url, sample="slice")
-    assert served.taken() == [("HEAD", "volumes.csv", ""), ("GET", "volumes.csv", "")]
+    opened = [("HEAD", "volumes.csv", ""), ("GET", "volumes.csv", ""), ("GET", "dataset.json", "")]
+    assert served.taken() == opened
     assert np.array_equal(dataset[7]["image"], VOXELS[7])
     requests = served.taken()
     index = 16 * len(VOXELS) + 4

@@ -6,12 +6,23 @@ SIGINT is blocked until `main`, so that Ctrl-C prints no traceback while Python 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
 
+from dicomzarr.commands.launcher import json_output
 from dicomzarr.commands.launcher.help_texts import status_of_failure
-from dicomzarr.commands.launcher.processes import Stopped, accept_any_text, is_lost, is_unread, say, stopped_by_signals
+from dicomzarr.commands.launcher.processes import (
+    Stopped,
+    accept_any_text,
+    is_lost,
+    is_unread,
+    said,
+    say,
+    stopped_by_signals,
+)
 from dicomzarr.commands.launcher.words import BY_NAME, RUN, TARGETS
 from dicomzarr.system import limits
 from dicomzarr.system.stop_signals import STOPPING
@@ -20,6 +31,19 @@ from dicomzarr.vocabulary.errors import UserError
 
 def main(arguments: list[str]) -> int:
     """Run the command that is named first, or else pass all arguments to Snakemake; return the exit status."""
+    json_output.begin()
+    said.clear()
+    status = _run(arguments)
+    if status and status != 128 + signal.SIGPIPE:
+        messages = [text for text in said if not text.startswith(("note: ", "+ "))]
+        if status > 128:
+            messages = [f"ended by {signal.Signals(status - 128).name}"]
+        with suppress(OSError):  # standard output is lost, which was said
+            json_output.show_failure(arguments, status, re.sub("^(run|Error): ", "", "".join(messages[-1:]).strip()))
+    return status
+
+
+def _run(arguments: list[str]) -> int:
     command = arguments[0] if arguments else ""
     accept_any_text(sys.stdout)
     try:

@@ -1,14 +1,10 @@
-"""`./run diff`: compare two datasets: added, grown, changed and retired volumes, configuration and software.
-
-Standard library only; also ``python -m dicomzarr.commands.diff OLD [NEW]``.
-"""
+"""`./run diff`: compare two datasets: added, grown, changed and retired volumes, configuration and software."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from dicomzarr.commands import tables
-from dicomzarr.commands.launcher.options import parse
+from dicomzarr.commands.launcher import json_output
+from dicomzarr.commands.launcher.options import folder_of_copy, parse
 from dicomzarr.commands.launcher.words import BY_NAME
 from dicomzarr.vocabulary.errors import UserError
 
@@ -28,7 +25,7 @@ _STORAGE = {"stored_bytes"}
 _KEYED = {*_STORAGE, "array", "series_id", "study_id", "subject_id"}
 
 
-class NoDataset(Exception):
+class NoDataset(UserError):
     """A path is neither a dataset folder nor a dataset.json."""
 
 
@@ -60,7 +57,10 @@ def read(path: Path) -> Side:
         if not {"digest", "seal", "key_check", "counts", "config", "software"} <= set(sealed):
             raise ValueError
     except (OSError, ValueError, TypeError):
-        raise NoDataset(f"{path}: no dataset.json of a finished dataset") from None
+        raise NoDataset(
+            f"{str(path)!r} is no finished dataset; needed is a dataset folder with its dataset.json, a results "
+            "folder, or one that ./run publish wrote to. A run that changes a dataset writes dataset.json last"
+        ) from None
     table = path.with_name("volumes.csv")
     if path.name != "dataset.json" or not table.is_file():
         return Side(sealed, None)
@@ -225,17 +225,12 @@ def main(arguments: list[str]) -> int:
     The tables of the source are part of the data: one more skipped file is a difference, even if all volumes are equal.
     """
     options = parse(BY_NAME["diff"], arguments)
-    old, new = (*map(Path, options.places), NEW)[:2] if options.places else (None, NEW)
-    if old is None:
+    if not options.places:
         raise UserError("the dataset to compare with is missing: ./run diff OLD. See ./run diff --help")
-    try:
-        differences = compare(read(old), read(new))
-    except NoDataset as error:
-        print(f"diff: {error}", file=sys.stderr)
-        return 2
-    print(json.dumps(differences, sort_keys=True) if options.has("--json") else "\n".join(lines(differences)))
+    old, new = (*(folder_of_copy(place, "diff") for place in options.places), NEW)[:2]
+    differences = compare(read(old), read(new))
+    if options.has("--json"):
+        json_output.show(differences)
+    else:
+        print("\n".join(lines(differences)))
     return 0 if differences["same_data"] else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
+from dicomzarr.commands.launcher import json_output
 from dicomzarr.commands.launcher.help_texts import closest
 from dicomzarr.commands.launcher.options import Options, no_dataset, note_unless_sealed, parse, results_of
 from dicomzarr.commands.launcher.processes import say
@@ -112,7 +113,7 @@ def _sorted(counts: Counts) -> list[tuple[str, str, int]]:
 
 def _print_counts(counts: Counts, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"files": counts.total(), "outcomes": _as_json(counts)}))
+        json_output.show({"files": counts.total(), "outcomes": _as_json(counts)})
         return
     for outcome, reason, count in _sorted(counts):
         print(f"{count:>11,}  {outcome:<12}{reason}".rstrip())
@@ -203,6 +204,7 @@ def _print_paths(blocks: Iterable[list[Row]], options: Options, results: Results
 def _print_json(blocks: Iterable[list[Row]]) -> None:
     """Print one object, a file a line, without keeping all of them in memory."""
     out = sys.stdout.buffer
+    json_output.note_printed()
     out.write(b'{"paths": [')
     counts: Counter[bytes] = Counter()
     for rows in blocks:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dicomzarr.commands.launcher import json_output
 from dicomzarr.commands.launcher.options import Options, configuration_of, parse
 from dicomzarr.commands.launcher.processes import say
 from dicomzarr.commands.launcher.words import AGAIN, BY_NAME, DRY_RUN, JSON
@@ -214,7 +215,7 @@ def _log(results: Results, text: str) -> None:
 
 def _show_plan(summary: Summary, options: Options) -> int:
     if options.has(JSON.name):
-        print(json.dumps(summary.as_dict()))
+        json_output.show(summary.as_dict())
     else:
         print(_asked(summary))
         print(f"{summary.to_retrieve:,} would be retrieved")
@@ -234,7 +235,7 @@ def _asked(summary: Summary) -> str:
 def _show(summary: Summary, options: Options, place: Place) -> int:
     status = 0 if summary.is_complete else 1
     if options.has(JSON.name):
-        print(json.dumps({"status": status, "complete": summary.is_complete, **summary.as_dict()}))
+        json_output.show({"status": status, "complete": summary.is_complete, **summary.as_dict()})
         return status
     print(_asked(summary))
     megabytes = f"{summary.bytes / 1e6:,.1f} MB"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dicomzarr.commands.launcher import json_output
 from dicomzarr.commands.launcher.options import Options, no_dataset, parse, results_of
 from dicomzarr.commands.launcher.processes import Stopped, say
 from dicomzarr.commands.launcher.words import BY_NAME, CONFIGFILE, DECIDE, NO_OPEN
@@ -58,7 +58,7 @@ def run_review(arguments: Sequence[str]) -> int:
         changed = _decide(results, there, options) if decides else 0
         there = found.read(results) if decides else there
         if options.has("--json"):
-            print(json.dumps(_as_json(there, changed)), flush=True)
+            json_output.show(_as_json(there, changed))
         elif not decides:
             _print(there)
         if decides:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from dicomzarr.commands.launcher import json_output
 from dicomzarr.commands.launcher.mistakes import refuse_mistakes
 from dicomzarr.commands.launcher.options import parse
 from dicomzarr.commands.launcher.processes import say
@@ -46,14 +47,20 @@ def run_verify(arguments: Sequence[str]) -> int:
             return status or 1
         verdict = json.loads(answer.read_text(encoding="utf-8"))
     lines = verdict.pop("lines")
-    print(json.dumps(verdict, sort_keys=True) if as_json else "\n".join(lines), flush=True)
+    is_due = repair and not verdict["good"]
+    if not as_json:
+        print("\n".join(lines), flush=True)
+    elif not is_due:
+        json_output.show(verdict)
     if verdict["good"]:
         return 0
     if not repair:
         if verdict["findings"] or verdict["unfinished"]:
             say("To rebuild only the damaged or missing files: ./run verify --repair, with the same arguments")
         return 1
-    return run_snakemake(arguments)
+    if not as_json:
+        return run_snakemake(arguments)
+    return run_snakemake([*arguments, JSON.name], show=lambda run: json_output.show({**verdict, "repair": run}))
 
 
 def signers_of(arguments: Sequence[str]) -> tuple[str, list[str]]:
@@ -101,7 +108,10 @@ def verify_copy(arguments: Sequence[str]) -> int:
     verdict = verify_copy.verify(place, threads, Path(signers) if signers else None)
     content = {name: getattr(verdict, name) for name in ("good", "files", "bytes", "findings", "unfinished")}
     content |= {"signature": verdict.signature.state, "signer": verdict.signature.signer}
-    print(json.dumps(content, sort_keys=True) if options.has(JSON.name) else "\n".join(verdict.lines()), flush=True)
+    if options.has(JSON.name):
+        json_output.show(content)
+    else:
+        print("\n".join(verdict.lines()), flush=True)
     if not verdict.is_listed:
         say("note: this place lists no files, so that surplus files were not looked for")
     return 0 if verdict.good else 1

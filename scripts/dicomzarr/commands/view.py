@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from pathlib import Path
 
-from dicomzarr.commands.launcher.options import no_dataset, parse, results_of
+from dicomzarr.commands.launcher.options import folder_of_copy, no_dataset, parse, results_of
 from dicomzarr.commands.launcher.processes import Stopped, say
 from dicomzarr.commands.launcher.words import BY_NAME, NO_OPEN
 from dicomzarr.terminal.screen import counted
@@ -27,7 +26,7 @@ def run_view(arguments: Sequence[str]) -> int:
     options = parse(BY_NAME["view"], arguments)
     wanted_port = serving.port_of(options.last("--port") or "0")
     results = None if options.has("--dataset") else results_of(options)
-    place = results.root if results else Path(options.last("--dataset"))
+    place = results.root if results else folder_of_copy(options.last("--dataset"), "--dataset")
     from dicomzarr.viewer import catalogue, client
 
     try:

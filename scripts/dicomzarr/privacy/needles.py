@@ -90,7 +90,9 @@ def read_needles(path: Path, own_words: Container[str] = frozenset()) -> list[Ne
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UserError(f"--needles: {path.name!r} cannot be read ({os.strerror(error.errno or 0)})") from None
+        raise UserError(
+            f"--needles: {path.name or str(path)!r} cannot be read ({os.strerror(error.errno or 0)})"
+        ) from None
     try:
         text = list_text.decoded(data)
     except list_text.NoText as error:

@@ -116,7 +116,8 @@ def find(text: str) -> Place:
     except (OSError, ValueError) as error:
         raise UserError(_text_of(error)) from None
     if not folder.is_dir():
-        raise UserError(f"there is no folder {text!r}")
+        found = f"{text!r} is a file" if folder.exists() else f"there is no folder {text!r}"
+        raise UserError(f"{found}; needed is a dataset or results folder, one that ./run publish wrote to, or a URL")
     raise UserError(
         f"{text!r} is no dataset: it has no {SEALED}, which a finished run writes last. Needed is a folder with "
         "one, such as results/dataset"

@@ -71,19 +71,21 @@ def read_list(path: Path) -> list[Line]:
         raise _problem(f"it is {error.problem}; needed is a CSV file", error.line) from None
     except OSError:
         raise _problem("it cannot be read, or does not exist; needed is a CSV file") from None
+    separator, text = list_text.without_separator_line(text)
+    above = 1 if separator else 0  # lines before the names of the columns
     heading = text.split("\n", 1)[0]
-    separator = max(",;\t", key=heading.count)
-    rows = csv.reader(text.splitlines(), delimiter=separator)
+    rows = csv.reader(text.splitlines(), delimiter=separator or max(",;\t", key=heading.count))
     try:
-        columns = [name.strip() for name in next(rows, [])]
+        columns = [*map(list_text.cell, next(rows, []))]
         _check_columns(columns)
         lines: dict[Line, Line] = {}
-        for values in rows:
-            if any(value.strip() for value in values):
-                line = _line(rows.line_num, columns, values)
+        for row in rows:
+            values = [*map(list_text.cell, row)]
+            if any(values):
+                line = _line(above + rows.line_num, columns, values)
                 lines.setdefault(dataclasses.replace(line, number=0), line)
     except csv.Error:
-        raise _problem("it is no CSV; is a quotation mark not closed?", rows.line_num) from None
+        raise _problem("it is no CSV; is a quotation mark not closed?", above + rows.line_num) from None
     if not lines:
         raise _problem("it has no line below the names of its columns")
     return [*lines.values()]
@@ -106,9 +108,9 @@ def _check_columns(columns: list[str]) -> None:
 
 
 def _line(number: int, columns: list[str], values: list[str]) -> Line:
-    if len(values) > len(columns):
+    if any(values[len(columns) :]):
         raise _problem("more values than columns", number)
-    given = {name: value.strip() for name, value in zip(columns, values, strict=False) if name in COLUMNS}
+    given = {name: value for name, value in zip(columns, values, strict=False) if name in COLUMNS}
     if not any(given.get(name) for name in IDENTIFYING):
         raise _problem(f"it has none of {', '.join(IDENTIFYING)}, and would ask for everything", number)
     for name in ("AccessionNumber", "PatientID"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,12 +104,16 @@ class PageFiles(Handler):
 
 
 class List(Handler):
-    """The list of images."""
+    """The list of images, which a form of its own searches."""
+
+    POLICY = POLICY.replace("form-action 'none'", "form-action 'self'")
 
     def get(self) -> None:
-        """Answer with the page."""
+        """Answer with the page that the query asks for."""
+        words, first = self.get_query_argument("words", ""), self.get_query_argument("first", "0")
         self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.finish(index_page.render(list(self.served.tables.images().values())))
+        images = list(self.served.tables.images().values())
+        self.finish(index_page.render(images, words, int(first) if re.fullmatch("[0-9]{1,9}", first) else 0))
 
 
 class View(Handler):

@@ -19,6 +19,15 @@ SNAKEMAKE = (
 )  # fmt: skip
 
 
+def first_there(folder: Path) -> Path:
+    """Return a folder, or else the lowest of those above it that is there: a folder, or what lies in its place."""
+    for path in (folder, *folder.parents):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # a name that is too long is another error
+            os.lstat(path)
+            return path
+    return Path()
+
+
 def _clear_paths(folder: Path, names: Iterable[str]) -> None:
     """Remove files in the place of folders, and folders in the place of files; links to a folder are left alone."""
     for path in (folder / name for name in names):

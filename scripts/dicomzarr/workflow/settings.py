@@ -35,6 +35,7 @@ from dicomzarr.vocabulary.reasons import REASONS
 from dicomzarr.workflow import config_file
 from dicomzarr.workflow.card_settings import check_card, with_text_date
 from dicomzarr.workflow.dicomweb_settings import check_dicomweb
+from dicomzarr.workflow.folders import first_there
 
 SCHEMA = ROOT / "schemas" / "config.schema.json"
 DEFAULTS = ROOT / "config.yaml"
@@ -472,7 +473,7 @@ def check(config: Mapping[str, Any]) -> Settings:
     results = Path(config["results"])
     try:
         place = Path(os.path.abspath(results)).resolve()
-        is_usable = results.is_dir() or not os.path.lexists(results)
+        there = first_there(results)
     except OSError as error:
         raise ConfigProblem(f"config key 'results': it cannot be a folder: {os.strerror(error.errno or 0)}") from None
     for folder in folders.values():
@@ -480,9 +481,9 @@ def check(config: Mapping[str, Any]) -> Settings:
             raise ConfigProblem("config key 'results': it lies inside the source; choose a folder outside of it")
         if _within(folder.resolve(), place):
             raise ConfigProblem("config key 'source': it lies inside the results; choose a folder outside of them")
-    if not is_usable:
-        what = "is a link to nothing; mount or make its target" if results.is_symlink() else "is not a folder"
-        raise ConfigProblem(f"config key 'results': {config['results']!r} {what}, or name another folder")
+    if not there.is_dir():
+        what = "link to nothing; mount or make its target, or" if there.is_symlink() else "file, and no folder;"
+        raise ConfigProblem(f"config key 'results': {str(there)!r} is a {what} name another folder")
     return Settings(
         sources={label: os.fsencode(folder) for label, folder in folders.items()} | object_roots,
         results=results,

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from dicomzarr.commands.diff import Rows, Side, compare, lines, read
+from dicomzarr.commands.diff import Rows, Side, compare, lines, main, read
 from dicomzarr.commands.launcher.json_forms import FORMS
+from dicomzarr.vocabulary.errors import UserError
 
 
 def side(key: str, rows: Rows) -> Side:
@@ -66,6 +67,26 @@ def test_masks_that_came_went_or_changed_are_named(tmp_path: Path) -> None:
     found = compare(read(tmp_path / "old"), read(tmp_path / "new"))["volumes"]
     expected = {"mask liver": ["11", "33"], "mask spleen": [None, "44"], "mask tumour": ["22", None]}
     assert found["changed"] == {"a/1": expected}
+
+
+def test_what_publish_wrote_is_its_latest_version(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sealed = {"digest": "d", "seal": "s", "key_check": "k", "counts": {}, "config": {}, "software": {}}
+    for name in ("v/0a", "v/0b", "here/dataset"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "dataset.json").write_text(json.dumps(sealed | {"digest": name[-1]}))
+    (tmp_path / "here/dataset/dataset.json").write_text(json.dumps(sealed | {"digest": "b"}))
+    (tmp_path / "latest.json").write_text('{"path": "v/0b"}')
+    assert main([str(tmp_path), str(tmp_path / "here")]) == 0
+    (tmp_path / "latest.json").write_text('{"path": "v/0a"}')
+    assert main([str(tmp_path), str(tmp_path / "here")]) == 1
+    (tmp_path / "latest.json").write_text('{"path": "../elsewhere"}')
+    for old, words in (
+        (str(tmp_path), "names no version"),
+        ("https://x.org/d", "found a URL, needed is a folder"),
+        (str(tmp_path / "v"), "is no finished dataset; needed is a dataset folder with its dataset.json, a results f"),
+    ):
+        with pytest.raises(UserError, match=words):
+            main([old, str(tmp_path / "here")])
 
 
 def test_a_line_shows_where_long_values_differ() -> None:

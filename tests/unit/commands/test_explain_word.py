@@ -173,7 +173,7 @@ def test_without_a_dataset_or_an_array(root: Path, tmp_path: Path) -> None:
     done = run(root, "abc", "--dataset", str(tmp_path))
     assert done.returncode == 1 and "it has no volumes.csv" in done.stderr
     done = run(root, "abc", "--dataset", "https://data.example.org/liver")
-    assert done.returncode == 2 and "--dataset: needed is a folder" in done.stderr
+    assert done.returncode == 2 and "--dataset: found a URL, needed is a folder" in done.stderr
     (tmp_path / "latest.json").write_text("[]")
     done = run(root, "abc", "--dataset", str(tmp_path))
     assert done.returncode == 2 and "latest.json names no version" in done.stderr

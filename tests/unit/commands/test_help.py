@@ -118,7 +118,8 @@ def test_a_mistyped_word_gets_the_closest(project: Project, arguments: list[str]
 # ---- Old Pythons
 
 
-STARTING = ("commands/launcher/words.py", "commands/launcher/help_texts.py", "commands/launcher/__init__.py")
+LAUNCHER = ("words.py", "help_texts.py", "json_output.py", "__init__.py")
+STARTING = tuple(f"commands/launcher/{name}" for name in LAUNCHER)
 
 
 @pytest.mark.parametrize("path", [*STARTING, "commands/__init__.py", "__init__.py"])

@@ -132,6 +132,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         (["bad.yaml", "--cores", "2"], "a configuration file needs its option: ./run --configfile bad.yaml"),
         (["a folder"], "a folder needs its option: ./run --config source='a folder', or a --configfile"),
         (["\u2013\u2013cores", "2"], "begins with a long dash; type --cores"),
+        (["-dry-run"], "'-dry-run' begins with one dash; type --dry-run"),  # Snakemake's --directory ry-run
+        (["-configfile", "my.yaml"], "'-configfile' begins with one dash; type --configfile"),
+        (["-json"], "'-json' begins with one dash; type --json"),
         (["--cores", "2", "status"], "the word comes first: ./run status"),
         (["--configfile", "none.yaml", "files"], "the word comes first: ./run files"),
         (["--cores", "abc"], "--cores: found 'abc', needed is a whole number from 1, or all"),
@@ -195,6 +198,24 @@ def test_a_configuration_file_that_a_profile_names_is_checked_too(
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith(f"run: {answer}") and done.stderr.endswith("a profile names it as configfile:\n")
+
+
+@pytest.mark.snakemake
+@pytest.mark.parametrize("option", ["--profile", "--workflow-profile"])
+def test_a_profile_that_is_not_there_is_refused(tmp_path: Path, option: str) -> None:
+    """Snakemake ends with 1, or goes on without the settings of the profile."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/config.yaml").write_text("cores: 2\n")
+    path = ROOT / "scripts/dicomzarr/commands/run/snakemake_process.py"
+    command = [sys.executable, "-P", str(path), "--snakefile", str(ROOT / "Snakefile"), "--list-rules"]
+    for name, status in (("slurn", 2), ("mine", 0), ("none", 0)):
+        done = subprocess.run([*command, f"{option}={name}"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == status, done.stderr
+        if status:
+            assert done.stderr.startswith(
+                f"run: {option}: found no profile 'slurn'; needed is a folder with config.yaml"
+            )
+            assert str(ROOT / "profiles/slurm") in done.stderr and done.stderr.count("\n") == 1
 
 
 @pytest.mark.snakemake

@@ -30,6 +30,11 @@ def test_dates_are_days_or_ranges_in_the_forms_that_people_write(tmp_path: Path,
     assert [(line.patient, line.dates) for line in found] == list(zip(("P 1", "P2", "P3"), days, strict=True))
 
 
+def test_what_spreadsheets_put_around_values_is_no_part_of_them(tmp_path: Path) -> None:
+    content = '\ufeffsep=;\r\nPatientID;Modality;;\r\n="0001";CT;;\r\n;;;;\r\n0002;MR;;;\r\n'
+    assert [(line.number, line.patient) for line in read(tmp_path, content)] == [(3, "0001"), (5, "0002")]
+
+
 SECRET = "Zyxwolf"
 
 

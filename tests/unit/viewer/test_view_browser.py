@@ -253,8 +253,8 @@ def test_the_list_is_searched_and_leads_to_an_image_with_room_also_in_a_narrow_w
     page.goto(f"{seen.base}/")
     assert page.locator("tbody tr:visible").count() == 7 + len(KINDS)
     page.fill("#search", "liver CT")
-    assert page.locator("tbody tr:visible").count() == 1
-    assert page.inner_text("#shown") == "1 shown"
+    expect(page.locator("tbody tr:visible")).to_have_count(1)
+    assert page.inner_text("#shown") == "1 found"
     page.click("tbody tr:visible a")
     expect(page).to_have_title(re.compile(f"CT {CT}.*"))
     beside = page.locator(".neuroglancer-side-panel").bounding_box()

@@ -305,3 +305,31 @@ def test_the_list_shows_a_spacing_as_people_read_it() -> None:
     image = Image("a/b", "MR", "yx", "2x2", "uint16", "MONOCHROME2", "2.4000000953674x0.48828125", (), ())
     assert "<td>2.4x0.4883</td>" in index_page.render([image])
     assert "<td>–x0.49</td>" in index_page.render([dataclasses.replace(image, spacing="x0.49")])  # one is not known
+
+
+def test_the_list_has_pages_and_is_searched_by_the_server() -> None:
+    """A browser takes seconds to lay out thousands of rows; pages and search need no script."""
+    images = [Image(f"{number:04x}/0", "CT" if number % 2 else "MR", *[""] * 5, (), ()) for number in range(450)]
+
+    def shown(words: str = "", first: int = 0) -> tuple[list[str], list[str], str]:
+        page = index_page.render(images, words, first)
+        links = [link.replace("&amp;", "&") for link in re.findall(r'rel="(?:prev|next)" href="([^"]+)"', page)]
+        return re.findall(r'href="view/([^"]+)"', page), links, page
+
+    every = [image.array for image in images]
+    assert shown()[:2] == (every[:200], ["?first=200"]) and "1–200 of 450" in shown()[2]
+    assert shown(first=200)[:2] == (every[200:400], ["?first=0", "?first=400"])
+    for first in (400, 449, 10**9):
+        assert shown(first=first)[:2] == (every[400:], ["?first=200"])
+    assert shown("ct")[:2] == (every[1::2][:200], ["?words=ct&first=200"])
+    assert shown("ct", 200)[0] == every[1::2][200:]
+    assert shown("CT 00f")[:2] == ([every[0x0F], *every[0xF1:0x100:2]], []) and "9 found" in shown("CT 00f")[2]
+    assert shown("nothing")[:2] == ([], []) and "0 found" in shown("nothing")[2]
+    assert '"&lt;b&gt;&#34;' in shown('<b>"')[2] and "<b>" not in shown('<b>"')[2]
+
+
+def test_the_address_of_a_page_of_the_list(viewer: Viewer) -> None:
+    assert CT.encode() in answer(viewer, "/?words=liver+CT&first=0")[1]
+    assert CT.encode() not in answer(viewer, "/?words=nothing")[1]
+    for query in ("first=-1", "first=x", "first=" + "9" * 99, "words=%00"):
+        assert answer(viewer, f"/?{query}")[0].status == 200

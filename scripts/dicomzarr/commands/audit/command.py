@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Sequence
@@ -11,7 +10,8 @@ from pathlib import Path
 
 from dicomzarr.commands.audit.facts import gather
 from dicomzarr.commands.audit.page import render
-from dicomzarr.commands.launcher.options import Options, configuration_of, no_dataset, parse, results_of
+from dicomzarr.commands.launcher import json_output
+from dicomzarr.commands.launcher.options import Options, configuration_of, folder_of_copy, no_dataset, parse, results_of
 from dicomzarr.commands.launcher.processes import say
 from dicomzarr.commands.launcher.words import BY_NAME
 from dicomzarr.privacy import needles, positive_control, unread
@@ -71,7 +71,7 @@ def _write_page(options: Options) -> int:
         content |= {"faces_reason": facts.face_reason, "faces_skipped": facts.faces_skipped}
         content |= {"frames_looked": facts.frames_looked, "detectors": facts.detectors}
         content |= {"burned_in_skipped": sum(files for *_, files in facts.skipped), "small_groups": len(facts.small)}
-        print(json.dumps(content, sort_keys=True), flush=True)
+        json_output.show(content)
         return 0 if is_good else 1
     print(f"{page}\n{page.as_uri()}", flush=True)
     if not is_good:
@@ -111,7 +111,7 @@ def _search(options: Options) -> int:
             "unread": found.unread,
             "in_part": [{"place": place, "reason": reason} for place, reason in found.in_part],
         }
-        print(json.dumps(content, sort_keys=True), flush=True)
+        json_output.show(content)
     else:
         print("\n".join(_lines(found, listed)), flush=True)
     is_incomplete = bool(found.unread or found.in_part)
@@ -159,15 +159,9 @@ def _folder(options: Options) -> Path:
         if not results.root.is_dir():
             raise no_dataset(results, options, "dataset")
         return results.root
-    from dicomzarr import remote
-
     place = options.last("--dataset")
-    if remote.is_url(place):
-        raise UserError("--dataset: needed is a folder; copy the dataset to one first")
-    folder = Path(place)
+    folder = folder_of_copy(place, "--dataset")
     if not folder.is_dir():
-        raise UserError(f"--dataset: there is no folder {place!r}")
-    try:
-        return remote.pointed_to(folder) or folder
-    except (OSError, ValueError) as error:
-        raise UserError(f"--dataset: {error}") from None
+        found = f"{place!r} is a file" if folder.exists() else f"there is no folder {place!r}"
+        raise UserError(f"--dataset: {found}; needed is a dataset folder, or one that ./run publish wrote to")
+    return folder

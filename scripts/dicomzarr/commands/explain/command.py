@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 from collections.abc import Sequence
@@ -12,7 +11,8 @@ from dicomzarr.commands.explain import array_ids
 from dicomzarr.commands.explain.facts import add_paths, explain
 from dicomzarr.commands.explain.lines import lines_of
 from dicomzarr.commands.files import WARNING
-from dicomzarr.commands.launcher.options import Options, no_dataset, parse, results_of
+from dicomzarr.commands.launcher import json_output
+from dicomzarr.commands.launcher.options import Options, folder_of_copy, no_dataset, parse, results_of
 from dicomzarr.commands.launcher.processes import say
 from dicomzarr.commands.launcher.words import BY_NAME
 from dicomzarr.system.results_folder import Results
@@ -52,7 +52,7 @@ def run_explain(arguments: Sequence[str]) -> int:
         say("note: the last run did not finish, so a part of this may be of the one before it")
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as in `./run explain … | head -3`
     if options.has("--json"):
-        print(json.dumps(found, sort_keys=True), flush=True)
+        json_output.show(found)
     else:
         print("\n".join(lines_of(found, Screen.of(sys.stdout))), flush=True)
     return 0
@@ -66,15 +66,7 @@ def _places(options: Options) -> tuple[Results, Path]:
     if not options.has("--dataset"):
         results = results_of(options)
         return results, results.dataset
-    from dicomzarr import remote
-
-    if remote.is_url(options.last("--dataset")):
-        raise UserError("--dataset: needed is a folder; copy the dataset to one first")
-    folder = Path(options.last("--dataset"))
-    try:
-        folder = remote.pointed_to(folder) or folder
-    except (OSError, ValueError) as error:
-        raise UserError(f"--dataset: {error}") from None
+    folder = folder_of_copy(options.last("--dataset"), "--dataset")
     if (folder / TABLE).is_file() or not (folder / "dataset" / TABLE).is_file():
         return Results(folder.parent), folder
     return Results(folder), folder / "dataset"

@@ -80,6 +80,7 @@ FORMS: dict[str, tuple[tuple[str, str], ...]] = {
         ("unfinished", "why the dataset is not finished; else empty"),
         ("signature", "`none`, `unchecked` (without --signers), `good` or `bad`"),
         ("signer", "of a good signature, the name in the file of allowed signers"),
+        ("repair", "with --repair, unless all was good: the run that rebuilt it, an object as of `./run --json`"),
     ),
     "diff": (
         ("same_data", "whether the digests of the data are equal"),

@@ -89,6 +89,15 @@ def _refuse_first(arguments: Sequence[str], folder: Path) -> None:
     for argument in arguments:
         if argument.startswith(tuple(DASHES[1:])):
             raise UserError(f"{argument!r} begins with a long dash; type --{argument.lstrip(DASHES)}")
+        name = argument.split("=")[0]
+        # Snakemake reads -dry-run as --directory ry-run, and runs there.
+        if re.fullmatch("-[a-z][a-z-]{2,}", name) and f"-{name}" in _long_options():
+            raise UserError(f"{argument!r} begins with one dash; type -{argument}")
+
+
+def _long_options() -> set[str]:
+    """Return the options that have long names: Snakemake's, and those of a run."""
+    return command_line.common_options() | {option.name for option in RUN.options}
 
 
 def _missing(path: str, folder: Path) -> str:

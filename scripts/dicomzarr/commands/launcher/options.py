@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,6 +143,33 @@ def results_of(options: Options) -> Results:
     return Results(folder / config["results"])
 
 
+def folder_of_copy(place: str, name: str) -> Path:
+    """Return a folder that a user names; if ./run publish wrote to it, its latest version.
+
+    Parameters
+    ----------
+    place : str
+    name : str
+        The option or argument, for a message.
+
+    Raises
+    ------
+    UserError
+        If it is a URL, or has a pointer to no version.
+    """
+    from dicomzarr import remote
+
+    if remote.is_url(place):
+        raise UserError(f"{name}: found a URL, needed is a folder; copy the dataset to one first")
+    folder = Path(place)
+    try:
+        return remote.pointed_to(folder) or folder
+    except OSError as error:
+        raise UserError(f"{name}: {place!r} cannot be read: {os.strerror(error.errno or 0)}") from None
+    except ValueError as error:
+        raise UserError(f"{name}: {error}") from None
+
+
 def no_dataset(results: Results, options: Options, what: str) -> UserError:
     """Return the error for a results folder without a dataset: what is missing, and what to do."""
     text = f"there is no {what} in {str(results.root)!r} yet"
@@ -150,6 +178,12 @@ def no_dataset(results: Results, options: Options, what: str) -> UserError:
             f"{text}: a run is going ({active}) and writes it towards its end; its terminal, or the files in "
             f"{str(results.root / 'logs')!r}, show how far it is"
         )
+    if (results.root / "volumes.csv").is_file():  # it may have a report
+        return UserError(
+            f"{str(results.root)!r} is a dataset folder; needed is the results folder around it, which has private/ too"
+        )
+    if results.root.is_file():
+        return UserError(f"{str(results.root)!r} is a file; needed is a results folder")
     if not results.root.is_dir():
         text = f"there is no folder {str(results.root)!r} yet, and so no {what}"
     if options.has(RESULTS.name) or options.has(CONFIGFILE.name):

@@ -200,8 +200,8 @@ WORDS = (
         usage="[--json] OLD [NEW]",
         summary="what differs between two datasets",
         text="Compares two datasets: volumes that were added, grew, changed or were removed, masks, counts, "
-        "configuration and software. OLD and NEW are dataset folders, results folders, or their dataset.json; NEW is "
-        "results/dataset if it is left out. Changes nothing.",
+        "configuration and software. OLD and NEW are dataset folders, results folders, those that ./run publish wrote "
+        "to, or a dataset.json; NEW is results/dataset if it is left out. Changes nothing.",
         options=(JSON,),
         exits="0: the same data. 1: different data. 2: one is no dataset, or an argument is wrong.",
         examples=("./run diff old/dataset", "./run diff old/dataset results/dataset --json"),

@@ -8,11 +8,11 @@ import re
 import shlex
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from dicomzarr.commands.launcher import home
+from dicomzarr.commands.launcher import home, json_output
 from dicomzarr.commands.launcher.environment import PLUGINS
 from dicomzarr.commands.launcher.mistakes import names_of_options, refuse_mistakes
 from dicomzarr.commands.launcher.processes import Interrupt, Stopped, call, say
@@ -85,7 +85,12 @@ def _has_option(arguments: Sequence[str], names: Sequence[str], letters: str) ->
     return False
 
 
-def run_snakemake(arguments: Sequence[str], folder: Path | None = None) -> int:
+def run_snakemake(
+    arguments: Sequence[str],
+    folder: Path | None = None,
+    *,
+    show: Callable[[dict[str, Any]], None] = json_output.show,
+) -> int:
     """Run Snakemake in a folder, search the files that it wrote for identities, and print what there is then.
 
     Parameters
@@ -94,6 +99,8 @@ def run_snakemake(arguments: Sequence[str], folder: Path | None = None) -> int:
         Arguments of Snakemake, and ``--json``: then the facts of the run are printed as one JSON object.
     folder : Path, optional
         Working directory; by default, the current folder.
+    show : callable, optional
+        Prints the facts of the run, with ``--json``.
 
     Returns
     -------
@@ -126,7 +133,7 @@ def run_snakemake(arguments: Sequence[str], folder: Path | None = None) -> int:
             status = stopped.status
         results = Path(os.fsdecode(answer.read_bytes())) if answer.exists() else None
         run = json.loads(facts.read_bytes()) if facts.exists() else {}
-        return _conclude(results, run, status, search, arguments, folder, as_json)
+        return _conclude(results, run, status, search, arguments, folder, show if as_json else None)
 
 
 def _conclude(
@@ -136,10 +143,10 @@ def _conclude(
     search: Prepared,
     arguments: Sequence[str],
     folder: Path,
-    as_json: bool,
+    show: Callable[[dict[str, Any]], None] | None,
 ) -> int:
     """Search the files that a run wrote last for identities, then show its facts; return the exit status."""
-    if results is None and not as_json:  # Snakemake built no DAG
+    if results is None and not show:  # Snakemake built no DAG
         return status
     ends: list[Conclusion] = []
 
@@ -160,7 +167,7 @@ def _conclude(
     status = status if status > _SIGNALS else search_status or status
     if status == 0:
         end.keep()
-    end.show(status, results_options(arguments), as_json)
+    end.show(status, results_options(arguments), show)
     return status
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +72,8 @@ class Conclusion:
             except OSError as error:
                 say(f"note: what changed could not be written to private/: {os.strerror(error.errno or 0)}")
 
-    def show(self, status: int, arguments: Sequence[str], as_json: bool) -> None:
-        """Print the facts: text to standard output, or with `as_json` one JSON object.
+    def show(self, status: int, arguments: Sequence[str], show_json: Callable[[dict[str, Any]], None] | None) -> None:
+        """Print the facts: text to standard output, or with `show_json` one JSON object.
 
         Parameters
         ----------
@@ -81,11 +81,12 @@ class Conclusion:
             Exit status of the run.
         arguments : sequence of str
             Arguments that name the configuration, for the next step.
-        as_json : bool
+        show_json : callable or None
+            Gets the facts as JSON values, and prints them.
         """
         content = self.content(status, arguments)
-        if as_json:
-            print(json.dumps(content, sort_keys=True), flush=True)
+        if show_json:
+            show_json(content)
         elif self.results is not None:
             text = "\n".join(self.lines(content, Screen.of(sys.stdout if status == 0 else sys.stderr)))
             print(text, flush=True, file=sys.stdout if status == 0 else sys.stderr)

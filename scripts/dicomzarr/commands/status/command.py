@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dicomzarr.commands.launcher import json_output
 from dicomzarr.commands.launcher.mistakes import refuse_mistakes
 from dicomzarr.commands.launcher.processes import say
 from dicomzarr.commands.run.command import call_snakemake, snakemake_command
@@ -77,7 +78,7 @@ def run_status(arguments: Sequence[str]) -> int:
     unnamed = unnamed_masks(table) if results else NO_MASKS
     if as_json:
         content = {"pending": bool(reasons), "reasons": reasons, "unnamed_masks": unnamed.as_json()}
-        print(json.dumps(content, sort_keys=True))
+        json_output.show(content)
     else:
         print("\n".join(map(line_of, reasons)) or "Nothing to do")
         print("".join(f"{line}\n" for line in lines_of(unnamed, table)), end="")

@@ -168,6 +168,25 @@ def refuse_unknown_modality(results: Results, plan: Plan) -> None:
         )
 
 
+def refuse_validation_alone(cases: Iterable[Case]) -> None:
+    """Refuse cases of which some are for validation and none for training: nnU-Net would train on those.
+
+    Parameters
+    ----------
+    cases : iterable of Case
+
+    Raises
+    ------
+    UserError
+    """
+    parts = {case.part for case in cases}
+    if "val" in parts and "train" not in parts:
+        raise UserError(
+            "config key 'splits': cases for validation (val) were found, and none for training, so that nnU-Net would "
+            "train on them; needed are patients in a split 'train'. For folds of all cases, leave the split 'val' out"
+        )
+
+
 def facts_of(cases: Mapping[str, Case], plan: Plan) -> dict[str, Any]:
     """Return, by array, what its files depend on beside its voxels: which folder, and which labels are absent."""
     names = set(plan.labels.names)
@@ -370,11 +389,17 @@ def write_index(folder: Path, records: Iterable[ExportRecord], plan: Plan, cases
     plan : Plan
     cases : mapping of str to Case
         By array.
+
+    Raises
+    ------
+    UserError
+        If cases are for validation, and none is for training.
     """
     exported = exported_cases(records)
     if not exported:
         return []
     training = [name for name in exported if cases[name].part != "test"]
+    refuse_validation_alone(cases[name] for name in training)
     content: dict[str, Any] = {"dataset.json": dataset_json(plan, len(training))}
     if splits := folds(training, cases):
         content["splits_final.json"] = splits

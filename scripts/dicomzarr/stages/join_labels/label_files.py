@@ -164,8 +164,8 @@ def _encoded(text: str) -> str:
 def _table(where: str, name: str, needed: Sequence[str]) -> pandas.DataFrame:
     """Return a CSV file as a table of text, indexed by the number of the line in which a row ends.
 
-    Cells are as typed, without the blanks around them; names of columns as `_composed` gives them. The file is parsed
-    by `csv`, since pandas does not report the line of an error.
+    Cells are as `list_text.cell` gives them, names of columns also as `_composed` does; empty cells behind the last
+    column are left out. The file is parsed by `csv`, since pandas does not report the line of an error.
     """
     import pandas  # slow to import, and few projects have label files
 
@@ -187,33 +187,41 @@ def _table(where: str, name: str, needed: Sequence[str]) -> pandas.DataFrame:
         raise ConfigProblem(
             f"config key {where!r}: {place} is {error.problem}; save the file as CSV in UTF-8"
         ) from None
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text, needed), strict=True)
+    separator, text = list_text.without_separator_line(text)
+    above = 1 if separator else 0  # lines before the names of the columns
+    separator = separator or _separator(text, needed)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     rows: list[tuple[int, list[str]]] = []
     try:
-        columns = [*_composed(*(column.strip() for column in next(reader, [])))]
+        columns = [*_composed(*map(list_text.cell, next(reader, [])))]
         for row in reader:
-            if any(cell.strip() for cell in row):
-                rows.append((reader.line_num, row))
+            cells = [*map(list_text.cell, row)]
+            if any(cells):
+                rows.append((above + reader.line_num, cells))
     except csv.Error:
-        raise ConfigProblem(f"config key {where!r}: line {reader.line_num} of {name!r} is not valid CSV") from None
+        line = above + reader.line_num
+        raise ConfigProblem(f"config key {where!r}: line {line} of {name!r} is not valid CSV") from None
     for line, row in rows:
-        if len(row) != len(columns):
+        if any(row[len(columns) :]) or len(row) < len(columns):
             raise ConfigProblem(
                 f"config key {where!r}: line {line} of {name!r}: needed are as many cells as in the first line, "
                 f"{len(columns)}; found {len(row)}"
             )
-    lines, cells = [line for line, _ in rows], [[cell.strip() for cell in row] for _, row in rows]
-    return pandas.DataFrame(cells, index=lines, columns=columns, dtype=object)
+    lines, values = [line for line, _ in rows], [row[: len(columns)] for _, row in rows]
+    return pandas.DataFrame(values, index=lines, columns=columns, dtype=object)
 
 
 def _separator(text: str, needed: Sequence[str]) -> str:
-    """Return the separator with which the first line has all columns that are needed; a comma if there is none."""
+    """Return the separator with which the first line has all columns that are needed, or such as differ in case.
+
+    It is a comma if there is none.
+    """
     for separator in SEPARATORS:
         try:
             first = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True), [])
         except csv.Error:
             continue
-        if {*_composed(*needed)} <= {*_composed(*(column.strip() for column in first))}:
+        if {*map(_letters, needed)} <= {*map(_letters, first)}:
             return separator
     return SEPARATORS[0]
 
@@ -227,11 +235,19 @@ def _column(where: str, table: pandas.DataFrame, name: str) -> pandas.Series:
     count = list(table.columns).count(name)
     if count != 1:
         found = "several columns" if count else "no column"
+        # Of the first line nothing else is quoted: it may be one of patients.
+        near = next((each for each in table.columns if _letters(each) == _letters(name)), "") if not count else ""
         raise ConfigProblem(
-            f"config key {where!r}: the first line has {found} {name!r}; needed is one, separated by commas, "
-            "semicolons or tabs"
+            f"config key {where!r}: the first line has {found} {name!r}{near and f', but {near!r}'}; needed is one, "
+            "separated by commas, semicolons or tabs"
         )
     return _first_column(table, name)
+
+
+def _letters(name: str) -> str:
+    """Return the letters and digits of the name of a column, of whatever case; the whole name if it has none."""
+    (name,) = _composed(name)
+    return "".join(filter(str.isalnum, name)).casefold() or name
 
 
 def _allowed(text: str, allowed: Mapping[str, Any]) -> str | None:

@@ -14,6 +14,7 @@ from dicomzarr.vocabulary.reasons import REASONS
 
 MAX_NAMED, MAX_FLAGS = 12, 5
 _DETAILS = "See private/labels/details.csv."
+_SPREADSHEETS = "Spreadsheets remove leading zeros, and shorten long numbers."
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,12 +344,12 @@ def _label_findings(joinings: Sequence[Joining]) -> list[Finding]:
     if listed:
         verb = "names" if listed == 1 else "name"
         title = f"{count(listed, 'line')} of the lists of splits {verb} no patient with an image"
-        advice = f"If a number is mistyped, that patient gets a split like all others. {_DETAILS}"
+        advice = f"If a number is mistyped, that patient gets a split like all others. {_SPREADSHEETS} {_DETAILS}"
         found.append(Finding("warn", title, advice))
     if lines:
         verb = "matches" if lines == 1 else "match"
         title = f"{count(lines, 'line')} of the label files {verb} no image"
-        advice = f"The identifier is mistyped, or its images were not sent or not extracted. {_DETAILS}"
+        advice = f"The identifier is mistyped, or its images were not sent or not extracted. {_SPREADSHEETS} {_DETAILS}"
         found.append(Finding("warn", title, advice))
     if conflicts:
         title = f"{count(conflicts, 'conflict')} between lines of label files for the same series"

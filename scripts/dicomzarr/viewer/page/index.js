@@ -1,18 +1,25 @@
-// The search of the list: rows that hold every word are shown.
+// The search of the list while somebody types: the server finds the images, and the list is replaced.
 "use strict";
 const search = document.getElementById("search");
-const shown = document.getElementById("shown");
-const rows = [...document.querySelectorAll("tbody tr")].map((row) => [row, row.textContent.toLowerCase()]);
+let asked = 0;
 
-function filter() {
-  const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-  let count = 0;
-  for (const [row, text] of rows) {
-    row.hidden = !words.every((word) => text.includes(word));
-    count += row.hidden ? 0 : 1;
+async function look() {
+  const number = ++asked;
+  try {
+    const answer = await fetch(`?${new URLSearchParams({ words: search.value })}`);
+    if (!answer.ok) throw new Error(answer.statusText);
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (number !== asked) return; // more was typed
+    document.getElementById("shown").textContent = page.getElementById("shown").textContent;
+    document.getElementById("list").replaceWith(page.getElementById("list"));
+  } catch {
+    document.getElementById("shown").textContent = "no answer: has ./run view ended?";
   }
-  shown.textContent = words.length ? `${count} shown` : "";
 }
 
-search.addEventListener("input", filter);
-filter(); // the browser may have kept what was typed
+search.addEventListener("input", look);
+search.form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  look();
+});
+if (search.value !== search.defaultValue) look(); // the browser has kept what was typed

@@ -6,6 +6,7 @@ import contextlib
 import enum
 import importlib.util
 import io
+import itertools
 import os
 import re
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dicomzarr.system.project import ROOT
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.workflow import config_file
 
@@ -156,13 +158,17 @@ def all_options() -> list[str]:
 
 
 def parse_with_checks(parse_args: Callable[..., Any]) -> Callable[..., Any]:
-    """Return Snakemake's parser with a check of the configuration files that a profile names.
+    """Return Snakemake's parser with a check of profiles and of the configuration files that they name.
 
-    Purpose: Snakemake answers one that is missing, or no YAML, with words of Python. Those of the command line are
-    checked by the launcher. With another version, in which `main` calls another function, Snakemake answers.
+    Purpose: Snakemake answers a configuration file that is missing, or no YAML, with words of Python, a profile that is
+    missing with exit code 1, and goes on without a workflow profile that is missing. Configuration files of the command
+    line are checked by the launcher. With another version, in which `main` calls another function, Snakemake answers.
     """
 
     def parse(*arguments: Any, **options: Any) -> Any:
+        if missing := _missing_profile(sys.argv[1:]):
+            print(f"run: {missing}", file=sys.stderr, flush=True)
+            sys.exit(2)
         parsed = parse_args(*arguments, **options)
         try:
             named = [str(path) for path in parsed[1].configfile or ()]
@@ -179,6 +185,35 @@ def parse_with_checks(parse_args: Callable[..., Any]) -> Callable[..., Any]:
         return parsed
 
     return parse
+
+
+def _missing_profile(arguments: Sequence[str]) -> str:
+    """Return the message for the first profile that Snakemake would not find; empty if it finds all.
+
+    Uses `snakemake.cli.get_profile_dir`, tried with 9.27.1. If it is missing, nothing is checked.
+    """
+    from snakemake import cli
+
+    given: list[tuple[str, str]] = []
+    for argument, after in itertools.zip_longest(arguments, arguments[1:], fillvalue=""):
+        option, has_value, value = argument.partition("=")
+        if option in ("--profile", "--workflow-profile"):
+            given.append((option, value if has_value else after))
+    places = [Path(), Path("profiles"), ROOT / "profiles"]  # of a workflow profile
+    with contextlib.suppress(AttributeError, TypeError, ValueError, OSError):
+        for option, name in given:
+            if name == "none" or name.startswith("-") or not name:
+                continue
+            is_workflow = option == "--workflow-profile"
+            found = [place / name for place in places if (place / name).exists()] if is_workflow else []
+            if found or (not is_workflow and cli.get_profile_dir(name)):
+                continue
+            ours = ", ".join(str(ROOT / "profiles" / own) for own in ("kubernetes", "slurm"))
+            return (
+                f"{option}: found no profile {name!r}; needed is a folder with config.yaml in it, by its path from "
+                f"{os.getcwd()!r}, or by its name in ~/.config/snakemake; those of this project are {ours}"
+            )
+    return ""
 
 
 def parse_without_note(parse_args: Callable[..., Any]) -> Callable[..., Any]:

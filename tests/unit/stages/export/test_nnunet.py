@@ -263,6 +263,20 @@ def test_a_split_of_another_name_is_not_trained_on(tmp_path: Path) -> None:
     assert splits(results) == [{"train": names(0, 1), "val": names(2)}]
 
 
+@pytest.mark.parametrize(
+    "parts", [("val", "val"), ("val", "test"), ("validation", "external"), ("val", "train without its masks")]
+)
+def test_cases_for_validation_are_not_trained_on(tmp_path: Path, parts: tuple[str, str]) -> None:
+    """Five folds of them would be, as if there were no split; the last are refused as cases, which is known late."""
+    cases = cases_of(("1", parts[0]), ("2", parts[1].split()[0]))
+    if "masks" in parts[1]:
+        cases[1] = replace(cases[1], masks={})
+    with pytest.raises(UserError, match="for validation .* and none for training.*; needed are patients in a split"):
+        export(write_results(tmp_path, cases))
+    assert not (tmp_path / DATASET / "dataset.json").exists()
+    export(write_results(tmp_path, cases_of(("1", "val"), ("2", "train"))))
+
+
 def test_one_patient_alone_has_no_folds(tmp_path: Path) -> None:
     results = write_results(tmp_path, cases_of(("1", ""), ("1", "")))
     export(results)
@@ -300,13 +314,13 @@ def test_only_what_changed_is_written_again(tmp_path: Path) -> None:
 
 
 def test_another_split_moves_a_case(tmp_path: Path) -> None:
-    export(write_results(tmp_path, cases_of(("1", "train"), ("2", "train"))))
-    results = write_results(tmp_path, cases_of(("1", "train"), ("2", "test")))
+    export(write_results(tmp_path, cases_of(("1", "train"), ("2", "train"), ("3", "train"))))
+    results = write_results(tmp_path, cases_of(("1", "train"), ("2", "test"), ("3", "train")))
     assert export(results).counts["written"] == 1
     assert not list((tmp_path / DATASET / "imagesTr").glob(f"{names(1)[0]}*"))
     assert label_map(results, 1, "Ts").any()
     # From train to val, no file of a case changes.
-    results = write_results(tmp_path, cases_of(("1", "val"), ("2", "test")))
+    results = write_results(tmp_path, cases_of(("1", "val"), ("2", "test"), ("3", "train")))
     assert export(results).counts["written"] == 0
 
 

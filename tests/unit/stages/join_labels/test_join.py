@@ -294,7 +294,9 @@ def test_names_of_columns_are_compared_in_one_form(tmp_path: Path, form: Literal
         ("id,kind,score\np1,benign,7\n", ("line 2", "column 'score'")),
         ("id,kind,score\np1,benign\n", ("line 2", "first line, 3; found 2")),
         ("id|kind|score\np1|benign|1\n", ("no column 'id'", "commas, semicolons or tabs")),
-        ("p1,benign,1\n", ("no column 'id'",)),
+        ("p1,benign,1\n", ("no column 'id'; needed",)),
+        ("ID;kind;score\n", ("no column 'id', but 'ID'; needed is one",)),
+        ("I_D,kind,score\n", ("no column 'id', but 'I_D'; needed is one",)),
         ("id,kind,score\np1,Benign,1\np1,benign,1_0\n", ("line 2, column 'kind'", "line 3 column 'score'")),
         ("id,kind,score\n" + "p1,Doe,seven\n" * 9, ("line 2, column 'kind'", "line 3 column 'score'", "13 more")),
         ("", ("no column 'id'",)),
@@ -324,6 +326,42 @@ def test_text_of_a_spreadsheet_in_utf_16_is_read(tmp_path: Path) -> None:
     text = "id\tkind\r\nMüller\tbenign\r\n".encode("utf-16")
     lines = label_files.read_sources([source(tmp_path / "l.csv", text, kind=KINDS)])
     assert [(line.line, line.key, line.values) for line in lines] == [(2, ("Müller", ""), {"kind": "benign"})]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("sep=;\r\nid;kind\r\n0001;benign\r\n", 3),
+        ('\ufeff"SEP=;";\r\nid;kind\r\n0001;benign\r\n', 3),
+        ("sep=\t\nid\tkind\n0001\tbenign\n", 3),
+        ("sep=|\rid|kind\r0001|benign\r", 3),
+        ('id;kind\n="0001";="benign"\n', 2),
+        ('id,kind\n"=""0001""",benign\n', 2),
+        ("id;kind;;\n0001;benign\n;;;;\n".replace("benign", "benign;;"), 2),
+        ("id;kind\n;;;\n0001;benign;;;\n", 3),
+        ("\ufeff\u200eid,kind\n\u202a0001\u202c,benign\u00a0\n", 2),
+    ],
+)
+def test_what_spreadsheets_put_around_cells_is_no_part_of_them(tmp_path: Path, text: str, line: int) -> None:
+    """The line that names the separator, the form of a number that stays a text, empty columns, unseen characters."""
+    lines = label_files.read_sources([source(tmp_path / "l.csv", text, kind=KINDS)])
+    assert [(each.line, each.key, each.values) for each in lines] == [(line, ("0001", ""), {"kind": "benign"})]
+    (tmp_path / "t.csv").write_text(text.replace("id", "PatientID"), newline="")
+    assert [each.key for each in label_files.read_fixed({"test": str(tmp_path / "t.csv")})] == [("0001", "")]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("sep=;\nid,kind\n1,benign\n", "no column 'id'"),  # another separator than it says
+        ("sep=;\nid;kind\n1;x\n", "line 3, column 'kind'"),
+        ('sep=;\nid;kind\n"1;benign\n', "line 3 of .* is not valid CSV"),
+        ("id;kind\n1;benign;2\n", "line 2 of .* 2; found 3"),
+    ],
+)
+def test_what_a_spreadsheet_would_not_write_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(ConfigProblem, match=words):
+        label_files.read_sources([source(tmp_path / "l.csv", text, kind=KINDS)])
 
 
 def test_a_missing_label_file_is_reported(tmp_path: Path) -> None:

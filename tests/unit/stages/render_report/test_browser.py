@@ -191,6 +191,12 @@ def test_without_scripts_the_page_shows_figures_flow_reasons_and_rows(opened: Op
     page.locator("#depth-kinds summary").click()
     assert page.locator("#depth-kinds td").first.is_visible()
     assert page.get_by_text("./run files --reason truncated_header").first.is_visible()
+    page.locator(".findings summary").first.click()
+    link = page.locator(".findings details a[href]").first
+    link.click()  # to its row, where scripts would open a view of it
+    row = page.locator("#table tr:target")
+    assert row.count() == 1 and link.inner_text().startswith(row.locator("th").inner_text()[:8])
+    assert "#" + str(row.get_attribute("id")) == link.get_attribute("href")
 
 
 # ---- The table
