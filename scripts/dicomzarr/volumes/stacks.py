@@ -15,7 +15,7 @@ from typing import Final
 
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.model import Frame
-from dicomzarr.volumes.parters import ORDERS, PARTERS, THICKNESS
+from dicomzarr.volumes.parters import ORDERS, PARTERS, REPETITION, THICKNESS
 from dicomzarr.volumes.pieces import (
     are_one,
     are_passes,
@@ -108,10 +108,10 @@ class _Scale:
 
 _INCOMPLETE: Final = frozenset({"incomplete_grid"})
 # What parts two or three interleaved stacks, although together they are even.
-_WEAVES: Final = frozenset({THICKNESS, "image_type", "trigger_time_ms"})
+_WEAVES: Final = frozenset({THICKNESS, REPETITION, "image_type", "trigger_time_ms"})
 # Counters, clocks and remarks that go on from slice to slice of one stack, too: they part only what lies apart.
 _RUNNING: Final = frozenset(
-    {"acquisition_number", "temporal_position", "trigger_time_ms", "acquisition_time_s", "image_type"}
+    {REPETITION, "acquisition_number", "temporal_position", "trigger_time_ms", "acquisition_time_s", "image_type"}
 )
 
 
