@@ -11,10 +11,10 @@ from typing import Final, NamedTuple
 from dicomzarr.volumes import geometry, rounding
 from dicomzarr.volumes.acquisition import classes_of
 from dicomzarr.volumes.clocks import with_comparable_clocks
-from dicomzarr.volumes.image_type import KindOfImage, kind_of_image
+from dicomzarr.volumes.image_type import KindOfImage, is_derived, kind_of_image, words_of_quantity
 from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.numbering import with_numbers
-from dicomzarr.volumes.pieces import doubts_of
+from dicomzarr.volumes.pieces import doubts_of, is_nearly_even
 from dicomzarr.volumes.slices import depth
 from dicomzarr.volumes.stacks import Stack, arrange
 from dicomzarr.volumes.t_axis import BY_NAME, is_weak
@@ -22,12 +22,12 @@ from dicomzarr.volumes.terms import terms_that_differ
 
 # Cosines that differ by at most this are the same orientation: 0.02 mm at 100 mm from the origin.
 ORIENTATION_TOLERANCE: Final = 2e-4
+_DOUBTS: Final = 4  # of `doubts_of`: frames of no stack, uneven, single and missing slices
 # Cosines that differ by at most this are the same if the slices are one even stack: noise of the scanner.
 NEAR_ORIENTATION: Final = 1.5e-3
 # Pixel spacings with at most this relative difference are the same.
 PIXEL_SPACING_TOLERANCE: Final = 1e-4
 AXIAL: Final = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
-_DOUBTS: Final = 4  # of `doubts_of`: frames of no stack, uneven, single and missing slices
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +235,10 @@ def _separated(frames: list[Frame], tolerance: float) -> list[tuple[str, tuple[s
                 for _, label, members in _separated(part, tolerance)
             ]
     by_type = _by(frames, [frame.image_type for frame in frames])
-    if len(by_type) > 1 and _are_separate(_arranged(frames, tolerance), list(by_type.values()), tolerance):
+    if len(by_type) > 1 and (
+        _are_maps(frames, by_type.values())
+        or _are_separate(_arranged(frames, tolerance), list(by_type.values()), tolerance)
+    ):
         return [("image_type", (f"image_type={key}",), part) for key, part in by_type.items()]
     return [("", (), frames)]
 
@@ -271,6 +274,25 @@ def _are_separate(together: list[list[Stack]], parts: list[list[Frame]], toleran
     return not any(stack.is_doubtful for found in alone for stack in found) and _fill_equally(parts)
 
 
+def _are_maps(frames: Sequence[Frame], by_type: Collection[Sequence[Frame]]) -> bool:
+    """Return whether frames are maps of several quantities, which have their names in Image Type: Ktrans, Kep and Ve.
+
+    Derived images whose types each have a word that no other one has, and which lie at the same places, each once for
+    each class of facts. The times of maps are those of their computation.
+    """
+    if not all(is_derived(frame.image_type) for frame in frames):
+        return False
+    words = [words_of_quantity(part[0].image_type) for part in by_type]
+    if any(not found - set().union(*(other for other in words if other is not found)) for found in words):
+        return False
+    places = [
+        Counter((round(depth(frame), 2), key) for key, part in classes_of(members).items() for frame in part)
+        for members in by_type
+    ]
+    shared = set(places[0]).intersection(*places[1:])
+    return bool(shared) and all(max(count.values()) == 1 and 2 * len(shared) >= len(count) for count in places)
+
+
 def _fill_equally(parts: Sequence[Sequence[Frame]]) -> bool:
     """Return whether each part has as many frames at the same places, at least two, but for a quarter that was lost."""
     counts = [Counter(round(depth(frame), 2) for frame in part) for part in parts]
@@ -284,12 +306,17 @@ def _may_share_a_space(frames: Sequence[Frame], by_reference: dict[object, list[
     """Return whether frames of several frames of reference may lie in one space all the same.
 
     Some programs that remove names give each image a Frame of Reference UID (0020,0052) of its own, or half of them
-    another one: so it is where the slices together are one even stack, one at each position.
+    another one: so it is where the slices together are one even stack, one at each position. Slices may be lost, if not
+    each part by itself is even.
     """
     if "" in by_reference or 2 * len(by_reference) > len(frames):
         return True
     together = _arranged(frames, tolerance)
-    return all(len(found) == 1 and found[0].slices.is_even and len(found[0].grid[0]) == 1 for found in together)
+    if not all(
+        len(found) == 1 and is_nearly_even(found[0].slices) and len(found[0].grid[0]) == 1 for found in together
+    ):
+        return False
+    return all(found[0].slices.is_even for found in together) or not _are_even_alone(by_reference.values(), tolerance)
 
 
 def _by(frames: Sequence[Frame], values: Sequence[object]) -> dict[object, list[Frame]]:
@@ -313,10 +340,16 @@ def _are_one(frames: Sequence[Frame], parts: Iterable[list[Frame]], tolerance: f
     are_even, are_fitted = all(stack.slices.is_even for stack in stacks), any(stack.slices.fit for stack in stacks)
     if are_even and not are_fitted:
         return True
-    alone = [stack for part in parts for found in _arranged(part, tolerance) for stack in found]
-    if not are_even and all(stack.slices.is_even and len(stack.grid) > 2 for stack in alone):
+    if not are_even and _are_even_alone(parts, tolerance):
         return False
+    alone = [stack for part in parts for found in _arranged(part, tolerance) for stack in found]
     return not are_fitted or any(stack.slices.fit or len(stack.grid) < 3 for stack in alone)
+
+
+def _are_even_alone(parts: Iterable[list[Frame]], tolerance: float) -> bool:
+    """Return whether each part by itself is an even stack of three slices or more."""
+    alone = [stack for part in parts for found in _arranged(part, tolerance) for stack in found]
+    return all(stack.slices.is_even and len(stack.grid) > 2 for stack in alone)
 
 
 def _arranged(frames: Sequence[Frame], tolerance: float) -> list[list[Stack]]:
