@@ -24,6 +24,8 @@ IN_PLANE_MM: Final = 0.01
 EXACT_MM: Final = 1e-6
 # In exact numbers, half a digit is half a digit; in binary ones, a little more.
 _BINARY: Final = 1e-7
+# Largest cosine of a normal that is oblique.
+_PARALLEL: Final = 0.9999
 # So many slices show by their positions that a stated distance was rounded.
 _ENOUGH: Final = 8
 
@@ -125,6 +127,24 @@ def last_digit(frames: Sequence[Frame]) -> float:
             if 2 * exact > len(frames):
                 return 0.0
     return rounding.last_digit(rounded)
+
+
+def are_whole_and_oblique(frames: Sequence[Frame]) -> bool:
+    """Return whether positions are whole millimetres although slices are parallel to no plane of the patient.
+
+    Such positions were rounded: the normal of an oblique stack leads to no whole numbers.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+
+    Returns
+    -------
+    bool
+    """
+    if max(map(abs, geometry.slice_normal(frames[0].orientation or ()))) > _PARALLEL:
+        return False
+    return all(value == int(value) for frame in frames for value in frame.position or ())
 
 
 def points_of(frames: Sequence[Frame]) -> Points:

@@ -214,9 +214,9 @@ def _are_pieces_of(parts: Sequence[_Part], coarse: Sequence[_Part]) -> bool:
 
 
 def _are_divided(parts: Sequence[_Part], frames: Sequence[Frame], tolerance: float) -> bool:
-    """Return whether stacks of several classes of facts fill each other's holes, and together are one even stack."""
-    alone = [part.stack for part in parts]
-    if len({part.facts for part in parts}) < 2 or not any(doubts_of(alone)[:5]):
+    """Return whether arrays of several classes of facts fill each other's holes, and together are one even stack."""
+    alone = [array.stack for array in _arrays_of(parts)]
+    if len(alone) < 2 or len({part.facts for part in parts}) < 2 or not any(doubts_of(alone)[:5]):
         return False
     together = arrange(frames, tolerance)
     whole = together[0]

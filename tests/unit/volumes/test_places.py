@@ -190,6 +190,30 @@ def test_positions_in_whole_millimetres_that_nothing_explains_keep_their_flag(fr
     assert only_volume(frames).flags == (flag,)
 
 
+@given(st.integers(0, 2**32), st.integers(5, 40), st.sampled_from([2.5, 3.0, 5.0, 6.6]), st.integers(1, 3))
+def test_oblique_positions_in_whole_millimetres_are_one_rounded_stack(
+    seed: int, slices: int, step: float, times: int
+) -> None:
+    """The normal of an oblique stack leads to no whole numbers: they were rounded."""
+    rng = random.Random(seed)
+    angle = rng.uniform(0.1, 0.7)
+    cosines = [(1.0, 0.0, 0.0, 0.0, math.cos(angle), math.sin(angle)), (math.cos(angle), math.sin(angle), 0, 0, 0, -1)]
+    orientation = tuple(round(float(c), 6) for c in rng.choice(cosines))
+    normal, origin = np.cross(orientation[:3], orientation[3:]), [rng.uniform(-200, 200) for _ in range(3)]
+    frames = []
+    for t in range(times):
+        for z in range(slices):
+            position = tuple(float(round(o + n * step * z)) for o, n in zip(origin, normal, strict=True))
+            causes = {"temporal_position": t + 1.0}
+            frames.append(frame(len(frames), 0, causes, position=position, orientation=orientation))
+    volume = only_volume(frames)
+    assert [place.frame.source for place in volume.places] == list(range(slices * times))
+    if "z" in volume.spacing_mm:
+        assert volume.spacing_mm["z"] == pytest.approx(step, abs=2 / (slices - 1))
+    else:
+        assert set(volume.flags) & {"irregular_origins", "uneven_spacing", "gap"}
+
+
 def test_noise_in_the_orientation_leaves_an_even_stack_even() -> None:
     rng = random.Random(5)
     frames = [
