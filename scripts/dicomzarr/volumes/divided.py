@@ -18,6 +18,7 @@ from dicomzarr.volumes.stacks import Stack, arrange
 from dicomzarr.volumes.t_axis import BY_NAME, is_weak
 
 AXIAL: Final = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+_COMPONENTS: Final = ("complex_component", "image_component")  # terms that Image Type and its kin name
 _DOUBTS: Final = 4  # of `doubts_of`: frames of no stack, uneven, single and missing slices
 
 
@@ -155,8 +156,12 @@ def _but_samples(key: GroupKey, _: Frame) -> Hashable:
 
 def _but_type(key: GroupKey, _: Frame) -> Hashable:
     """Return a key that is the same for original and derived images, and without what Image Type says."""
-    terms = tuple(term for term in key.terms if term[0] not in ("complex_component", "image_component"))
+    terms = tuple(term for term in key.terms if term[0] not in _COMPONENTS)
     return key._replace(kind=key.kind._replace(origin="", part="", contrast=""), terms=terms)
+
+
+def _lacks_type(key: GroupKey) -> bool:
+    return not (key.kind.part or key.kind.contrast or any(name in _COMPONENTS for name, _ in key.terms))
 
 
 def _but_kernel(key: GroupKey, _: Frame) -> Hashable:
@@ -177,7 +182,7 @@ def _but_turned(key: GroupKey, first: Frame) -> Hashable:
 
 _FAMILIES: Final = (
     _Family(_but_samples, must_be_worse=False),
-    _Family(_but_type, must_be_worse=True, lacks=lambda key: not (key.kind.part or key.kind.contrast)),
+    _Family(_but_type, must_be_worse=True, lacks=_lacks_type),
     _Family(_but_kernel, must_be_worse=True, lacks=lambda key: not key.kernel),
     _Family(_but_size, must_be_worse=False, lacks=lambda key: key.size < 0, may_differ=False),
     _Family(_but_turned, must_be_worse=False),

@@ -151,7 +151,7 @@ def arrange(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
         goes_on = name in _RUNNING or name in ORDERS
         if goes_on and (are_one(best, parted, tolerance) or (not doubts[0] and are_times_of_a_few(best, parted))):
             continue
-        if name in _RUNNING and all(len(part.grid) == 1 for part in parted):
+        if all(len(part.grid) == 1 for part in parted):
             continue
         # One after the other: unevenly cut, no weave.
         if name == THICKNESS and min(gaps_between(parted), default=0.0) > 0:

@@ -119,6 +119,10 @@ def of_no_size(one: Frame) -> Frame:
     return replace(one, pixel_spacing=None)
 
 
+def of_no_term(one: Frame) -> Frame:
+    return replace(one, terms={})
+
+
 def of_no_type(one: Frame) -> Frame:
     return replace(one, image_type=(), terms={})
 
@@ -130,13 +134,15 @@ def of_no_type(one: Frame) -> Frame:
         (of_no_kernel, {"kernel": "B30f"}),
         (of_no_size, {"pixel_spacing": (0.4, 0.4)}),
         (of_no_type, {"image_type": ("ORIGINAL", "PRIMARY", "P"), "terms": {"complex_component": "phase"}}),
+        (of_no_term, {"terms": {"complex_component": "phase"}}),
     ],
 )
 def test_slices_that_lack_what_two_stacks_differ_in_are_flagged(
     change: Callable[[Frame], Frame], twin: dict[str, Any], which: Collection[int]
 ) -> None:
     """Of two kernels, sizes or components at the same places, the slices belong to the one that has the holes."""
-    alike = {"kernel": "B70f", "terms": {"complex_component": "magnitude"}}
+    alike: dict[str, Any] = {"kernel": "B70f", "terms": {"complex_component": "magnitude"}}
+    alike |= {"image_type": ("ORIGINAL", "PRIMARY", "VOLUME")} if change is of_no_term else {}
     stack = [replace(one, **alike) for one in STACK]
     frames = [change(one) if one.source in which else one for one in stack]
     whole = [replace(one, source=100 + one.source, sop_instance_uid=f"1.3.{one.source}", **twin) for one in stack]

@@ -216,6 +216,19 @@ def test_a_stack_of_two_frames_of_reference_that_lost_a_slice(lost: int) -> None
     assert shapes(frames) == ([((5,), ()), ((6,), ())] if lost in (5, 6) else expected)
 
 
+@pytest.mark.parametrize("lost", [(), (3,), (3, 5), (4, 5)])
+def test_a_cine_with_a_file_for_each_slice_stays_one_where_slices_are_lost(lost: tuple[int, ...]) -> None:
+    frames = [
+        frame(z, 3.0 * z, {"trigger_time_ms": (40.0 + z) * t}, number=t, frames_in_file=2, content=f"{z:064x}")
+        for z in range(8)
+        if z not in lost
+        for t in range(2)
+    ]
+    volume = only_volume(frames)
+    assert volume.shape[:-2] == (2, 8 - len(lost))
+    assert bool(volume.flags) == bool(lost)
+
+
 def test_repetition_times_that_follow_the_heart_beat_divide_nothing() -> None:
     rng = random.Random(3)
     for _ in range(20):
