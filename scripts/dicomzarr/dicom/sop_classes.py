@@ -56,6 +56,8 @@ SLICES: Final = frozenset(
     f"{_STORAGE}{suffix}"
     for suffix in ("2", "2.1", "2.2", "4", "4.1", "4.3", "4.4", "128", "128.1", "130", "13.1.1", "13.1.2", "13.1.3")
 )
+# Modality (0008,0060) that the class of an image implies, for files that lack it.
+_MODALITIES: Final = {f"{_STORAGE}2": "CT", f"{_STORAGE}4": "MR", f"{_STORAGE}128": "PT", f"{_STORAGE}20": "NM"}
 SEGMENTATIONS: Final = frozenset((SEGMENTATION, LABEL_MAP_SEGMENTATION))
 MASK_CLASSES: Final = SEGMENTATIONS | {RT_STRUCTURE_SET}
 # Images on which masks are drawn: not the masks themselves, and not doses and maps computed from the image.
@@ -79,6 +81,21 @@ _WITHOUT_PIXELS: Final = (
     WithoutPixels(f"{_STORAGE}9.", "waveform"),
     WithoutPixels(MR_SPECTROSCOPY, "no_pixel_data"),  # has Rows and Columns (PS3.3 C.8.14.1)
 )
+
+
+def modality_of(modality: str | None, sop_class_uid: str | None) -> str:
+    """Return Modality (0008,0060), or that which the SOP class implies.
+
+    Parameters
+    ----------
+    modality, sop_class_uid : str, optional
+
+    Returns
+    -------
+    str
+        Empty if neither says it.
+    """
+    return modality or _MODALITIES.get(sop_class_uid or "", "")
 
 
 def reason_without_pixels(sop_class: str, *, has_rows: bool) -> str:

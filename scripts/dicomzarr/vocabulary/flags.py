@@ -84,7 +84,8 @@ GEOMETRY_FLAGS = {
     "rescale_incomplete": "some frames lack a usable Rescale Slope or Intercept, or both: their pairs are null",
     "rounded_positions": "positions or distances have few decimals; the affine is fitted to them, see its residual",
     "stack_divided": "other slices of the same stack are in another array, since their sample type, photometric "
-    "interpretation, kernel, Image Type (original or derived), or direction of rows and columns differs",
+    "interpretation, kernel, pixel spacing, Image Type, direction of rows and columns, or a fact of "
+    "acquisition, such as the echo time, differs",
     "t_order_only": "the order along t comes from a counter; what changes from frame to frame is not known",
     "uneven_spacing": "the distances between slices have no common step; positions are kept",
     "unplaced_slices": "slices of reconstructed nuclear medicine whose distance or place is not stated: `slice_number` "

@@ -7,7 +7,8 @@ Counters and clocks do not: slices of one volume may be counted and timed as the
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import median
 from typing import Final
 
 from dicomzarr.volumes import geometry
@@ -51,6 +52,10 @@ FACTS: Final[tuple[Fact, ...]] = (
         )
     ),
 )
+# Some scanners measure these for each slice, and some converters compute them: values that differ by less than
+# `NOISE` of the smallest may be one value.
+_MAY_BE_NOISY: Final = ("echo_time_ms", "b_value", "inversion_time_ms", "flip_angle_deg", "kvp", "monoenergetic_kev")
+NOISE: Final = 0.05
 # Largest value that a fact with the form of a counter may have; above it may be a date, and becomes a rank.
 LARGEST_COUNT: Final = 99_999
 # A delay of so much is a clock, or a date without its zero: 17 minutes after a heart beat, 2.8 hours into a scan.
@@ -133,14 +138,79 @@ def classes_of(frames: Sequence[Frame]) -> dict[Class, list[Frame]]:
     return found
 
 
+def without_noise(frames: Sequence[Frame]) -> list[Frame]:
+    """Return frames without small differences of echo time, b-value and the like.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+
+    Returns
+    -------
+    list of Frame
+        The same frames, if nothing differs so. Values that differ by less than `NOISE` become their median; where all
+        frames have such values, they have none, for none is that of all.
+    """
+    found = list(frames)
+    for name in _MAY_BE_NOISY:
+        values = sorted(frame.causes[name] for frame in frames if name in frame.causes)
+        runs: list[list[float]] = []
+        for value in values:
+            if runs and value <= runs[-1][0] * (1 + NOISE):
+                runs[-1].append(value)
+            else:
+                runs.append([value])
+        if all(run[0] == run[-1] for run in runs):
+            continue
+        if len(runs) == 1 and len(values) == len(frames):
+            found = [_without(frame, name) for frame in found]
+            continue
+        middle = {value: round(median(run), 6) for run in runs for value in run}
+        found = [
+            replace(frame, causes={**frame.causes, name: middle[frame.causes[name]]}) if name in frame.causes else frame
+            for frame in found
+        ]
+    return found
+
+
+def without_what_follows_slices(frames: Sequence[Frame]) -> list[Frame]:
+    """Return frames without the flip angle or the inversion time, if each slice has one, of three or more.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+
+    Returns
+    -------
+    list of Frame
+        The same frames, if there is no such fact.
+    """
+    found = list(frames)
+    for fact in FACTS:
+        values = [value_of(frame, fact) for frame in frames] if fact.may_follow_slice else []
+        if len(set(values)) > 2 and None not in values and _has_one_at_each_place(frames, values):
+            found = [_without(frame, fact.name) for frame in found]
+    return found
+
+
+def _without(frame: Frame, name: str) -> Frame:
+    return replace(frame, causes={key: value for key, value in frame.causes.items() if key != name})
+
+
 def _has_one_for_each_slice(frames: Sequence[Frame], values: Sequence[Value]) -> bool:
     """Return whether each of three or more slices has a value of its own, the same for all of its frames."""
-    if any(frame.position is None for frame in frames):
-        return False
-    at: dict[tuple[float, ...], set[Value]] = {}
-    for frame, value in zip(frames, values, strict=True):
-        at.setdefault(tuple(round(x, 3) for x in frame.position or ()), set()).add(value)
-    return len(at) >= 3 and all(len(found) == 1 for found in at.values()) and len(set(values)) == len(at)
+    places = {_place_of(frame) for frame in frames}
+    return len(places) >= 3 and len(set(values)) == len(places) and _has_one_at_each_place(frames, values)
+
+
+def _has_one_at_each_place(frames: Sequence[Frame], values: Sequence[Value]) -> bool:
+    """Return whether all frames at a place have the same value."""
+    pairs = {(_place_of(frame), value) for frame, value in zip(frames, values, strict=True)}
+    return all(frame.position for frame in frames) and len(pairs) == len({place for place, _ in pairs})
+
+
+def _place_of(frame: Frame) -> tuple[float, ...]:
+    return tuple(round(x, 3) for x in frame.position or ())
 
 
 def are_compatible(classes: Sequence[Class]) -> bool:

@@ -199,7 +199,7 @@ def _causes(facts: ImageFacts) -> dict[str, float]:
     energy = facts.get("energy")
     if energy and is_plausible("MonoenergeticEnergyEquivalent", energy):
         causes.setdefault("monoenergetic_kev", energy)
-    modality = facts.get("Modality")
+    modality = sop_classes.modality_of(facts.get("Modality"), facts.get("SOPClassUID"))
     if modality == "MR" and "velocity_encoding" in facts:
         causes["velocity_max_cm_s"] = split_velocity(facts["velocity_encoding"])[0]
     # A flip angle or a tube voltage is one for an acquisition; a repetition time follows the heart beat.
@@ -249,7 +249,7 @@ def _constants(facts: ImageFacts) -> dict[str, float]:
     between = number(facts.get("SpacingBetweenSlices"))
     if between:
         constants["spacing_between_slices_mm"] = between
-    modality = facts.get("Modality")
+    modality = sop_classes.modality_of(facts.get("Modality"), facts.get("SOPClassUID"))
     if modality != "CT" and (kilovolts := number(facts.get("KVP"))):
         constants["kvp"] = kilovolts
     radionuclide = facts.get("radionuclide")
@@ -277,10 +277,11 @@ def _terms(facts: ImageFacts) -> dict[str, str]:
             terms[term] = value
     if unit := unit_of("".join(map(str, facts.get("real_world", [])[2:]))):
         terms["real_world_units"] = unit
+    modality = sop_classes.modality_of(facts.get("Modality"), facts.get("SOPClassUID"))
     corrections = facts.get("CorrectedImage", ())
-    if corrections and facts.get("Modality") in ("PT", "NM"):
+    if corrections and modality in ("PT", "NM"):
         terms["attenuation_correction"] = "YES" if "ATTN" in corrections else "NO"
-    if facts.get("Modality") == "MR" and "velocity_encoding" in facts:
+    if modality == "MR" and "velocity_encoding" in facts:
         terms["velocity_component"] = VELOCITY_DIRECTIONS.get(split_velocity(facts["velocity_encoding"])[1], "other")
     if "MTC" in facts.get("SequenceVariant", ()):
         terms["magnetization_transfer"] = "ON"

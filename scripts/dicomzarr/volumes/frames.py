@@ -142,7 +142,8 @@ def frames_of(
     if not defects.unreadable.isdisjoint({"RescaleSlope", "RescaleIntercept"}):
         defects.flags.add("rescale_incomplete")  # also where both are: the header states a rescale
     flags, unreadable = tuple(sorted(defects.flags)), tuple(sorted(defects.unreadable))
-    coils = (facts.get("ReceiveCoilName", ""), facts.get("coil_string", "")) if facts.get("Modality") == "MR" else ()
+    is_mr = sop_classes.modality_of(facts.get("Modality"), facts.get("SOPClassUID")) == "MR"
+    coils = (facts.get("ReceiveCoilName", ""), facts.get("coil_string", "")) if is_mr else ()
     coil = "\n".join(coils).strip("\n")
     frames = []
     for index, place in enumerate(places):

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Final
 
 from dicomzarr.volumes import geometry, rounding
 from dicomzarr.volumes.acquisition import classes_of
 from dicomzarr.volumes.clocks import with_comparable_clocks
-from dicomzarr.volumes.image_type import KindOfImage, kind_of_image
+from dicomzarr.volumes.divided import GroupKey, arranged, is_certain, says_what_varies, with_pieces_flagged
+from dicomzarr.volumes.image_type import KindOfImage, is_derived, kind_of_image, words_of_quantity
 from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.numbering import with_numbers
-from dicomzarr.volumes.pieces import doubts_of
+from dicomzarr.volumes.pieces import is_nearly_even
 from dicomzarr.volumes.slices import depth
-from dicomzarr.volumes.stacks import Stack, arrange
-from dicomzarr.volumes.t_axis import BY_NAME, is_weak
+from dicomzarr.volumes.stacks import Stack
 from dicomzarr.volumes.terms import terms_that_differ
 
 # Cosines that differ by at most this are the same orientation: 0.02 mm at 100 mm from the origin.
@@ -26,8 +26,6 @@ ORIENTATION_TOLERANCE: Final = 2e-4
 NEAR_ORIENTATION: Final = 1.5e-3
 # Pixel spacings with at most this relative difference are the same.
 PIXEL_SPACING_TOLERANCE: Final = 1e-4
-AXIAL: Final = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
-_DOUBTS: Final = 4  # of `doubts_of`: frames of no stack, uneven, single and missing slices
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +54,6 @@ class Group:
     why: str
 
 
-class _Key(NamedTuple):
-    """What separates frames: those of one group have it in common."""
-
-    orientation: int  # number of the cluster
-    size: int  # number of the pixel spacing; -1 where it is unknown
-    kind: KindOfImage
-    rows: int
-    columns: int
-    samples: int
-    dtype: str
-    photometric: str
-    kernel: str
-    terms: tuple[tuple[str, str], ...]
-    tables: tuple[tuple[str, str], ...]
-
-
 def groups_of(frames: Sequence[Frame], prefix: tuple[str, ...], tolerance: float) -> list[Group]:
     """Group frames with geometry.
 
@@ -92,14 +74,14 @@ def groups_of(frames: Sequence[Frame], prefix: tuple[str, ...], tolerance: float
     orientations = geometry.cluster([frame.orientation or () for frame in frames], NEAR_ORIENTATION)
     size_of = _sizes({frame.pixel_spacing for frame in frames if frame.pixel_spacing})
     terms = terms_that_differ(frame.terms for frame in frames)
-    members: dict[_Key, list[Frame]] = {}
+    members: dict[GroupKey, list[Frame]] = {}
     for frame, orientation in zip(frames, orientations, strict=True):
         size = size_of[frame.pixel_spacing] if frame.pixel_spacing else -1
         kind = kind_of_image(frame.image_type, frame.sop_class_uid)
         array = (frame.rows, frame.columns, frame.samples, frame.dtype, frame.photometric)
         apart = (frame.kernel, _terms_of(frame, terms), tuple(sorted(frame.tables.items())))
-        members.setdefault(_Key(orientation, size, kind, *array, *apart), []).append(frame)
-    members = _with_pieces_flagged(members, tolerance)
+        members.setdefault(GroupKey(orientation, size, kind, *array, *apart), []).append(frame)
+    members = with_pieces_flagged(members, tolerance)
     differing = _differing(members.keys())
     split_by = tuple(words.replace(" ", "_") for words in differing)
     apart_from = [count_of(number, words) for words, number in differing.items()]
@@ -115,90 +97,6 @@ def groups_of(frames: Sequence[Frame], prefix: tuple[str, ...], tolerance: float
             also = f"; apart from others of the same kind by {name}" if name else ""
             groups.append(Group(part, (*facts, *label), _set_of(group[0]), kind, by, why + also))
     return groups
-
-
-def _with_pieces_flagged(members: dict[_Key, list[Frame]], tolerance: float) -> dict[_Key, list[Frame]]:
-    """Flag frames that are pieces of one stack, and are in different groups all the same.
-
-    Some scanners choose Bits Allocated (0028,0100) for each image by its largest value: dark slices at the ends of a
-    volume have 8 bits. Programs derive single slices from others, mirror or rotate them, or leave out their kernel.
-    Each piece stays an array of its own.
-    """
-    flagged = dict(members)
-    for alike, must_be_worse in ((_but_samples, False), (_but_origin, True), (_but_kernel, True), (_but_turned, False)):
-        families: dict[Hashable, list[_Key]] = {}
-        for key, frames in members.items():
-            families.setdefault(alike(key, frames[0]), []).append(key)
-        for keys in families.values():
-            parts = [members[key] for key in keys]
-            if len(parts) < 2:
-                continue
-            if alike is _but_turned:
-                parts = [_as_if_not_turned(part, parts[0][0]) for part in parts]
-            if all(_is_grey(part[0]) for part in parts) and _are_pieces(parts, tolerance, must_be_worse):
-                flagged |= {key: [_flagged(frame, "stack_divided") for frame in flagged[key]] for key in keys}
-    return flagged
-
-
-def _but_samples(key: _Key, _: Frame) -> Hashable:
-    return key._replace(dtype="", photometric="")
-
-
-def _but_origin(key: _Key, _: Frame) -> Hashable:
-    return key._replace(kind=key.kind._replace(origin=""))
-
-
-def _but_kernel(key: _Key, _: Frame) -> Hashable:
-    return key._replace(kernel="")
-
-
-def _but_turned(key: _Key, first: Frame) -> Hashable:
-    """Return a key that is the same for all directions of rows and columns in parallel planes."""
-    normal = geometry.slice_normal(first.orientation or ()) if first.pixel_spacing else None
-    sign = -1 if normal and min(normal) < -max(normal) else 1
-    plane = tuple(round(sign * part, 2) + 0.0 for part in normal) if normal else key.orientation
-    return plane, key._replace(orientation=0)
-
-
-def _as_if_not_turned(frames: Sequence[Frame], like: Frame) -> list[Frame]:
-    """Return frames with the directions of another one, and their centres as positions."""
-    found = []
-    for frame in frames:
-        cosines, (between_rows, between_columns) = frame.orientation or AXIAL, frame.pixel_spacing or (1.0, 1.0)
-        along = between_columns * (frame.columns - 1) / 2, between_rows * (frame.rows - 1) / 2
-        x, y, z = (
-            round(start + along[0] * row + along[1] * column, 4)
-            for start, row, column in zip(frame.position or (), cosines[:3], cosines[3:], strict=True)
-        )
-        found.append(replace(frame, position=(x, y, z), orientation=like.orientation))
-    return found
-
-
-def _is_grey(frame: Frame) -> bool:
-    is_mosaic = kind_of_image(frame.image_type, frame.sop_class_uid).mosaic
-    return frame.photometric in ("MONOCHROME1", "MONOCHROME2") and not is_mosaic
-
-
-def _flagged(frame: Frame, flag: str) -> Frame:
-    return replace(frame, flags=tuple(sorted({*frame.flags, flag})))
-
-
-def _are_pieces(parts: Sequence[list[Frame]], tolerance: float, must_be_worse: bool) -> bool:
-    """Return whether frames are one certain stack for each class of facts, of which no part is more than a piece.
-
-    `must_be_worse`: only if the parts by themselves are uneven, lack slices or are single slices.
-    """
-    places = [{round(depth(frame), 2) for frame in part} for part in parts]
-    everywhere = set().union(*places)
-    if len(everywhere) > 1 and all(part == everywhere for part in places):
-        return False  # each is a volume by itself
-    frames = [frame for part in parts for frame in part]
-    together = _arranged(with_numbers(with_comparable_clocks(frames)), tolerance)
-    if not all(len(found) == 1 and _is_certain(found) for found in together):
-        return False
-    alone = [stack for part in parts for found in _arranged(part, tolerance) for stack in found]
-    counted = _DOUBTS if must_be_worse else None
-    return doubts_of([found[0] for found in together])[:counted] < doubts_of(alone)[:counted]
 
 
 def _terms_of(frame: Frame, names: frozenset[str]) -> tuple[tuple[str, str], ...]:
@@ -235,7 +133,10 @@ def _separated(frames: list[Frame], tolerance: float) -> list[tuple[str, tuple[s
                 for _, label, members in _separated(part, tolerance)
             ]
     by_type = _by(frames, [frame.image_type for frame in frames])
-    if len(by_type) > 1 and _are_separate(_arranged(frames, tolerance), list(by_type.values()), tolerance):
+    if len(by_type) > 1 and (
+        _are_maps(frames, by_type.values())
+        or _are_separate(arranged(frames, tolerance), list(by_type.values()), tolerance)
+    ):
         return [("image_type", (f"image_type={key}",), part) for key, part in by_type.items()]
     return [("", (), frames)]
 
@@ -263,12 +164,31 @@ def _are_separate(together: list[list[Stack]], parts: list[list[Frame]], toleran
     """
     if all(_needs_no_counter(found) for found in together):
         return False
-    alone = [found for part in parts for found in _arranged(part, tolerance)]
+    alone = [found for part in parts for found in arranged(part, tolerance)]
     if all(_needs_no_counter(found) for found in alone):
         return True
-    if all(map(_is_certain, alone)):
-        return not all(map(_is_certain, together))
+    if all(map(is_certain, alone)):
+        return not all(map(is_certain, together))
     return not any(stack.is_doubtful for found in alone for stack in found) and _fill_equally(parts)
+
+
+def _are_maps(frames: Sequence[Frame], by_type: Collection[Sequence[Frame]]) -> bool:
+    """Return whether frames are maps of several quantities, which have their names in Image Type: Ktrans, Kep and Ve.
+
+    Derived images whose types each have a word that no other one has, and which lie at the same places, each once for
+    each class of facts. The times of maps are those of their computation.
+    """
+    if not all(is_derived(frame.image_type) for frame in frames):
+        return False
+    words = [words_of_quantity(part[0].image_type) for part in by_type]
+    if any(not found - set().union(*(other for other in words if other is not found)) for found in words):
+        return False
+    places = [
+        Counter((round(depth(frame), 2), key) for key, part in classes_of(members).items() for frame in part)
+        for members in by_type
+    ]
+    shared = set(places[0]).intersection(*places[1:])
+    return bool(shared) and all(max(count.values()) == 1 and 2 * len(shared) >= len(count) for count in places)
 
 
 def _fill_equally(parts: Sequence[Sequence[Frame]]) -> bool:
@@ -284,12 +204,17 @@ def _may_share_a_space(frames: Sequence[Frame], by_reference: dict[object, list[
     """Return whether frames of several frames of reference may lie in one space all the same.
 
     Some programs that remove names give each image a Frame of Reference UID (0020,0052) of its own, or half of them
-    another one: so it is where the slices together are one even stack, one at each position.
+    another one: so it is where the slices together are one even stack, one at each position. Slices may be lost, if not
+    each part by itself is even.
     """
     if "" in by_reference or 2 * len(by_reference) > len(frames):
         return True
-    together = _arranged(frames, tolerance)
-    return all(len(found) == 1 and found[0].slices.is_even and len(found[0].grid[0]) == 1 for found in together)
+    together = arranged(frames, tolerance)
+    if not all(
+        len(found) == 1 and is_nearly_even(found[0].slices) and len(found[0].grid[0]) == 1 for found in together
+    ):
+        return False
+    return all(found[0].slices.is_even for found in together) or not _are_even_alone(by_reference.values(), tolerance)
 
 
 def _by(frames: Sequence[Frame], values: Sequence[object]) -> dict[object, list[Frame]]:
@@ -304,45 +229,33 @@ def _are_one(frames: Sequence[Frame], parts: Iterable[list[Frame]], tolerance: f
 
     Slices may be lost, if not each part by itself is an even stack of three slices or more.
     """
-    together = _arranged(frames, tolerance)
+    together = arranged(frames, tolerance)
     stacks = [found[0] for found in together]
-    if not all(map(_is_certain, together)) or len(stacks) < sum(map(len, together)):
+    if not all(map(is_certain, together)) or len(stacks) < sum(map(len, together)):
         return False
     if any(stack.slices.kind not in ("single", "uniform", "gap") for stack in stacks):
         return False
     are_even, are_fitted = all(stack.slices.is_even for stack in stacks), any(stack.slices.fit for stack in stacks)
     if are_even and not are_fitted:
         return True
-    alone = [stack for part in parts for found in _arranged(part, tolerance) for stack in found]
-    if not are_even and all(stack.slices.is_even and len(stack.grid) > 2 for stack in alone):
+    if not are_even and _are_even_alone(parts, tolerance):
         return False
+    alone = [stack for part in parts for found in arranged(part, tolerance) for stack in found]
     return not are_fitted or any(stack.slices.fit or len(stack.grid) < 3 for stack in alone)
 
 
-def _arranged(frames: Sequence[Frame], tolerance: float) -> list[list[Stack]]:
-    """Return the stacks of each class of facts."""
-    return [arrange(members, tolerance) for members in classes_of(frames).values()]
-
-
-def _is_certain(stacks: Sequence[Stack]) -> bool:
-    """Return whether more than a counter distinguishes frames at the same position."""
-    return not any(
-        stack.is_doubtful
-        or (stack.sorted_by and not any(_says_what_varies(cause, stack.frames) for cause in stack.sorted_by))
-        for stack in stacks
-    )
+def _are_even_alone(parts: Iterable[list[Frame]], tolerance: float) -> bool:
+    """Return whether each part by itself is an even stack of three slices or more."""
+    alone = [stack for part in parts for found in arranged(part, tolerance) for stack in found]
+    return all(stack.slices.is_even and len(stack.grid) > 2 for stack in alone)
 
 
 def _needs_no_counter(stacks: Sequence[Stack]) -> bool:
     """Return whether facts and clocks alone distinguish all frames at the same position."""
     return not any(
-        stack.is_doubtful or any(not _says_what_varies(cause, stack.frames) for cause in stack.sorted_by)
+        stack.is_doubtful or any(not says_what_varies(cause, stack.frames) for cause in stack.sorted_by)
         for stack in stacks
     )
-
-
-def _says_what_varies(cause: str, frames: Iterable[Frame]) -> bool:
-    return cause in BY_NAME and not is_weak(cause, frames)
 
 
 def _sizes(spacings: set[tuple[float, float]]) -> dict[tuple[float, float], int]:
@@ -379,7 +292,7 @@ _CRITERIA: Final = (
 )
 
 
-def _differing(keys: Collection[_Key]) -> dict[str, int]:
+def _differing(keys: Collection[GroupKey]) -> dict[str, int]:
     """Return the criteria in which the groups of a series differ, with the number of values."""
     counts = {words: len(set(map(values_of, keys))) for words, values_of in _CRITERIA}
     return {words: number for words, number in counts.items() if number > 1}

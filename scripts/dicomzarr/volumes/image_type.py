@@ -71,6 +71,7 @@ _SYNONYMS: Final = {
     "MAX_IP": "MIP",
     "MIN_IP": "MINIP",
 }
+_RELAXATION: Final = frozenset({"T1", "T2", "R1", "R2"})
 _LOCALIZERS: Final = frozenset({"LOCALIZER", "SCOUT", "LOCALISER"})
 MOSAICS: Final = frozenset({"MOSAIC", "VFRAME"})
 
@@ -148,3 +149,33 @@ def kind_of_image(image_type: tuple[str, ...], sop_class_uid: str = "") -> KindO
         localizer="localizer" if plain & _LOCALIZERS else "",
         sheet="mosaic" if plain & MOSAICS else "",
     )
+
+
+def is_derived(image_type: tuple[str, ...]) -> bool:
+    """Return whether Image Type (0008,0008) calls an image derived.
+
+    Parameters
+    ----------
+    image_type : tuple of str
+
+    Returns
+    -------
+    bool
+    """
+    return kind_of_image(image_type).origin.startswith("derived")
+
+
+def words_of_quantity(image_type: tuple[str, ...]) -> frozenset[str]:
+    """Return the words of Image Type (0008,0008), from the third on, that may name a quantity.
+
+    Parameters
+    ----------
+    image_type : tuple of str
+
+    Returns
+    -------
+    frozenset of str
+        Without the number at the end of a word, which may count images, unless it is one of T1, T2, R1 and R2.
+    """
+    words = (word.strip().upper() for word in image_type[2:])
+    return frozenset(word if word in _RELAXATION else word.rstrip("0123456789 _-") for word in words) - {""}

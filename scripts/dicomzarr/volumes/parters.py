@@ -15,7 +15,8 @@ from dicomzarr.volumes.slices import depth
 
 _FAR: Final = 10  # times the usual distance of slices
 THICKNESS: Final = "slice_thickness_mm"
-_SAME_THICKNESS: Final = 1.1  # largest ratio of two that differ by rounding alone
+REPETITION: Final = "repetition_time_ms"
+_SAME: Final = 1.1  # largest ratio of two that differ by rounding, or with the heart beat
 
 
 def thicknesses(frames: Sequence[Frame]) -> list[float | None]:
@@ -30,11 +31,28 @@ def thicknesses(frames: Sequence[Frame]) -> list[float | None]:
     list of float or None
         mm; None where it is unknown.
     """
-    values = [frame.constants.get(THICKNESS) for frame in frames]
+    return settings(frames, THICKNESS)
+
+
+def settings(frames: Sequence[Frame], name: str) -> list[float | None]:
+    """Return a setting of each frame, the smallest of those that are nearly equal.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+    name : str
+        Of `Frame.constants`.
+
+    Returns
+    -------
+    list of float or None
+        None where it is unknown.
+    """
+    values = [frame.constants.get(name) for frame in frames]
     leader: dict[float, float] = {}
     last = 0.0
     for value in sorted({value for value in values if value is not None}):
-        last = leader[value] = last if value <= last * _SAME_THICKNESS else value
+        last = leader[value] = last if value <= last * _SAME else value
     return [None if value is None else leader[value] for value in values]
 
 
@@ -123,6 +141,7 @@ def _blocks(frames: Sequence[Frame]) -> list[Hashable]:
 # What may part the stacks of a series, in the order in which it is tried.
 PARTERS: Final[tuple[tuple[str, Callable[[Sequence[Frame]], list[Hashable]]], ...]] = (
     (THICKNESS, lambda frames: [*thicknesses(frames)]),
+    (REPETITION, lambda frames: [*settings(frames, REPETITION)]),
     ("acquisition_number", _cause("acquisition_number")),
     ("temporal_position", _cause("temporal_position")),
     ("image_type", lambda frames: [frame.image_type for frame in frames]),

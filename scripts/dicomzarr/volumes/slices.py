@@ -24,6 +24,10 @@ IN_PLANE_MM: Final = 0.01
 EXACT_MM: Final = 1e-6
 # In exact numbers, half a digit is half a digit; in binary ones, a little more.
 _BINARY: Final = 1e-7
+# Largest cosine of a normal that is oblique.
+_PARALLEL: Final = 0.9999
+# So many slices show by their positions that a stated distance was rounded.
+_ENOUGH: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,24 @@ def last_digit(frames: Sequence[Frame]) -> float:
             if 2 * exact > len(frames):
                 return 0.0
     return rounding.last_digit(rounded)
+
+
+def are_whole_and_oblique(frames: Sequence[Frame]) -> bool:
+    """Return whether positions are whole millimetres although slices are parallel to no plane of the patient.
+
+    Such positions were rounded: the normal of an oblique stack leads to no whole numbers.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+
+    Returns
+    -------
+    bool
+    """
+    if max(map(abs, geometry.slice_normal(frames[0].orientation or ()))) > _PARALLEL:
+        return False
+    return all(value == int(value) for frame in frames for value in frame.position or ())
 
 
 def points_of(frames: Sequence[Frame]) -> Points:
@@ -234,6 +256,8 @@ def slices_of(frames: Sequence[Frame], digit: float, tolerance: float) -> Slices
             return rounded
     if shear is None:
         return Slices(points, depths, "irregular", is_tilted=True)
+    if regular.kind in ("gap", "uneven") and (whole := _whole_millimetres(frames, points, depths)):
+        return whole
     tilted = len(frames) > 1 and shear > floor
     return Slices(points, depths, regular.kind, regular.step, regular.missing, tilted)
 
@@ -300,3 +324,24 @@ def _rounded(
         exact = fit.error_mm <= EXACT_MM
         return Slices(points, tuple(depths), kind, spacing, missing, tilted, None if exact else fit)
     return None
+
+
+def _whole_millimetres(frames: Sequence[Frame], points: Points, depths: Sequence[float]) -> Slices | None:
+    """Return slices whose positions were rounded to whole millimetres, if the distance that is stated explains them.
+
+    Whole numbers do not show that they were rounded: a stated distance that is none does, if an even stack of that
+    distance, rounded, gives all positions. Of a few slices so does another one that lacks slices.
+    """
+    constants = frames[0].constants
+    stated = abs(constants.get("spacing_between_slices_mm") or constants.get("slice_thickness_mm") or 0.0)
+    moving = np.ptp(points, axis=0) > 0
+    if len(frames) < _ENOUGH or stated <= 1 or stated == int(stated) or moving.sum() != 1 or (points % 1).any():
+        return None
+    gaps = np.diff(np.asarray(depths))
+    if (np.abs(gaps - stated) >= 1).any() or np.abs(np.ptp(points, axis=0)[moving] - depths[-1] + depths[0]) > EXACT_MM:
+        return None
+    fit = rounding.fit(points, np.arange(len(frames), dtype=np.float64))
+    step = float(np.abs(fit.step).max())
+    if fit.error_mm > 0.5 * (1 + _BINARY) or abs(step - stated) * (len(frames) - 1) > 1:
+        return None
+    return Slices(points, tuple(depths), "uniform", round(step, geometry.DECIMALS), 0, False, fit)

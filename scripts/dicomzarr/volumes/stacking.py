@@ -18,13 +18,23 @@ from typing import Any
 import numpy as np
 
 from dicomzarr.volumes import geometry
-from dicomzarr.volumes.acquisition import FACTS, Class, are_compatible, classes_of, directions_of, order_of
+from dicomzarr.volumes.acquisition import (
+    FACTS,
+    Class,
+    are_compatible,
+    classes_of,
+    directions_of,
+    order_of,
+    without_noise,
+    without_what_follows_slices,
+)
 from dicomzarr.volumes.as_stored import array_of_file, arrays_of_singles, in_order, is_projection, is_segmentation
 from dicomzarr.volumes.describe import array_of, kind_of_object, with_slices
 from dicomzarr.volumes.frame_attributes import DIMENSIONS
 from dicomzarr.volumes.grouping import Group, count_of, groups_of
 from dicomzarr.volumes.model import Frame, Volume
 from dicomzarr.volumes.parters import thicknesses
+from dicomzarr.volumes.pieces import doubts_of, gaps_between
 from dicomzarr.volumes.slices import Slices, depth, has_geometry, last_digit, near_mm
 from dicomzarr.volumes.stacks import Stack, arrange, identity, name_of
 from dicomzarr.volumes.t_axis import CAUSES
@@ -90,10 +100,19 @@ def _volumes(group: Group, tolerance: float) -> list[Volume]:
     """Stack the frames of a group: each class of facts by itself, then joined along `t` where the slices coincide."""
     sheets = _sheets(group.frames) if group.kind.mosaic else [group.frames]
     parts = [part for sheet in sheets for part in _parts(sheet, tolerance)]
-    near = max(near_mm(group.frames[0]), max(part.digit for part in parts) * 1.01)
-    arrays = [array for members in _coinciding(parts, near) for array in _joined(members)]
-    lacking = _lacking_slices(arrays, near)
+    arrays = _arrays_of(parts)
+    lacking = _lacking_slices(arrays, _near_of(parts))
     return _with_times([_volume(array, group, arrays, number in lacking) for number, array in enumerate(arrays)])
+
+
+def _near_of(parts: Sequence[_Part]) -> float:
+    """Return the largest difference of positions that are the same, mm."""
+    return max(near_mm(parts[0].stack.grid[0][0]), max(part.digit for part in parts) * 1.01)
+
+
+def _arrays_of(parts: Sequence[_Part]) -> list[_Array]:
+    """Return the arrays of stacks: those at the same places are one."""
+    return [array for members in _coinciding(parts, _near_of(parts)) for array in _joined(members)]
 
 
 def _with_times(volumes: list[Volume]) -> list[Volume]:
@@ -153,17 +172,61 @@ def _sheets(frames: Sequence[Frame]) -> list[list[Frame]]:
     return list(sheets.values())
 
 
-def _parts(frames: Sequence[Frame], tolerance: float) -> list[_Part]:
+def _parts(frames: list[Frame], tolerance: float) -> list[_Part]:
     """Return the stacks of each class of facts."""
     classes = classes_of(frames)
     united = _united(frames, classes, tolerance)
     if united is not None:
         return [_Part(united, next(iter(classes)), last_digit(frames))]
+    parts = _parts_of(classes, tolerance)
+    for less in (without_noise, without_what_follows_slices) if len(classes) > 1 else ():
+        alike = less(frames)
+        if alike == frames:
+            continue
+        coarse = _parts_of(classes_of(alike), tolerance)
+        if _are_pieces_of(parts, coarse) and not _are_divided(coarse, alike, tolerance):
+            frames, parts = alike, coarse
+    if not _are_divided(parts, frames, tolerance):
+        return parts
+    return [replace(part, stack=replace(part.stack, flags=part.stack.flags | {"stack_divided"})) for part in parts]
+
+
+def _parts_of(classes: dict[Class, list[Frame]], tolerance: float) -> list[_Part]:
+    """Return the stacks of classes."""
     parts = []
     for key, members in classes.items():
         digit = last_digit(members)
         parts += [_Part(stack, key, digit) for stack in arrange(members, tolerance)]
     return parts
+
+
+def _are_pieces_of(parts: Sequence[_Part], coarse: Sequence[_Part]) -> bool:
+    """Return whether differences of facts are none: without them the arrays have slices enough, and fewer doubts.
+
+    Or even pieces follow each other, and are one even stack.
+    """
+    fine, arrays = ([array.stack for array in _arrays_of(of)] for of in (parts, coarse))
+    worse, doubts = doubts_of(fine)[:5], doubts_of(arrays)[:5]
+    if any(doubts[:3]) or max(len(stack.grid) for stack in arrays) < 3:
+        return False
+    follow = len(arrays) == 1 and arrays[0].slices.is_even and min(gaps_between(fine), default=0.0) > 0
+    return doubts < worse or (follow and doubts == worse)
+
+
+def _are_divided(parts: Sequence[_Part], frames: Sequence[Frame], tolerance: float) -> bool:
+    """Return whether arrays of several classes of facts fill each other's holes, and together are one even stack."""
+    alone = [array.stack for array in _arrays_of(parts)]
+    if len(alone) < 2 or len({part.facts for part in parts}) < 2 or not any(doubts_of(alone)[:5]):
+        return False
+    together = arrange(frames, tolerance)
+    whole = together[0]
+    return (
+        len(together) == 1
+        and not whole.is_doubtful
+        and whole.slices.is_even
+        and len(whole.grid) == sum(len(stack.grid) for stack in alone) > 2
+        and doubts_of(together)[:5] < doubts_of(alone)[:5]
+    )
 
 
 def _united(frames: Sequence[Frame], classes: dict[Class, list[Frame]], tolerance: float) -> Stack | None:

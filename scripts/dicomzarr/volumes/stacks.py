@@ -15,7 +15,7 @@ from typing import Final
 
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.model import Frame
-from dicomzarr.volumes.parters import ORDERS, PARTERS, THICKNESS
+from dicomzarr.volumes.parters import ORDERS, PARTERS, REPETITION, THICKNESS
 from dicomzarr.volumes.pieces import (
     are_one,
     are_passes,
@@ -25,7 +25,7 @@ from dicomzarr.volumes.pieces import (
     gaps_between,
     is_nearly_even,
 )
-from dicomzarr.volumes.slices import Slices, cells_of, last_digit, near_mm, points_of, slices_of
+from dicomzarr.volumes.slices import Slices, are_whole_and_oblique, cells_of, last_digit, near_mm, points_of, slices_of
 from dicomzarr.volumes.t_axis import BY_NAME, CAUSES, TIMES, FullGrid, is_in_order, sort_along_t
 
 Cells = list[list[Frame]]
@@ -108,10 +108,10 @@ class _Scale:
 
 _INCOMPLETE: Final = frozenset({"incomplete_grid"})
 # What parts two or three interleaved stacks, although together they are even.
-_WEAVES: Final = frozenset({THICKNESS, "image_type", "trigger_time_ms"})
+_WEAVES: Final = frozenset({THICKNESS, REPETITION, "image_type", "trigger_time_ms"})
 # Counters, clocks and remarks that go on from slice to slice of one stack, too: they part only what lies apart.
 _RUNNING: Final = frozenset(
-    {"acquisition_number", "temporal_position", "trigger_time_ms", "acquisition_time_s", "image_type"}
+    {REPETITION, "acquisition_number", "temporal_position", "trigger_time_ms", "acquisition_time_s", "image_type"}
 )
 
 
@@ -144,13 +144,14 @@ def arrange(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
         parts: dict[Hashable, list[Frame]] = {}
         for frame, value in zip(frames, values, strict=True):
             parts.setdefault(value, []).append(frame)
-        if not 2 <= len(parts) <= len(frames) // 2:
+        # A few frames that lack a counter are no scan of their own.
+        if not 2 <= len(parts) <= len(frames) // 2 or len(parts.get(None, frames)) < 3:
             continue
         parted = [_parted(stack, name, value) for value, part in parts.items() for stack in _on_lines(part, tolerance)]
         goes_on = name in _RUNNING or name in ORDERS
         if goes_on and (are_one(best, parted, tolerance) or (not doubts[0] and are_times_of_a_few(best, parted))):
             continue
-        if name in _RUNNING and all(len(part.grid) == 1 for part in parted):
+        if all(len(part.grid) == 1 for part in parted):
             continue
         # One after the other: unevenly cut, no weave.
         if name == THICKNESS and min(gaps_between(parted), default=0.0) > 0:
@@ -231,14 +232,16 @@ def _on_lines(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
     if len(frames) == 1:
         return [Stack([[frames[0]]], slices_of(frames, 0.0, tolerance))]
     scale = _Scale(last_digit(frames), tolerance)
-    cells = cells_of(frames, scale.digit)
-    firsts = [cell[0] for cell in cells]
-    slices = slices_of(firsts, scale.digit, scale.tolerance)
+    cells, slices = _cells_and_slices(frames, scale)
+    is_whole = slices.kind == "irregular" and are_whole_and_oblique(frames)
+    if is_whole:
+        scale = _Scale(1.0, tolerance)
+        cells, slices = _cells_and_slices(frames, scale)
     near = max(near_mm(frames[0]), scale.digit * 1.01)
     if slices.kind != "irregular" and all(_agree(cell, near) for cell in cells):
         return _of_cells(cells, slices, scale)
     parts = _by_origin(frames, near)
-    if 2 * len(parts) > len(cells) and all(_agree(cell, near) for cell in cells):
+    if (is_whole or 2 * len(parts) > len(cells)) and all(_agree(cell, near) for cell in cells):
         # Stacks side by side have many slices each. One slice at each depth, each shifted its own way, is one stack.
         irregular = frozenset({"irregular_origins"})
         return [
@@ -255,6 +258,12 @@ def _on_lines(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
             labels, split_by = (f"origin={place}", *stack.labels), (*stack.split_by, "origin")
             stacks.append(replace(stack, labels=labels, split_by=split_by, why=why))
     return stacks
+
+
+def _cells_and_slices(frames: Sequence[Frame], scale: _Scale) -> tuple[Cells, Slices]:
+    """Return the frames at each position, and the positions."""
+    cells = cells_of(frames, scale.digit)
+    return cells, slices_of([cell[0] for cell in cells], scale.digit, scale.tolerance)
 
 
 def _agree(cell: Sequence[Frame], near: float) -> bool:
@@ -297,6 +306,8 @@ def _of_cells(cells: Cells, slices: Slices, scale: _Scale) -> list[Stack]:
         part = slices_of(frames, scale.digit, scale.tolerance)
         flags = frozenset({"contested_place"} if any(id(frame) in contested for frame in frames) else ())
         doubtful = id(frames[0]) in single
+        if len(frames) < 3 and 2 * len(frames) < len(cells):
+            flags |= _INCOMPLETE
         stacks.append(Stack([[frame] for frame in frames], part, by, labels, by, how, flags, doubtful))
     return _undivided(cells, stacks, slices, scale) or stacks
 

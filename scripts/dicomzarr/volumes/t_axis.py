@@ -16,6 +16,7 @@ from typing import Final, Literal
 
 from dicomzarr.volumes.acquisition import FACTS
 from dicomzarr.volumes.frame_attributes import DIMENSIONS
+from dicomzarr.volumes.image_type import is_derived
 from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.pieces import are_packages
 
@@ -67,7 +68,7 @@ TIMES: Final = CLOCKS | {"temporal_offset_s", "frame_reference_time_s"}
 OF_ACQUISITION: Final = ("acquisition_time_s", "reference_time_s", "frame_reference_time_s")
 # Content Time (0008,0033) may be the time of reconstruction: accepted only if it sweeps the stack without overlap.
 SWEEPING: Final = frozenset({"content_time_s"})
-# Of a frame whose acquisition has a time of its own it is that of the reconstruction: an order, and not what varies.
+# Of a frame with a time of acquisition, or a derived one, it is when it was computed: an order, and not what varies.
 _OF_RECONSTRUCTION: Final = "content_time_s"
 # Attributes of a whole file: they are equal for all its frames.
 OF_THE_FILE: Final = frozenset({"instance_number", "acquisition_number", "series_number", "content_time_s"})
@@ -89,7 +90,7 @@ def is_weak(name: str, frames: Iterable[Frame]) -> bool:
     bool
     """
     if name == _OF_RECONSTRUCTION:
-        return all("acquisition_time_s" in frame.causes for frame in frames)
+        return all("acquisition_time_s" in frame.causes or is_derived(frame.image_type) for frame in frames)
     return name not in BY_NAME or BY_NAME[name].weak
 
 

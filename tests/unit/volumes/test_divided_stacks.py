@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from made_up_frames import checked_volumes, frame, stack
@@ -108,3 +109,81 @@ def test_volumes_that_are_whole_have_no_flag(change: Callable[[Frame], Frame]) -
         volumes = checked_volumes(twins(change, shift, which))
         assert len(volumes) == 2
         assert not any(volume.flags for volume in volumes), (shift, which)
+
+
+def of_no_kernel(one: Frame) -> Frame:
+    return replace(one, kernel="")
+
+
+def of_no_size(one: Frame) -> Frame:
+    return replace(one, pixel_spacing=None)
+
+
+def of_no_term(one: Frame) -> Frame:
+    return replace(one, terms={})
+
+
+def of_no_type(one: Frame) -> Frame:
+    return replace(one, image_type=(), terms={})
+
+
+@pytest.mark.parametrize("which", [{9}, {0}, {4}, {2, 7}, {8, 9}])
+@pytest.mark.parametrize(
+    ("change", "twin"),
+    [
+        (of_no_kernel, {"kernel": "B30f"}),
+        (of_no_size, {"pixel_spacing": (0.4, 0.4)}),
+        (of_no_type, {"image_type": ("ORIGINAL", "PRIMARY", "P"), "terms": {"complex_component": "phase"}}),
+        (of_no_term, {"terms": {"complex_component": "phase"}}),
+    ],
+)
+def test_slices_that_lack_what_two_stacks_differ_in_are_flagged(
+    change: Callable[[Frame], Frame], twin: dict[str, Any], which: Collection[int]
+) -> None:
+    """Of two kernels, sizes or components at the same places, the slices belong to the one that has the holes."""
+    alike: dict[str, Any] = {"kernel": "B70f", "terms": {"complex_component": "magnitude"}}
+    alike |= {"image_type": ("ORIGINAL", "PRIMARY", "VOLUME")} if change is of_no_term else {}
+    stack = [replace(one, **alike) for one in STACK]
+    frames = [change(one) if one.source in which else one for one in stack]
+    whole = [replace(one, source=100 + one.source, sop_instance_uid=f"1.3.{one.source}", **twin) for one in stack]
+    volumes = checked_volumes(frames + whole)
+    of_twin = [volume for volume in volumes if volume.places[0].frame.source >= 100]
+    assert [len(volume.places) for volume in of_twin] == [10]
+    flagged = {"stack_divided" in volume.flags for volume in volumes if volume not in of_twin}
+    # Two slices at the end are an even stack by themselves, as those of another protocol may be.
+    assert flagged == ({True} if which != {8, 9} or change is of_no_size else {False})
+    assert "stack_divided" not in of_twin[0].flags
+
+
+def test_magnitude_and_phase_of_one_slice_are_no_pieces() -> None:
+    frames = [
+        frame(
+            20 * i + t,
+            0.0,
+            {"trigger_time_ms": 30.0 * t + i, "instance_number": 20.0 * i + t + 1},
+            image_type=("ORIGINAL", "PRIMARY", part),
+        )
+        for i, part in enumerate("MP")
+        for t in range(20)
+    ]
+    assert [(volume.shape[0], volume.flags) for volume in checked_volumes(frames)] == [(20, ()), (20, ())]
+
+
+@pytest.mark.parametrize("lost", [None, 3])
+def test_slices_without_a_pixel_spacing_are_flagged_with_their_times(lost: int | None) -> None:
+    frames = [frame(10 * t + z, 2.0 * z, {"echo_time_ms": 10.0 * (t + 1)}) for t in range(3) for z in range(10)]
+    changed = [of_no_size(one) if one.source == 14 else one for one in frames if one.source != lost]
+    assert all("stack_divided" in volume.flags for volume in checked_volumes(changed))
+
+
+def test_slices_with_and_without_a_temporal_position_are_flagged() -> None:
+    causes = [{"instance_number": 10.0 * t + z + 1} for t in range(2) for z in range(10)]
+    for which in ({8, 9}, {0}, {3, 6}):
+        frames = [
+            frame(10 * t + z, 2.0 * z, {**causes[10 * t + z], **({} if z in which else {"temporal_position": t + 1.0})})
+            for t in range(2)
+            for z in range(10)
+        ]
+        volumes = checked_volumes(frames)
+        assert len(volumes) > 1
+        assert all("stack_divided" in volume.flags for volume in volumes)

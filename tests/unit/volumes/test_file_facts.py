@@ -236,6 +236,12 @@ def test_causes_of_classic_images() -> None:
     assert frame.terms["complex_component"] == "real"
 
 
+@pytest.mark.parametrize(("sop_class", "facts"), [(MR, {"flip_angle_deg": 15.0}), (CT, {"kvp": 120.0})])
+def test_a_file_without_a_modality_has_the_facts_of_its_class(sop_class: str, facts: dict[str, float]) -> None:
+    (frame,) = through_bytes(header(1, "", sop_class, FlipAngle=15, KVP=120))
+    assert {name: frame.causes[name] for name in ("flip_angle_deg", "kvp") if name in frame.causes} == facts
+
+
 def test_an_isotropic_image_has_the_null_vector() -> None:
     (frame,) = through_bytes(
         header(

@@ -23,6 +23,7 @@ def woven(kind: str) -> list[list[Frame]]:
     """Return two stacks of which the slices of one lie exactly between those of the other."""
     more: list[dict[str, Any]] = {
         "thickness": [{"constants": {"slice_thickness_mm": thickness}} for thickness in (1.0, 3.0)],
+        "repetition time": [{"constants": {"repetition_time_ms": time}} for time in (500.0, 2500.0)],
         "image type": [{"image_type": words} for words in REMARKS],
         "trigger time": [{"causes": {"trigger_time_ms": delay}} for delay in (100.0, 600.0)],
     }[kind]
@@ -30,7 +31,7 @@ def woven(kind: str) -> list[list[Frame]]:
 
 
 @pytest.mark.parametrize("lost", [1, 5, 9])
-@pytest.mark.parametrize("kind", ["thickness", "image type", "trigger time"])
+@pytest.mark.parametrize("kind", ["thickness", "repetition time", "image type", "trigger time"])
 def test_stacks_between_each_other_are_not_woven_where_a_slice_is_lost(kind: str, lost: int) -> None:
     first, second = woven(kind)
     del second[lost]
@@ -205,3 +206,32 @@ def test_thin_and_thick_slices_at_the_same_places_state_their_thickness(clock: s
     assert volume.t_axis == {"means": ["slice_thickness_mm"], "values": [1.0, 5.0]}
     assert volume.flags == ()
     assert "slice_thickness_mm" not in means(only_volume(slices((0.62, 0.625))))  # rounded in two ways
+
+
+@pytest.mark.parametrize("lost", range(12))
+def test_a_stack_of_two_frames_of_reference_that_lost_a_slice(lost: int) -> None:
+    """Programs that remove names replace the UID of some files; a seam with a gap may be that of two scans."""
+    frames = [frame(z, 3.0 * z, frame_of_reference="1.2" if z < 6 else "1.3") for z in range(12) if z != lost]
+    expected: list[Any] = [((11,), ("gap",) if 0 < lost < 11 else ())]
+    assert shapes(frames) == ([((5,), ()), ((6,), ())] if lost in (5, 6) else expected)
+
+
+@pytest.mark.parametrize("lost", [(), (3,), (3, 5), (4, 5)])
+def test_a_cine_with_a_file_for_each_slice_stays_one_where_slices_are_lost(lost: tuple[int, ...]) -> None:
+    frames = [
+        frame(z, 3.0 * z, {"trigger_time_ms": (40.0 + z) * t}, number=t, frames_in_file=2, content=f"{z:064x}")
+        for z in range(8)
+        if z not in lost
+        for t in range(2)
+    ]
+    volume = only_volume(frames)
+    assert volume.shape[:-2] == (2, 8 - len(lost))
+    assert bool(volume.flags) == bool(lost)
+
+
+def test_repetition_times_that_follow_the_heart_beat_divide_nothing() -> None:
+    rng = random.Random(3)
+    for _ in range(20):
+        times = [rng.choice([780.0, 800.0, 820.0, 1600.0]) for _ in range(12)]
+        frames = [frame(z, 8.0 * z, constants={"repetition_time_ms": time}) for z, time in enumerate(times)]
+        assert only_volume(frames).shape[:-2] == (12,)

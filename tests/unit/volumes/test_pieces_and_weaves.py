@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -247,3 +248,28 @@ def test_the_sides_of_a_sagittal_series_run_along_their_normal() -> None:
     left, right = ([(side + 2.0 * n, 0.0, 0.0) for n in range(6)] for side in (-120.0, 60.0))
     made = [frame(n, 0, position=place, orientation=SAGITTAL) for n, place in enumerate(left + right)]
     assert [volume.shape[0] for volume in checked_volumes(made)] == [6, 6]
+
+
+def test_a_few_frames_without_a_counter_are_no_scan_of_their_own() -> None:
+    """Two scans of other parts of the body; two slices lack Acquisition Number, and lie far from each other."""
+    frames = [
+        frame(z, 3.0 * z + 20 * (z > 7), {"acquisition_number": 1.0 + (z > 7), "instance_number": z + 1.0})
+        for z in range(16)
+    ]
+    for first, second in itertools.combinations(range(1, 15, 3), 2):
+        changed = [
+            replace(one, causes={"instance_number": one.source + 1.0}) if one.source in (first, second) else one
+            for one in frames
+        ]
+        assert all(len(volume.places) > 2 for volume in checked_volumes(changed))
+
+
+def test_a_clock_that_two_slices_far_apart_share_makes_flagged_arrays() -> None:
+    """Positions of 0.7 mm in whole millimetres: several slices lie at one, and times repeat in the next part."""
+    frames = [
+        frame(9 * part + z, float(round(149 + 0.7 * (z + 9 * part))), {"content_time_s": 36_000.0 + z})
+        for part in range(2)
+        for z in range(9)
+    ]
+    volumes = checked_volumes(frames)
+    assert all(volume.flags for volume in volumes)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up_frames import checked_volumes, depths, frame, only_volume, stack
+from made_up_frames import AXIAL, checked_volumes, depths, frame, only_volume, stack
 
 from dicomzarr.volumes import rounding
 from dicomzarr.volumes.model import Frame, Volume
@@ -144,6 +144,74 @@ def test_a_seam_between_two_parts_is_no_grid(thin: int, thick: int, seam: float,
     above = [round(below[-1] + seam + steps[1] * n, 3) for n in range(thick)]
     volume = only_volume(stack(*below, *above))
     assert (volume.flags, volume.missing_slices) == (("uneven_spacing",), 0)
+
+
+def in_whole_millimetres(step: float, slices: int, thickness: float, axis: int = 2, start: float = 0.0) -> list[Frame]:
+    """Return a stack along an axis of the patient whose positions are written without decimals."""
+    cosines = [(0.0, 1.0, 0.0, 0.0, 0.0, 1.0), (0.0, 0.0, 1.0, 1.0, 0.0, 0.0), AXIAL][axis]
+    frames = []
+    for z in range(slices):
+        position = [-200.0, -180.0, 40.0]
+        position[axis] = float(math.floor(start + step * z + 0.5))
+        constants = {"slice_thickness_mm": thickness}
+        frames.append(frame(z, 0, position=tuple(position), orientation=cosines, constants=constants))
+    return frames
+
+
+@given(
+    step=st.sampled_from([1.25, 1.5, 2.5, 3.75, 1.875, 3.27]),
+    slices=st.integers(8, 60),
+    axis=st.integers(0, 2),
+    start=st.floats(-100, 100),
+)
+def test_positions_in_whole_millimetres_are_explained_by_the_thickness(
+    step: float, slices: int, axis: int, start: float
+) -> None:
+    volume = only_volume(in_whole_millimetres(step, slices, step, axis, start))
+    assert volume.missing_slices == 0
+    if volume.flags:
+        assert volume.flags == ("rounded_positions",)
+        assert volume.spacing_mm["z"] == pytest.approx(step, abs=1 / (slices - 1))
+        assert volume.affine_residual_mm is not None
+        assert volume.affine_residual_mm <= 0.5
+
+
+@pytest.mark.parametrize(
+    ("frames", "flag"),
+    [
+        (in_whole_millimetres(1.25, 20, 1.0), "gap"),  # slices of 1 mm, of which every fifth is missing
+        (in_whole_millimetres(1.25, 20, 2.5), "gap"),  # slices overlap: nothing says by how much
+        (in_whole_millimetres(1.25, 7, 1.25), "gap"),  # too few to say
+        ([one for one in in_whole_millimetres(2.5, 20, 2.5) if one.source != 9], "uneven_spacing"),
+        (in_whole_millimetres(2.0, 20, 2.0)[:9] + in_whole_millimetres(2.0, 20, 2.0)[10:], "gap"),
+    ],
+)
+def test_positions_in_whole_millimetres_that_nothing_explains_keep_their_flag(frames: list[Frame], flag: str) -> None:
+    assert only_volume(frames).flags == (flag,)
+
+
+@given(st.integers(0, 2**32), st.integers(5, 40), st.sampled_from([2.5, 3.0, 5.0, 6.6]), st.integers(1, 3))
+def test_oblique_positions_in_whole_millimetres_are_one_rounded_stack(
+    seed: int, slices: int, step: float, times: int
+) -> None:
+    """The normal of an oblique stack leads to no whole numbers: they were rounded."""
+    rng = random.Random(seed)
+    angle = rng.uniform(0.1, 0.7)
+    cosines = [(1.0, 0.0, 0.0, 0.0, math.cos(angle), math.sin(angle)), (math.cos(angle), math.sin(angle), 0, 0, 0, -1)]
+    orientation = tuple(round(float(c), 6) for c in rng.choice(cosines))
+    normal, origin = np.cross(orientation[:3], orientation[3:]), [rng.uniform(-200, 200) for _ in range(3)]
+    frames = []
+    for t in range(times):
+        for z in range(slices):
+            position = tuple(float(round(o + n * step * z)) for o, n in zip(origin, normal, strict=True))
+            causes = {"temporal_position": t + 1.0}
+            frames.append(frame(len(frames), 0, causes, position=position, orientation=orientation))
+    volume = only_volume(frames)
+    assert [place.frame.source for place in volume.places] == list(range(slices * times))
+    if "z" in volume.spacing_mm:
+        assert volume.spacing_mm["z"] == pytest.approx(step, abs=2 / (slices - 1))
+    else:
+        assert set(volume.flags) & {"irregular_origins", "uneven_spacing", "gap"}
 
 
 def test_noise_in_the_orientation_leaves_an_even_stack_even() -> None:
