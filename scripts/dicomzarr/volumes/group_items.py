@@ -8,7 +8,7 @@ from typing import Any, Final
 from dicomzarr.dicom.decimals import read_nonstandard
 from dicomzarr.dicom.head_words import bytes_name_head
 from dicomzarr.dicom.header_values import first_of, items_of, number, numbers
-from dicomzarr.dicom.plausible import is_plausible
+from dicomzarr.dicom.plausible import RANGES, is_plausible
 from dicomzarr.volumes.frame_attributes import Defects
 
 _UNREADABLE: Final = object()  # stands for a value that pydicom cannot convert
@@ -227,8 +227,27 @@ class Groups:
         """
         value = self.value(sequence, keyword)
         if _is_empty(value) or numbers(value) is not None:
+            return self.plausible(value, keyword)
+        return self.plausible(self.nonstandard(value, keyword), keyword)
+
+    def plausible(self, value: Any, keyword: str) -> Any:
+        """Return several numbers if the attribute can have them, else None with the flag `implausible_number`.
+
+        Parameters
+        ----------
+        value : object
+            As pydicom gives it.
+        keyword : str
+            Keyword of the attribute.
+
+        Returns
+        -------
+        object
+        """
+        if keyword not in RANGES or all(is_plausible(keyword, part) for part in numbers(value) or ()):
             return value
-        return self.nonstandard(value, keyword)
+        self._defects.flags.add("implausible_number")
+        return None
 
     def names_head(self) -> bool:
         """Return whether the anatomy of the frame names the head.
