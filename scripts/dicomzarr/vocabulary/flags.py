@@ -36,6 +36,8 @@ HEADER_FLAGS = {
 }
 ENCAPSULATION_FLAGS = {
     "surplus_bytes": "more bytes than the frames need; never read as another frame",
+    "trailing_bytes": "bytes that are no element follow the pixel data; if they belong to it, others were inserted "
+    "before them, and pixels are shifted",
     "surplus_frames": "the pixel data holds whole frames beyond Number of Frames (0028,0008); they were not extracted",
     "padded_frames": "each frame of 1 bit a pixel is padded to whole bytes, as length and bytes show; it was read so",
     "uncertain_frames": "frames of 1 bit a pixel may be padded to whole bytes, as spare bytes suggest, or not, as the "
