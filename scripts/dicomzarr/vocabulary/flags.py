@@ -102,6 +102,8 @@ MASK_FLAGS = {
     "duplicate_frames": "several frames of the segment lie at one place; the mask holds all of their voxels",
     "empty_mask": "no voxel of the image belongs to the mask",
     "frames_elsewhere": "frames of the segment refer to images that are not in this series; they are not in this mask",
+    "lossy_pixels": "the frames of the segmentation were compressed with loss: edges, and numbers of a label map, may "
+    "not be those that were drawn",
     "contours_cancel": "contours of a slice nearly coincide (within half a voxel), or leave no voxel: what lies inside "
     "an even number of contours is outside of the structure",
     "contours_elsewhere": "contours refer to images of another series alone; they were not used",
@@ -122,7 +124,7 @@ MASK_FLAGS = {
     "repeated_contours": "the same contour occurs more than once in one plane; it was used once",
     "slices_without_contour": "slices between its first and its last contour have none; they were left empty",
     "tilted_contours": "contours are not parallel to the slices of the image; they were not used",
-    "uncertain_pixels": "the frames of the segmentation have the flag `uncertain_frames`: pixels may be shifted",
+    "uncertain_pixels": "the segmentation has the flag `uncertain_frames` or `trailing_bytes`: pixels may be shifted",
     "unreadable_contours": "contours of no known type, or whose numbers cannot be read or are no points; they were not "
     "used",
 }

@@ -163,8 +163,8 @@ _FLAGS: tuple[tuple[str, str, str, str], ...] = (
         "implausible_number",
         "has a header with a number that cannot be true",
         "have a header with a number that cannot be true",
-        "A position, a scaling, a counter or a clock has a value that it cannot have, and was not used. Spacing, physical "
-        "values or the order along t may be missing.",
+        "A position, a scale, a counter or a clock has a value that it cannot have, and was not used. Spacing, values "
+        "in units or the order along t may be missing.",
     ),
     (
         "rounded_positions",
