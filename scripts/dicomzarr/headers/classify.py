@@ -367,7 +367,7 @@ def _classify(
     size: int,
     flags: set[str],
     refused: str = "",
-    may_end: Callable[[int], bool] = lambda _: True,
+    may_end: Callable[..., bool] = lambda _: True,
 ) -> Header:
     """Classify a file whose header was read; PS3.3 C.7.6.3 lists what an image needs.
 
@@ -408,10 +408,9 @@ def _classify(
         return _not_extracted("truncated_pixel_data", flags, facts)
     if native and offset + length < size and not any(map(may_end, (offset + length, offset + length + length % 2))):
         flags.add("trailing_bytes")
-    if native and offset + length > size and not _is_whole(attributes, size - offset, needed):
-        ends = (offset + needed, offset + needed + needed % 2)
-        if not any(map(may_end, ends)):  # neither the length nor the bytes say where the pixels are
-            return _not_extracted("truncated_pixel_data", flags, facts)
+    is_unclear = native and offset + length > size and not _is_whole(attributes, size - offset, needed)
+    if is_unclear and not any(may_end(offset + needed + pad, with_padding=False) for pad in (0, needed % 2)):
+        return _not_extracted("truncated_pixel_data", flags, facts)  # nor do the bytes say where the pixels are
     return Header("image", "", tuple(sorted(flags)), facts)
 
 

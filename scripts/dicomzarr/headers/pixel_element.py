@@ -11,7 +11,8 @@ Place: TypeAlias = tuple[int, str, int, int]  # tag, VR, offset and length of th
 
 _MAX_FOLLOWERS = 16  # elements after the pixel data that are looked at
 _LOOKED_AT = 512  # bytes after the pixel data
-_FILLS = (b"\xff", b" ")  # beside 0; of eight bytes and more
+_FILLS = (0, 0xFF, 0x20)  # bytes of padding
+_BLOCK = 128  # bytes: padding fills up a file to a multiple of them, as those of tapes and disks are
 _DELIMITERS = 0xFFFE  # group
 
 
@@ -92,7 +93,7 @@ def _is_followed_by_another(read: Reader, size: int, pixel: Place, encoding: Enc
     return False
 
 
-def may_end_at(read: Reader, size: int, encoding: Encoding, end: int) -> bool:
+def may_end_at(read: Reader, size: int, encoding: Encoding, end: int, *, with_padding: bool = True) -> bool:
     """Return whether the value of a pixel data element may end at a place: before nothing, padding or an element.
 
     Parameters
@@ -104,11 +105,13 @@ def may_end_at(read: Reader, size: int, encoding: Encoding, end: int) -> bool:
     encoding : Encoding
     end : int
         Offset of the byte after the value.
+    with_padding : bool
+        Whether bytes that are all alike may follow.
 
     Returns
     -------
     bool
-        False if bytes follow that are no element, and not all alike: bytes may have been inserted before them, or lost.
+        False if bytes follow that are no element and no padding: bytes may have been inserted before them, or lost.
     """
     rest = size - end
     if rest <= 0:
@@ -117,8 +120,8 @@ def may_end_at(read: Reader, size: int, encoding: Encoding, end: int) -> bool:
         data = read(min(rest, _LOOKED_AT), end)
     except TooLong:  # a deflated data set beyond the part in memory
         return True
-    if not any(data) or (len(data) >= 8 and data == data[:1] * len(data) and data[:1] in _FILLS):
-        return True
+    if with_padding and data == data[:1] * len(data) and data[0] in _FILLS:
+        return size % _BLOCK == 0 or data == b"\0"
     return len(data) >= 8 and _is_element(data, rest, encoding)
 
 
