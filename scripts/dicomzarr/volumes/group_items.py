@@ -226,9 +226,12 @@ class Groups:
         object
         """
         value = self.value(sequence, keyword)
-        if _is_empty(value) or numbers(value) is not None:
-            return self.plausible(value, keyword)
-        return self.plausible(self.nonstandard(value, keyword), keyword)
+        if _is_empty(value):
+            return value
+        parts = numbers(value)
+        if parts is None:
+            return self.plausible(self.nonstandard(value, keyword), keyword)
+        return value if self._is_plausible(parts, keyword) else None
 
     def plausible(self, value: Any, keyword: str) -> Any:
         """Return several numbers if the attribute can have them, else None with the flag `implausible_number`.
@@ -244,10 +247,16 @@ class Groups:
         -------
         object
         """
-        if keyword not in RANGES or all(is_plausible(keyword, part) for part in numbers(value) or ()):
-            return value
+        parts = numbers(value)
+        return value if parts is None or self._is_plausible(parts, keyword) else None
+
+    def _is_plausible(self, parts: tuple[float, ...], keyword: str) -> bool:
+        """Return whether an attribute can have these numbers; flag the file if not."""
+        bounds = RANGES.get(keyword)
+        if bounds is None or not parts or (bounds[0] <= min(parts) and max(parts) <= bounds[1]):
+            return True
         self._defects.flags.add("implausible_number")
-        return None
+        return False
 
     def names_head(self) -> bool:
         """Return whether the anatomy of the frame names the head.
