@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from made_up_scans import multi_frame_scan, scan
 from made_up_segmentations import LIVER, MaskFrame, as_bytes, by_hand, described
 from made_up_segmentations import TUMOUR as TUMOUR_CODE
 from made_up_structure_sets import MadeUpContour, MadeUpRoi, file_of, item, square, structure_set
+from PIL import Image
 from pydicom import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGBaseline8Bit, RLELossless
 from scans_with_masks import read_mask
 
 CONFIG = {"masks": {"names": {"liver": ["liver"], "tumour": ["tumour"]}, "expected": ["liver", "tumour"]}}
@@ -199,6 +203,29 @@ def test_frames_that_may_be_padded_to_bytes_are_read_right_or_flagged(tmp_path: 
     assert [row["flags"] for row in table(results / "dataset/volumes.csv") if row["modality"] == "SEG"] == [
         flags_of_frames
     ]
+
+
+@pytest.mark.parametrize("is_lossy", [True, False])
+def test_masks_that_were_compressed_with_loss_say_so(tmp_path: Path, is_lossy: bool) -> None:
+    """Lossy Image Compression of a segmentation is copied from its images, and says nothing of its own pixels."""
+    images = scan("one")
+    pixels = np.random.default_rng(7).integers(0, 256, (5, 16, 12), "u1")
+    frames = [
+        MaskFrame(plane, 1, image.ImagePositionPatient, (image.SOPInstanceUID, None))
+        for plane, image in zip(pixels, images, strict=True)
+    ]
+    dataset = by_hand(frames, "PROBABILITY", segments=[described(1)], series="one", LossyImageCompression="01")
+    if is_lossy:
+        streams = [io.BytesIO() for _ in pixels]
+        for stream, plane in zip(streams, pixels, strict=True):
+            Image.fromarray(plane).save(stream, "JPEG", quality=70)
+        dataset.PixelData = encapsulate([stream.getvalue() for stream in streams])
+        dataset["PixelData"].is_undefined_length = True
+        dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    else:
+        dataset.compress(RLELossless, pixels)
+    (row,) = table(built(tmp_path, images, as_bytes(dataset)) / "dataset/masks.csv")
+    assert (row["flags"], row["verdict"]) == (("lossy_pixels", "warn") if is_lossy else ("", "pass"))
 
 
 def test_equal_voxels_of_other_structures_are_in_conflict(tmp_path: Path) -> None:

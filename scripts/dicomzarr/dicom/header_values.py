@@ -14,8 +14,10 @@ from typing import Any, Final
 
 from dicomzarr.dicom.facts import Cosines, Vector
 
-# Coordinates above 10 km count as malformed, mm.
-FARTHEST_MM: Final = 1e7
+# Coordinates of seven digits, a kilometre and more, count as malformed, mm.
+FARTHEST_MM: Final = 999_999.0
+# Of the components of a unit vector, whatever a writer multiplied it by; no unit.
+LONGEST_DIRECTION: Final = 1e3
 # Pixels further apart than 10 m count as malformed, mm.
 WIDEST_PIXEL_MM: Final = 1e4
 
@@ -70,8 +72,29 @@ def numbers(value: object) -> tuple[float, ...] | None:
     return None if any(part is None for part in parts) else tuple(part for part in parts if part is not None)
 
 
-def vector(value: object) -> Vector | None:
-    """Return a point or a direction, such as Image Position (Patient) (0020,0032).
+def vector(value: object, largest: float = FARTHEST_MM) -> Vector | None:
+    """Return a point, such as Image Position (Patient) (0020,0032).
+
+    Parameters
+    ----------
+    value : object
+        Three numbers.
+    largest : float
+        Absolute value that no number may exceed, mm.
+
+    Returns
+    -------
+    tuple of 3 float, or None
+        As stored, mm; None if it is not three finite numbers up to `largest`.
+    """
+    coordinates = numbers(value)
+    if coordinates is None or len(coordinates) != 3 or max(map(abs, coordinates)) > largest:
+        return None
+    return (coordinates[0], coordinates[1], coordinates[2])
+
+
+def direction_of(value: object) -> Vector | None:
+    """Return a direction, such as Diffusion Gradient Orientation (0018,9089).
 
     Parameters
     ----------
@@ -81,12 +104,9 @@ def vector(value: object) -> Vector | None:
     Returns
     -------
     tuple of 3 float, or None
-        As stored (points in mm); None if it is not three finite numbers up to `FARTHEST_MM`.
+        As stored, no unit; None if it is not three finite numbers up to `LONGEST_DIRECTION`.
     """
-    coordinates = numbers(value)
-    if coordinates is None or len(coordinates) != 3 or max(map(abs, coordinates)) > FARTHEST_MM:
-        return None
-    return (coordinates[0], coordinates[1], coordinates[2])
+    return vector(value, LONGEST_DIRECTION)
 
 
 def cosines_of(value: object) -> Cosines | None:

@@ -5,6 +5,7 @@ The policy is here, for both readers: `fast_reader` and `pydicom_reader`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any, Literal, NamedTuple, cast
 
@@ -26,7 +27,7 @@ from dicomzarr.headers.cut_off import facts_before_the_end
 from dicomzarr.headers.fast_reader import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Encoding, RawHeader, Reader
 from dicomzarr.headers.file_meta import read_meta
 from dicomzarr.headers.layouts import LAYOUTS, texts_of
-from dicomzarr.headers.pixel_element import reason_against
+from dicomzarr.headers.pixel_element import may_end_at, reason_against
 from dicomzarr.vocabulary.reasons import REASONS
 
 MAX_INFLATED = 256 << 20  # bytes of a deflated data set (PS3.5 A.5) once inflated
@@ -186,7 +187,7 @@ def _read_header(
         if texts is not None:
             texts += texts_of(raw)
     refused = reason_against(read, size, content.pixel, encoding) if content.pixel else ""
-    return _classify(content, meta, syntax, size, flags, refused)
+    return _classify(content, meta, syntax, size, flags, refused, partial(may_end_at, read, size, encoding))
 
 
 class _Content(NamedTuple):
@@ -366,10 +367,12 @@ def _classify(
     size: int,
     flags: set[str],
     refused: str = "",
+    may_end: Callable[..., bool] = lambda _: True,
 ) -> Header:
     """Classify a file whose header was read; PS3.3 C.7.6.3 lists what an image needs.
 
-    An image is not extracted for the reason `refused`, if there is one.
+    An image is not extracted for the reason `refused`, if there is one. `may_end` says whether pixel data may end at an
+    offset.
     """
     attributes, bad = content.facts, content.bad
     if flags and "acr_nema" in flags and attributes.get("SamplesPerPixel", 1) == 1:
@@ -403,7 +406,18 @@ def _classify(
     native = length >= 0 and (syntax in _NATIVE or syntax == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.uid)
     if native and min(length, size - offset) < needed:
         return _not_extracted("truncated_pixel_data", flags, facts)
+    if native and offset + length < size and not any(map(may_end, (offset + length, offset + length + length % 2))):
+        flags.add("trailing_bytes")
+    is_unclear = native and offset + length > size and not _is_whole(attributes, size - offset, needed)
+    if is_unclear and not any(may_end(offset + needed + pad, with_padding=False) for pad in (0, needed % 2)):
+        return _not_extracted("truncated_pixel_data", flags, facts)  # nor do the bytes say where the pixels are
     return Header("image", "", tuple(sorted(flags)), facts)
+
+
+def _is_whole(attributes: dict[str, Any], present: int, needed: int) -> bool:
+    """Return whether so many bytes are all the frames, or may be: chroma and bits are stored in more than one way."""
+    in_other_ways = attributes.get("BitsAllocated") == 1 or "422" in str(attributes.get("PhotometricInterpretation"))
+    return in_other_ways or present in (needed, needed + needed % 2)
 
 
 def _reason_without_pixels(attributes: dict[str, Any], bad: frozenset[str]) -> str:

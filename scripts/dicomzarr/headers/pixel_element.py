@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from dicomzarr.dicom.vr import LONG_VRS, PIXEL_TAGS, SHORT_VRS, VRS
+from dicomzarr.dicom.vr import LONG_VRS, PIXEL_TAGS, SHORT_VRS, UNDEFINED, VRS
 from dicomzarr.headers.fast_reader import Encoding, Reader, TooLong
 
 Place: TypeAlias = tuple[int, str, int, int]  # tag, VR, offset and length of the value, as in `RawHeader.pixel`
 
 _MAX_FOLLOWERS = 16  # elements after the pixel data that are looked at
+_LOOKED_AT = 512  # bytes after the pixel data
+_FILLS = (0, 0xFF, 0x20)  # bytes of padding
+_BLOCK = 128  # bytes: padding fills up a file to a multiple of them, as those of tapes and disks are
+_DELIMITERS = 0xFFFE  # group
 
 
 def reason_against(read: Reader, size: int, pixel: Place, encoding: Encoding) -> str:
@@ -87,3 +91,53 @@ def _is_followed_by_another(read: Reader, size: int, pixel: Place, encoding: Enc
         else:
             length = int.from_bytes(head[6:8], order)
     return False
+
+
+def may_end_at(read: Reader, size: int, encoding: Encoding, end: int, *, with_padding: bool = True) -> bool:
+    """Return whether the value of a pixel data element may end at a place: before nothing, padding or an element.
+
+    Parameters
+    ----------
+    read : callable
+        As in `reason_against`.
+    size : int
+        Number of bytes that `read` can give.
+    encoding : Encoding
+    end : int
+        Offset of the byte after the value.
+    with_padding : bool
+        Whether bytes that are all alike may follow.
+
+    Returns
+    -------
+    bool
+        False if bytes follow that are no element and no padding: bytes may have been inserted before them, or lost.
+    """
+    rest = size - end
+    if rest <= 0:
+        return True
+    try:
+        data = read(min(rest, _LOOKED_AT), end)
+    except TooLong:  # a deflated data set beyond the part in memory
+        return True
+    if with_padding and data == data[:1] * len(data) and data[0] in _FILLS:
+        return size % _BLOCK == 0 or data == b"\0"
+    return len(data) >= 8 and _is_element(data, rest, encoding)
+
+
+def _is_element(data: bytes, rest: int, encoding: Encoding) -> bool:
+    """Whether bytes are the head of an element that may follow pixel data, and fits into the rest of the file."""
+    order: Literal["little", "big"] = "little" if encoding.little else "big"
+    group, tag_low = int.from_bytes(data[0:2], order), int.from_bytes(data[2:4], order)
+    if group << 16 | tag_low <= min(PIXEL_TAGS):
+        return False
+    length, head = int.from_bytes(data[4:8], order), 8
+    if group != _DELIMITERS and not encoding.implicit:
+        code = int.from_bytes(data[4:6], "little")
+        if code in LONG_VRS and len(data) >= 12:
+            length, head = int.from_bytes(data[8:12], order), 12
+        elif code in SHORT_VRS:
+            length = int.from_bytes(data[6:8], order)
+        else:
+            return False
+    return length == UNDEFINED or head + length <= rest

@@ -140,6 +140,8 @@ def frame_table(source: Source, offset: int, length: int, frames: int, family: F
         return FrameTable(offsets, lengths, np.arange(frames + 1), tuple(flags))
     if groups is not None and frames > 1:
         bounds = np.append(groups, count)
+        if _has_more_streams(source, offsets, lengths, groups):
+            flags.append("surplus_frames")
     else:
         bounds = _group_by_content(source, offsets, lengths, frames, family)
         if bounds[-1] < count:
@@ -274,6 +276,15 @@ def _group_by_content(
     if found < frames or bounds[0] != 0:
         raise NotExtracted("frame_count_mismatch", found=found or count, needed=frames)
     return bounds[: frames + 1]
+
+
+def _has_more_streams(source: Source, offsets: Indices, lengths: Indices, groups: Indices) -> bool:
+    """Return whether a fragment that an offset table gives to the frame before it begins a stream of its own."""
+    return any(
+        bytes(source.read(int(offsets[index]), min(int(lengths[index]), 64))).startswith(_STARTS)
+        and _is_ended(source, offsets, lengths, index)
+        for index in np.setdiff1d(np.arange(len(offsets)), groups).tolist()
+    )
 
 
 def _joined(heads: list[bytes], index: int, is_short: Callable[[bytes], bool]) -> bytes:

@@ -76,8 +76,8 @@ _SIZE = re.compile(r"[0-9.]*(?:x[0-9.]*)*")
 _ARRAY = re.compile(r"\b[0-9a-f]{8}(?:[0-9a-f]{8}|…)/[0-9a-f]{8}\b")
 # Columns of numbers in the tables of the dataset; a number could look like a date.
 _NUMBERS = re.compile(
-    r"((source|stored|expected|exported|pixel)_)?bytes|observed_m(in|ax)|frames\w*|files|rows|columns|ratio|offset"
-    r"|voxels|volume_ml|slices|outside|maximum_fraction|(unused_)?contours|planes|boxes|histogram"
+    r"((source|stored|expected|exported|pixel)_)?bytes|(observed|unpadded)_m(in|ax)|frames\w*|files|rows|columns"
+    r"|ratio|offset|voxels|volume_ml|slices|outside|maximum_fraction|(unused_)?contours|planes|boxes|histogram"
 )
 
 

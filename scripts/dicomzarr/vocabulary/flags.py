@@ -36,6 +36,8 @@ HEADER_FLAGS = {
 }
 ENCAPSULATION_FLAGS = {
     "surplus_bytes": "more bytes than the frames need; never read as another frame",
+    "trailing_bytes": "bytes that are no element follow the pixel data; if they belong to it, others were inserted "
+    "before them, and pixels are shifted",
     "surplus_frames": "the pixel data holds whole frames beyond Number of Frames (0028,0008); they were not extracted",
     "padded_frames": "each frame of 1 bit a pixel is padded to whole bytes, as length and bytes show; it was read so",
     "uncertain_frames": "frames of 1 bit a pixel may be padded to whole bytes, as spare bytes suggest, or not, as the "
@@ -101,6 +103,8 @@ MASK_FLAGS = {
     "duplicate_frames": "several frames of the segment lie at one place; the mask holds all of their voxels",
     "empty_mask": "no voxel of the image belongs to the mask",
     "frames_elsewhere": "frames of the segment refer to images that are not in this series; they are not in this mask",
+    "lossy_pixels": "the frames of the segmentation were compressed with loss: edges, and numbers of a label map, may "
+    "not be those that were drawn",
     "contours_cancel": "contours of a slice nearly coincide (within half a voxel), or leave no voxel: what lies inside "
     "an even number of contours is outside of the structure",
     "contours_elsewhere": "contours refer to images of another series alone; they were not used",
@@ -121,7 +125,7 @@ MASK_FLAGS = {
     "repeated_contours": "the same contour occurs more than once in one plane; it was used once",
     "slices_without_contour": "slices between its first and its last contour have none; they were left empty",
     "tilted_contours": "contours are not parallel to the slices of the image; they were not used",
-    "uncertain_pixels": "the frames of the segmentation have the flag `uncertain_frames`: pixels may be shifted",
+    "uncertain_pixels": "the segmentation has the flag `uncertain_frames` or `trailing_bytes`: pixels may be shifted",
     "unreadable_contours": "contours of no known type, or whose numbers cannot be read or are no points; they were not "
     "used",
 }

@@ -13,6 +13,7 @@ from dicomzarr.dicom.facts import Cosines, ImageFacts, Vector
 from dicomzarr.dicom.header_values import (
     cosines_of,
     date_time,
+    direction_of,
     number,
     numbers,
     rescale_of,
@@ -21,7 +22,7 @@ from dicomzarr.dicom.header_values import (
     window_function_of,
     windows_of,
 )
-from dicomzarr.dicom.plausible import is_plausible
+from dicomzarr.dicom.plausible import is_dose, is_half_life, is_plausible
 from dicomzarr.dicom.velocity import VELOCITY_DIRECTIONS, split_velocity
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.frame_attributes import (
@@ -225,8 +226,8 @@ def _causes(facts: ImageFacts) -> dict[str, float]:
         causes["frame_reference_time_s"] = milliseconds / 1000
     direction = None
     if facts.get("DiffusionDirectionality") not in ("NONE", "ISOTROPIC"):
-        direction = vector(facts.get("DiffusionGradientOrientation"))
-    of_image = vector(facts.get("direction_of_image"))
+        direction = direction_of(facts.get("DiffusionGradientOrientation"))
+    of_image = direction_of(facts.get("direction_of_image"))
     if of_image and not direction and "b_value" in causes:
         causes.update(zip(B_VECTOR_OF_IMAGE, of_image, strict=True))
     elif direction or ("b_value" in causes and not _has_unknown_direction(facts, causes["b_value"])):
@@ -255,18 +256,13 @@ def _constants(facts: ImageFacts) -> dict[str, float]:
     radionuclide = facts.get("radionuclide")
     if radionuclide:
         half_life, dose = number(radionuclide.get("half_life")), number(radionuclide.get("dose"))
-        if half_life is not None and 0 < half_life < 1e12:
+        if half_life is not None and is_half_life(half_life):
             constants["half_life_s"] = half_life
         # Bq in PET (PS3.3 C.8.9.2), MBq in NM (C.8.4.10); a number that fits only the other unit is left out.
         in_becquerel = None if dose is None else dose * (1e6 if modality == "NM" else 1.0)
-        if in_becquerel is not None and _LEAST_DOSE <= in_becquerel <= _LARGEST_DOSE:
+        if in_becquerel is not None and is_dose(in_becquerel):
             constants["dose_bq"] = in_becquerel
     return constants
-
-
-# Bq; a dose in the other unit lies outside.
-_LEAST_DOSE: Final = 1e4
-_LARGEST_DOSE: Final = 1e12
 
 
 def _terms(facts: ImageFacts) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dicomzarr.dicom.header_values import (
     cosines_of,
     date_time,
+    direction_of,
     first_of,
     items_of,
     number,
@@ -168,6 +169,7 @@ _ATTRIBUTES: Final = frozenset(
     }
 )
 PHILIPS: Final = "Philips Imaging DD 001"  # private creator of b-values: without it no private element is read
+_GRADIENT: Final = "DiffusionGradientOrientation"
 _NO_DIRECTION: Final = frozenset({"NONE", "ISOTROPIC"})
 
 
@@ -244,7 +246,7 @@ def _place(groups: Groups, own: Any) -> FrameAttributes:
         if index < DIMENSIONS:
             place.causes[f"dimension_{index + 1}"] = value
     _diffusion(groups, own, place)
-    velocity = vector(groups.values("MRVelocityEncodingSequence", "VelocityEncodingDirection"))
+    velocity = direction_of(groups.values("MRVelocityEncodingSequence", "VelocityEncodingDirection"))
     if velocity:
         place.causes.update(zip(VELOCITY, velocity, strict=True))
     _tile(groups, place)
@@ -356,7 +358,7 @@ def _diffusion(groups: Groups, own: Any, place: FrameAttributes) -> None:
         gradients = (first_of(item, "DiffusionGradientDirectionSequence") for item in items)
         gradient = next((gradient for gradient in gradients if gradient is not None), None)
         if gradient is not None:
-            direction = vector(value_of(gradient, "DiffusionGradientOrientation"))
+            direction = direction_of(groups.plausible(value_of(gradient, _GRADIENT), _GRADIENT))
     if "b_value" not in place.causes and own is not None:
         b_value, direction_of_maker = _philips(groups, own)
         if b_value is not None:
@@ -380,7 +382,7 @@ def _philips(groups: Groups, own: Any) -> tuple[float | None, Any]:
             continue
         parts = [private_value(item, 0x2005, element, "Philips MR Imaging DD 001") for element in (0xB0, 0xB1, 0xB2)]
         isotropic = text_of(private_value(item, 0x2001, 0x04, PHILIPS)) == "I"
-        return b_value, None if isotropic or not b_value or None in parts else vector(parts)
+        return b_value, None if isotropic or not b_value or None in parts else direction_of(parts)
     return None, None
 
 

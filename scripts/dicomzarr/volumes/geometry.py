@@ -28,6 +28,8 @@ COSINE_TOLERANCE = 1e-3
 SPACING_TOLERANCE = 1e-3
 # Depths that differ by at most this are the same position, mm.
 SAME_POSITION_MM = 1e-3
+# Slices that may be missing; where more would be, there is no grid.
+MOST_MISSING = 99_999
 # A stack sheared by less counts as straight: cosines rounded to three decimals shear by up to 0.06 degrees.
 TILT_FLOOR_DEG = 0.1
 # Slices sheared by more do not form a stack: gantries tilt by 30 degrees at most.
@@ -226,7 +228,8 @@ def regularity(depths: Sequence[float], tolerance: float = SPACING_TOLERANCE) ->
     -------
     Regularity
         `uniform` with the step; `gap` with the step and the number of missing slices where every distance is a
-        multiple of the smallest one, unless two regular increments follow each other; else `uneven`.
+        multiple of the smallest one, unless two regular increments follow each other, or more than `MOST_MISSING`
+        slices would be missing; else `uneven`.
     """
     count = len(depths)
     if count < 2:
@@ -245,7 +248,7 @@ def regularity(depths: Sequence[float], tolerance: float = SPACING_TOLERANCE) ->
     allowed = np.minimum(tolerance * step * np.maximum(multiples, 1), 0.1 * step)
     missing = int(multiples.sum()) - (count - 1)
     is_regular = bool((np.abs(gaps - multiples * step) <= allowed).all())
-    if missing <= 0 or not is_regular or has_several_increments(multiples):
+    if not 0 < missing <= MOST_MISSING or not is_regular or has_several_increments(multiples):
         return Regularity("uneven", None, 0)
     return Regularity("gap", round(step, DECIMALS), missing)
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from dicomzarr.dicom.decimals import read_nonstandard
 from dicomzarr.dicom.head_words import bytes_name_head
 from dicomzarr.dicom.header_values import first_of, items_of, number, numbers
-from dicomzarr.dicom.plausible import is_plausible
+from dicomzarr.dicom.plausible import RANGES, is_plausible
 from dicomzarr.volumes.frame_attributes import Defects
 
 _UNREADABLE: Final = object()  # stands for a value that pydicom cannot convert
@@ -226,9 +226,37 @@ class Groups:
         object
         """
         value = self.value(sequence, keyword)
-        if _is_empty(value) or numbers(value) is not None:
+        if _is_empty(value):
             return value
-        return self.nonstandard(value, keyword)
+        parts = numbers(value)
+        if parts is None:
+            return self.plausible(self.nonstandard(value, keyword), keyword)
+        return value if self._is_plausible(parts, keyword) else None
+
+    def plausible(self, value: Any, keyword: str) -> Any:
+        """Return several numbers if the attribute can have them, else None with the flag `implausible_number`.
+
+        Parameters
+        ----------
+        value : object
+            As pydicom gives it.
+        keyword : str
+            Keyword of the attribute.
+
+        Returns
+        -------
+        object
+        """
+        parts = numbers(value)
+        return value if parts is None or self._is_plausible(parts, keyword) else None
+
+    def _is_plausible(self, parts: tuple[float, ...], keyword: str) -> bool:
+        """Return whether an attribute can have these numbers; flag the file if not."""
+        bounds = RANGES.get(keyword)
+        if bounds is None or not parts or (bounds[0] <= min(parts) and max(parts) <= bounds[1]):
+            return True
+        self._defects.flags.add("implausible_number")
+        return False
 
     def names_head(self) -> bool:
         """Return whether the anatomy of the frame names the head.

@@ -5,6 +5,7 @@ Counters and clocks (Instance Number, Acquisition Time ...) sort frames and are 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -14,7 +15,6 @@ from dicomzarr.volumes.model import Frame
 
 FLAG: Final = "implausible_number"
 RESCALE_FLAG: Final = "rescale_incomplete"  # a rescale that was not used: stored values are not physical ones
-_LARGE: Final = 1e7  # smaller numbers have fewer than eight digits: they are neither dates nor long ids
 _MANY_DIGITS: Final = 1e6  # a day or a month may lack its zero: seven digits are too many beyond the values
 _TIMES: Final = 4  # how far a number may be beyond the values that it is about
 # Times in seconds that the header gives in milliseconds.
@@ -38,14 +38,16 @@ def without_implausible(frame: Frame) -> Frame:
     Notes
     -----
     A number of less than seven digits is always kept. A window is dropped if it reads as a date, or lies beyond four
-    times the largest rescaled value; a rescale if it reads as a date, if its slope has eight digits, or if its
-    intercept lies beyond four times the largest stored value. A legitimate window of 32-bit data may read as a date:
-    the window is a hint for display, and one whole number in 27 of that size does.
+    times the largest rescaled value; a rescale or a mapping to real world values if it reads as a date, if its slope
+    has seven digits, or if its intercept has and lies beyond four times the largest stored integer. Round numbers, such
+    as 1e6, convert units and are kept. A legitimate window of 32-bit data may read as a date: the window is a hint for
+    display, and one whole number in 27 of that size does.
     """
     largest = float(1 << frame.bits_stored) if frame.dtype[1] in "iu" else float("inf")
     changes: dict[str, Any] = {}
     rescale = frame.rescale
-    if rescale is not None and (any_date(rescale) or abs(rescale[0]) >= _LARGE or _is_beyond(rescale[1], largest)):
+    of_stored = largest if math.isfinite(largest) else 0.0
+    if rescale is not None and _is_no_mapping(rescale, of_stored):
         changes["rescale"] = rescale = None
     if frame.window:
         slope, intercept = rescale or (1.0, 0.0)
@@ -53,7 +55,7 @@ def without_implausible(frame: Frame) -> Frame:
         window = tuple(w for w in frame.window if not any_date(w) and not any(_is_beyond(n, limit) for n in w))
         if len(window) < len(frame.window):
             changes["window"] = window
-    if frame.real_world is not None and any_date(frame.real_world):
+    if frame.real_world is not None and _is_no_mapping(frame.real_world, of_stored):
         changes["real_world"] = None
     for name, values in (("causes", frame.causes), ("constants", frame.constants)):
         dates = _dates(values, all_names=name == "constants")
@@ -63,6 +65,20 @@ def without_implausible(frame: Frame) -> Frame:
         return frame
     flags = {*frame.flags, FLAG} | ({RESCALE_FLAG} if "rescale" in changes else set())
     return replace(frame, **changes, flags=tuple(sorted(flags)))
+
+
+def _is_no_mapping(pair: tuple[float, float], largest: float) -> bool:
+    """Return whether slope and intercept can be no mapping of stored values up to `largest`."""
+    slope, intercept = pair
+    if abs(slope) < _MANY_DIGITS and abs(intercept) < _MANY_DIGITS:  # nearly all
+        return False
+    is_beyond = not _is_round(intercept) and _is_beyond(intercept, largest)
+    return any_date(pair) or (abs(slope) >= _MANY_DIGITS and not _is_round(slope)) or is_beyond
+
+
+def _is_round(number: float) -> bool:
+    """Return whether a number has three digits, or fewer, that are not the zeros at its end: 1e6 converts a unit."""
+    return float(f"{number:.2e}") == number
 
 
 def _is_beyond(number: float, largest: float) -> bool:

@@ -318,6 +318,8 @@ def _rounded(
         if angle > geometry.TILT_LIMIT_DEG:
             continue
         missing = int(steps) - (count - 1)
+        if missing > geometry.MOST_MISSING:
+            continue
         tilted = angle > tilt_floor_deg(orientation, digit, depths[-1] - depths[0])
         kind: Literal["gap", "uniform"] = "gap" if missing else "uniform"
         spacing = round(rise if tilted else length, geometry.DECIMALS)

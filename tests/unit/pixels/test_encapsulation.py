@@ -108,6 +108,16 @@ def test_whole_frames_beyond_those_declared_are_surplus(frames: int) -> None:
     assert walk(encapsulate([A, B, C]), 3)[1].flags == ()
 
 
+def test_a_table_that_gives_two_streams_to_a_frame_is_said() -> None:
+    """An item was doubled, or inserted, and the table is that of before: the last frame is another one."""
+    size = 8 + len(even(A))
+    got, result = walk(encapsulate([A, A, B], (0, size)), 2)
+    assert (got, result.flags) == ([A, A + B], ("surplus_frames",))
+    # fragments of one stream, also where one of them happens to begin like a stream
+    assert walk(encapsulate([A, B[:6], B[6:]], (0, size)), 2)[1].flags == ()
+    assert walk(encapsulate([A, B[:6], C], (0, size)), 2)[1].flags == ()
+
+
 def rle_frame(number: int, size: int = 300) -> bytes:
     """Return an RLE frame of two segments; its data hold what begins an item, and a header of RLE."""
     inside = DELIMITER + struct.pack("<16I", 1, 60, *[0] * 14)

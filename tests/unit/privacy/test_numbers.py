@@ -19,6 +19,7 @@ from dicomzarr.privacy.identifiers import IDENTIFIERS, IdentifierFile, identifie
 from dicomzarr.privacy.plain_words import own_words
 from dicomzarr.privacy.scanner import Leak, Scanner
 from dicomzarr.stages import check_privacy
+from dicomzarr.stages.write_cards import columns
 from dicomzarr.system.results_folder import Results
 
 OWN = own_words(ROOT)
@@ -162,6 +163,30 @@ def test_a_number_of_the_source_is_found_as_a_number(kind: str, text: str, numbe
 )
 def test_short_numbers_and_roots_of_uids_are_not_searched(kind: str, text: str, number: float) -> None:
     assert scanner((kind, text)).content(group({"window": [number, 1.0]}), "zarr.json") is None
+
+
+@pytest.mark.parametrize("column", ["observed_min", "observed_max", "unpadded_min", "unpadded_max"])
+def test_a_voxel_may_have_the_value_of_a_number_of_the_source(column: str) -> None:
+    """Of 32-bit data some do by chance; in a header it is another thing."""
+    search = scanner(("LO", "47110815"), ("DA", "20031117"))
+    for number in ("47110815", "20031117.0"):
+        assert search.content(f"array,{column}\na,{number}\n".encode(), "depth.csv") is None
+        assert search.content(f"array,declared_min\na,{number}\n".encode(), "depth.csv") is not None
+
+
+def test_columns_of_numbers_that_are_searched_come_from_headers_or_are_small() -> None:
+    """Whatever else is counted or measured can equal a number of the source by chance."""
+    from_headers = {"declared_min", "declared_max", "padding_value"}
+    small = {"bits_allocated", "bits_stored", "bits_used", "missing_slices", "masks", "failed", "series"}
+    search = scanner(("LO", "47110815"))
+    searched = {
+        column.name
+        for table in columns.TABLES
+        for column in table.columns
+        if column.kind in (columns.INTEGER, columns.NUMBER)
+        and search.content(f"array,{column.name}\na,47110815\n".encode(), Path(table.path).name)
+    }
+    assert searched == from_headers | small
 
 
 def test_a_name_of_an_attribute_that_is_not_ours_is_not_reported() -> None:

@@ -322,6 +322,31 @@ def test_implausible_numbers_within_groups_are_dropped() -> None:
     assert frames[0].flags == ("implausible_number",)
 
 
+@pytest.mark.parametrize(
+    "groups",
+    [
+        {"PlanePositionSequence": item(ImagePositionPatient=[0.0, 0.0, 1908193.0])},
+        {"MRVelocityEncodingSequence": item(VelocityEncodingDirection=[491510000016.0, 0.0, 0.0])},
+        {
+            "MRDiffusionSequence": item(
+                DiffusionGradientDirectionSequence=Sequence([item(DiffusionGradientOrientation=[0.0, 0.0, 1908193.0])])
+            )
+        },
+        {"FrameContentSequence": item(FrameAcquisitionDuration=731000003.0)},
+        {
+            "PlanePositionSlideSequence": item(
+                RowPositionInTotalImagePixelMatrix=1, ColumnPositionInTotalImagePixelMatrix=17081965
+            )
+        },
+    ],
+)
+def test_numbers_that_may_identify_are_dropped_within_groups(groups: dict[str, Any]) -> None:
+    (frame,) = through_bytes(enhanced(1, lambda _: group(**groups)))
+    assert "implausible_number" in frame.flags
+    assert frame.position is None
+    assert all(abs(value) < 1e6 for values in (frame.causes, frame.constants) for value in values.values())
+
+
 # --------------------------------------------------------------------------------------------------------- property
 
 _MEASURES = st.fixed_dictionaries(

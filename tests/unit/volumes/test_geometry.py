@@ -118,6 +118,13 @@ def test_missing_slices_are_counted(depths: list[float], missing: int) -> None:
     assert (regular.kind, regular.missing) == ("gap", missing)
 
 
+@pytest.mark.parametrize("last", [4711081512.0, 1908193.0])
+def test_a_slice_that_is_far_away_leaves_no_number_of_slices(last: float) -> None:
+    """The count would be the number in the position of the last slice."""
+    regular = geometry.regularity([0.0, 1.0, 2.0, last])
+    assert (regular.kind, regular.missing) == ("uneven", 0)
+
+
 def test_distances_without_a_common_step_are_uneven() -> None:
     assert geometry.regularity([0, 1, 2.4, 3.4]) == geometry.Regularity("uneven", None, 0)
 

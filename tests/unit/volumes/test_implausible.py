@@ -34,7 +34,11 @@ FRAME = Frame(
         ({"rescale": (DATE, 0.0)}, {"rescale": None}),
         ({"rescale": (1.0, -47110815.0)}, {"rescale": None}),
         ({"rescale": (47110815.0, 0.0)}, {"rescale": None}),
+        ({"rescale": (1908193.0, 0.0)}, {"rescale": None}),
         ({"real_world": (1.0, -DATE)}, {"real_world": None}),
+        ({"real_world": (491510000016.0, 0.0)}, {"real_world": None}),  # a phone number
+        ({"real_world": (1.0, 491510000016.0)}, {"real_world": None}),
+        ({"real_world": (1.0, 9011939.0), "dtype": "<f4"}, {"real_world": None, "dtype": "<f4"}),
         ({"constants": {"a": DATE, "b": 1.0}}, {"constants": {"b": 1.0}}),
         ({"causes": {"echo_time_ms": DATE, "echo_number": DATE}}, {"causes": {"echo_number": DATE}}),
         ({"causes": {"b_value": DATE, "b_vector_x": 1.0}}, {"causes": {"b_vector_x": 1.0}}),
@@ -64,6 +68,7 @@ def test_numbers_of_16_bit_data_are_kept(center: float, width: float, slope: flo
         {"dtype": "<f4", "bits_stored": 32, "window": ((123456789.0, 987654321.0),)},
         {"rescale": (1000.0, 0.0), "window": ((32767500.0, 65535000.0),)},  # PET in Bq/ml
         {"rescale": (2e-5, 0.0)},
+        {"real_world": (1e6, 0.0), "rescale": (2.5e6, -1e9)},  # units that differ by powers of ten
         {"rescale": None, "window": (), "real_world": None},
     ],
 )

@@ -229,8 +229,16 @@ def _of_segmentation(
 ) -> Iterator[Found]:
     """Yield the masks of a segmentation; raises `MaskProblem` or `NotExtracted`."""
     segmentation: Segmentation = _checked(sandbox.call(_parse_segmentation, row, roots, fault="unreadable_header"))
-    source = SourceFile(row, file.content, format=pixels.pixel_format(row["facts"]))
+    # Lossy Image Compression (0028,2110) is copied from the images of a segmentation: the stream alone counts.
+    form = pixels.pixel_format(row["facts"])
+    form = dataclasses.replace(form, lossy_header="", lossy=bool(form.syntax.lossy))
+    source = SourceFile(row, file.content, format=form)
     with contextlib.closing(Readers([source], roots)) as readers:
+        flags = set()
+        if "uncertain_frames" in readers.of(0).flags or "trailing_bytes" in row["flags"]:
+            flags.add("uncertain_pixels")
+        if form.syntax.family != "native" and readers.frame(0, 0).lossy:
+            flags.add("lossy_pixels")
 
         def read_frame(number: int) -> np.ndarray[Any, Any]:
             return readers.frame(0, number).pixels
@@ -242,9 +250,9 @@ def _of_segmentation(
             by_frame_of_reference=not _names(row, plan),
             instances={uid: uid in copies for uid in _instances_of(plan)},
         ):
-            if not isinstance(found, Elsewhere) and "uncertain_frames" in readers.of(0).flags:
+            if flags and not isinstance(found, Elsewhere):
                 grid, mask = found
-                yield grid, dataclasses.replace(mask, flags=tuple(sorted({*mask.flags, "uncertain_pixels"})))
+                yield grid, dataclasses.replace(mask, flags=tuple(sorted(flags.union(mask.flags))))
             else:
                 yield found
 

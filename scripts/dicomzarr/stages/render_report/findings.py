@@ -143,6 +143,12 @@ _FLAGS: tuple[tuple[str, str, str, str], ...] = (
         "Whole frames follow in the pixel data that were not extracted. Ask the sender for the right number of frames.",
     ),
     (
+        "trailing_bytes",
+        "has a source with unknown bytes behind its pixels",
+        "have a source with unknown bytes behind its pixels",
+        "Most are harmless. If bytes were inserted before the pixels, all voxels are shifted: look at the images.",
+    ),
+    (
         "rescale_incomplete",
         "has frames without a rescale",
         "have frames without a rescale",
@@ -158,7 +164,8 @@ _FLAGS: tuple[tuple[str, str, str, str], ...] = (
         "implausible_number",
         "has a header with a number that cannot be true",
         "have a header with a number that cannot be true",
-        "A counter or a clock has a value that it cannot have, and was not used. The order along t may rest on less.",
+        "A position, a scale, a counter or a clock has a value that it cannot have, and was not used. Spacing, values "
+        "in units or the order along t may be missing.",
     ),
     (
         "rounded_positions",

@@ -117,6 +117,7 @@ def test_infinity_is_written_as_text() -> None:
     ("flags", "verdict"),
     [
         (("surplus_frames",), "warn"),
+        (("trailing_bytes",), "warn"),
         (("contested_place", "gantry_tilt"), "warn"),
         (("incomplete",), "warn"),
         (("surplus_bytes",), "pass"),

@@ -336,6 +336,7 @@ FLAGS_WITH_ADVICE = [
     "contested_place",
     "incomplete_grid",
     "surplus_frames",
+    "trailing_bytes",
     "rescale_incomplete",
     "unreadable_number",
     "implausible_number",
