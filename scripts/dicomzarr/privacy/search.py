@@ -22,7 +22,7 @@ from dicomzarr.privacy.series_groups import PREFIXES, Group, by_group, is_series
 from dicomzarr.privacy.table_blocks import WHOLE, Share
 from dicomzarr.system import sandbox
 from dicomzarr.system.heartbeat import Progress
-from dicomzarr.system.results_folder import FOLDERS, Results
+from dicomzarr.system.results_folder import EXPORT_FOLDERS, FOLDERS, Results
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.vocabulary.reasons import NotExtracted
 
@@ -32,7 +32,7 @@ EXECUTOR_PLACES = (".snakemake/slurm_logs/", ".snakemake/tmp.", ".snakemake/auxi
 MIN_COST = 100.0  # milliseconds of work that justify one more process
 EXPORTS = "results/exports/"  # made by jobs of their own: until they run they show what was configured before
 LOGS = ".snakemake/log/"  # of the main process: they name the user, the host and the command
-FOLLOWED = frozenset(f"results/{name}" for name in FOLDERS)  # searched also where they are links
+FOLLOWED = frozenset(f"results/{name}" for name in (*FOLDERS, *EXPORT_FOLDERS))  # searched also where they are links
 _JOB = "check_privacy"  # name under which progress is reported: of each share, and of all
 
 

@@ -12,10 +12,10 @@ FOLDERS = (
     "private", *(f"private/{name}" for name in ("records", "plans", "cache", "attempts", "progress", "labels")),
     *(f"private/{name}" for name in ("retired", "removed", "surplus")), "dataset", "dataset/images.zarr",
     "dataset/reports", "dataset/reports/pictures", "dataset/provenance", "logs", "benchmarks", "exports",
-    *(f"exports/{name}" for name in ("png", "npz", "nifti", "preview_lossy", "nnunet", "monai")),
     *(f"{place}/{rule}" for place in ("private/records", "dataset/provenance", "logs", "benchmarks")
       for rule in BATCH_RULES),
 )  # fmt: skip
+EXPORT_FOLDERS = tuple(f"exports/{name}" for name in ("png", "npz", "nifti", "preview_lossy", "nnunet", "monai"))
 
 
 @dataclass(frozen=True, slots=True)

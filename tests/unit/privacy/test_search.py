@@ -21,7 +21,7 @@ from dicomzarr.records import export_record
 from dicomzarr.stages import check_privacy
 from dicomzarr.system import json_files
 from dicomzarr.system.path_text import encode_path
-from dicomzarr.system.results_folder import FOLDERS, Results
+from dicomzarr.system.results_folder import EXPORT_FOLDERS, Results
 from dicomzarr.vocabulary.errors import UserError
 
 UID = b"1.2.826.0.1.3680043.777.1.424243\0"
@@ -407,5 +407,4 @@ def test_a_folder_that_the_disk_cannot_list_ends_the_search(results: Results, mo
 
 
 def test_every_folder_of_exports_may_be_a_link() -> None:
-    exports = {f"exports/{kind.folder}" for kind in export_record.KINDS}
-    assert exports == {name for name in FOLDERS if name.startswith("exports/")}
+    assert {f"exports/{kind.folder}" for kind in export_record.KINDS} == {*EXPORT_FOLDERS}
