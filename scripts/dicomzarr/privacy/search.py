@@ -221,7 +221,7 @@ class Search:
                     if path == skipped:
                         continue
                     yield from self._search_name(path, entry)
-                    if entry.is_dir(follow_symlinks=path in FOLLOWED):
+                    if entry.is_dir(follow_symlinks=path in FOLLOWED or folder in PREFIXES):  # or of one series
                         waiting.append(path)
 
     def _groups(self, top: str, images: str, series: Sequence[str], processes: int) -> Iterator[_Series]:

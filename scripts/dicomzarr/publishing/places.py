@@ -45,15 +45,14 @@ class Folder:
             os.close(handle)
 
     def names(self) -> set[str] | None:
-        """Return the paths of all files, or None where they cannot be listed; a link to a folder above is a file."""
+        """Return the paths of all files, or None where they cannot be listed; no link is followed: it is one path."""
         names, waiting = set(), [""]
         while waiting:
             below = waiting.pop()
-            above = os.path.realpath(self.path / below)
             with os.scandir(self.path / below) as listing:
                 for entry in listing:
                     path = f"{below}/{entry.name}" if below else entry.name
-                    if entry.is_dir() and not f"{above}/".startswith(f"{os.path.realpath(entry.path)}/"):
+                    if entry.is_dir(follow_symlinks=False):
                         waiting.append(path)
                     else:
                         names.add(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from dicomzarr.publishing import checklist
 from dicomzarr.publishing.checklist import NotSealed
@@ -98,7 +98,8 @@ def verify(place: Place, threads: int, signers: Path | None = None) -> CopyVerdi
             verdict.findings += [(kind, path)] if kind else []
     names = place.names()
     verdict.is_listed = names is not None
-    verdict.findings += [(SURPLUS, path) for path in (names or set()) - {*claims, *checklist.UNLISTED}]
+    folders = {str(parent) for path in claims for parent in PurePosixPath(path).parents}  # one may be a link
+    verdict.findings += [(SURPLUS, path) for path in (names or set()) - {*claims, *folders, *checklist.UNLISTED}]
     verdict.findings.sort(key=lambda finding: finding[1])
     return verdict
 

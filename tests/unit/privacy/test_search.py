@@ -408,3 +408,14 @@ def test_a_folder_that_the_disk_cannot_list_ends_the_search(results: Results, mo
 
 def test_every_folder_of_exports_may_be_a_link() -> None:
     assert {f"exports/{kind.folder}" for kind in export_record.KINDS} == {*EXPORT_FOLDERS}
+
+
+def test_a_linked_folder_of_a_series_is_searched(results: Results, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    results.images.mkdir()
+    (results.images / "0123456789abcdef").symlink_to(tmp_path / "disk")
+    (results.images / "round").symlink_to(results.images)
+    search(results)
+    (tmp_path / "disk" / "notes.txt").write_text("of zyxwolf canaria")
+    with pytest.raises(check_privacy.PrivacyProblem, match=r"images\.zarr/0123456789abcdef/notes\.txt"):
+        search(results)

@@ -62,10 +62,15 @@ def test_a_copy_whose_files_are_links_is_verified(tmp_path: Path) -> None:
     (copy / "images.zarr").symlink_to(blobs / "images")
     assert verify_copy.verify(places.find(str(copy)), 2).good
     (copy / "round").symlink_to(copy)
+    for one, other in (("first", "second"), ("second", "first")):  # links of which each leads to the others
+        (copy / "more" / one).mkdir(parents=True)
+        for number in range(3):
+            (copy / "more" / one / str(number)).symlink_to(copy / "more" / other)
     (copy / "reports").mkdir(exist_ok=True)
     (copy / "reports" / "elsewhere").symlink_to("/nowhere")
     found = verify_copy.verify(places.find(str(copy)), 2).findings
-    assert found == [("surplus", "reports/elsewhere"), ("surplus", "round")]
+    crossed = [("surplus", f"more/{one}/{number}") for one in ("first", "second") for number in range(3)]
+    assert found == [*crossed, ("surplus", "reports/elsewhere"), ("surplus", "round")]
     (shard,) = copy.glob("images.zarr/*/*/0/c/0/0/0")
     shard.resolve().write_bytes(b"other")
     assert ("damaged", str(shard.relative_to(copy))) in verify_copy.verify(places.find(str(copy)), 2).findings
