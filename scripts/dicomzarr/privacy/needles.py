@@ -211,7 +211,7 @@ class NeedleSearch:
             target = os.readlink(entry.path)
             in_target = self._hits(shown, lambda scanner: scanner.name(target))
             path = os.path.realpath(path)  # files are opened without following links
-            if not os.path.isfile(path):
+            if not os.path.exists(path) or os.path.isdir(path):
                 return in_target
             mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode):

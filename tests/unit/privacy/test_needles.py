@@ -94,12 +94,13 @@ def test_what_links_lead_to_is_searched_or_reported(names: Path, copy: Path, tmp
     (blobs / "images" / "zarr.json").write_text('{"a": "niemand wildfremd"}')
     os.symlink(blobs / "1", copy / "note.txt")
     os.symlink(copy, copy / "round")
+    os.symlink("/dev/zero", copy / "device")
     shutil.rmtree(copy / "images.zarr")
     os.symlink(blobs / "images", copy / "images.zarr")
     search = needles.NeedleSearch(needles.read_needles(names), frozenset(), with_voxels=True)
     found = search.run(copy)
     assert [(hit.place, hit.needle) for hit in found.hits] == [("images.zarr/zarr.json", 1), ("note.txt", 1)]
-    assert found.in_part == (("round", "linked_folder"),) and not found.unread
+    assert found.in_part == (("round", "linked_folder"),) and found.unread == ("device",)
 
 
 def test_each_name_in_a_file_is_reported_with_its_line(names: Path, copy: Path) -> None:

@@ -24,7 +24,7 @@ from dicomzarr.stages.check_batch.masks import check_masks, files_of_image, no_w
 from dicomzarr.stages.check_batch.picture import Picture
 from dicomzarr.stages.check_batch.read_back import read_back
 from dicomzarr.stages.check_batch.verdicts import depth_row, size_row
-from dicomzarr.system import files, shared_files
+from dicomzarr.system import files, run_token, shared_files
 from dicomzarr.system.heartbeat import Progress
 from dicomzarr.system.results_folder import Results
 from dicomzarr.system.thread_pool import ThreadPool
@@ -207,6 +207,7 @@ def check_batch(results: Results, record: Path, code: str, threads: int = 1, *, 
     finally:
         committer.close()
     if damaged:
+        run_token.check(results.private)
         for path in damaged:
             revoke(results, path, Revocation.DAMAGED)
         raise Damaged(damaged[0])

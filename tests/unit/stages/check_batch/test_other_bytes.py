@@ -18,6 +18,7 @@ from made_up_results import BATCH, MadeUpCase, MadeUpMask
 from dicomzarr.records.batch_record import CHECK, EXTRACT, CheckBatchRecord, batch_record_path
 from dicomzarr.stages.check_batch import masks, read_back
 from dicomzarr.stages.check_batch.batch import check_batch
+from dicomzarr.system import json_files, run_token
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import Damaged
 
@@ -77,6 +78,16 @@ def test_each_damaged_series_of_a_batch_is_found_at_once(results: Results) -> No
     with pytest.raises(Damaged):
         check(results)
     assert [results.series_record(EXTRACT, series).exists() for series in SERIES] == [False, False, True]
+
+
+def test_a_job_of_an_older_run_revokes_nothing(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    for array in IMAGES:
+        one_bit(results.images / array / "0/c/0/0/0")
+    monkeypatch.setenv(run_token.VARIABLE, "1" * 32)
+    (results.private / run_token.FILE).write_bytes(json_files.canonical_json({"token": "2" * 32}))
+    with pytest.raises(run_token.Superseded):
+        check(results)
+    assert all(results.series_record(EXTRACT, series).exists() for series in SERIES)
 
 
 def test_what_was_written_wrongly_stays_a_mismatch(results: Results) -> None:
