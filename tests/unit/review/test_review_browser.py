@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browsers import CHROMIUM, chromium, patient
-from playwright.sync_api import Browser, Locator, Page, expect
+from browsers import CHROMIUM, chromium, patient, wait_on
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 from reviewed_results import content, everything, reviewing, write_results
 from viewed_dataset import Viewer
 from waiting import HANG, wait_until
@@ -201,6 +201,29 @@ def test_filters_hide_and_what_is_hidden_is_not_decided(opened: Open, results: R
     expect(page.get_by_role("group", name="Selected images")).to_be_hidden()  # those that were hidden in between
     page.locator("#modality").select_option(label="CT (2)")
     expect(page.locator("#nothing")).to_be_visible()
+
+
+def test_a_filter_counts_what_was_decided_before_it_and_is_answered_later(opened: Open, results: Results) -> None:
+    page = opened()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:  # Playwright takes no method of a list
+        held.append(route)
+
+    page.route("**/decisions", hold)
+    card(page, 1).get_by_role("button", name="Keep").click()
+    page.get_by_label("undecided only").check()
+    expect(page.locator("#shown")).to_have_text("")
+    card(page, 2).get_by_role("button", name="Keep").click()  # after the filter: stays, so that it can be undone
+    wait_on(page, lambda: len(held) == 1)
+    held[0].continue_()
+    wait_on(page, lambda: len(held) == 2)
+    held[1].continue_()
+    until(results, {1: "keep", 2: "keep"})
+    expect(card(page, 2).locator(".state")).to_have_text("keep")
+    expect(card(page, 1)).to_be_hidden()
+    expect(card(page, 2)).to_be_visible()
+    expect(page.locator("#shown")).to_have_text("11 shown")
 
 
 def test_two_people_do_not_overrule_each_other_unseen(opened: Open, results: Results) -> None:

@@ -154,6 +154,10 @@ element("none").addEventListener("click", () => {
   count();
   element("all").focus();
 });
-element("modality").addEventListener("change", filter);
-element("undecided").addEventListener("change", filter);
+for (const id of ["modality", "undecided"]) {
+  element(id).addEventListener("change", () => {
+    filter();
+    last.then(filter); // again once the server has answered what was decided before
+  });
+}
 filter(); // the browser may have kept what was chosen
