@@ -8,7 +8,6 @@ Each part is between two markers in its page; the text around them is written by
 
 import re
 import sys
-import textwrap
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -283,33 +282,36 @@ def json_text() -> str:
     return "\n".join(parts).rstrip()
 
 
-# ---- The figures of the README, from the tables of the last machine on the page on performance
+# ---- The figures of the README, from the tables on the page on performance: a column for each machine
+
+SPEED = (  # a row of the README, its corpus or its target, and its form
+    ("2.1 GB of CT, 4,000 files, s", "CT,", ".1f"),
+    ("the same ÷ `dcm2niix -z y`", "wall, balanced ÷ dcm2niix -z y, CT", ".2f"),
+    ("the same ÷ `dcm2niix -z n`, which compresses nothing", "wall, balanced ÷ dcm2niix -z n, CT", ".2f"),
+    ("the same ÷ a naive script", "wall, balanced ÷ naive script, CT", ".2f"),
+    ("50,000 small MR files, s", "50,000 small MR files", ".0f"),
+    ("the same ÷ `dcm2niix -z n`", "wall, balanced ÷ dcm2niix -z n, small MR", ".2f"),
+    ("the same ÷ a naive script", "wall, balanced ÷ naive script, small MR", ".2f"),
+    ("100,000 series, nothing to do, s", "a run with nothing to do, s", ".1f"),
+    ("one new series beside them, s", "one new series beside all old ones, s", ".1f"),
+    ("one series of ten slices, s", "One series of 10 slices", ".1f"),
+)
 
 
 def speed_text() -> str:
-    """Return how long runs took, in the words of the README."""
+    """Return how long runs took, as the table of the README."""
     page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
-    measured = page.rpartition("<!-- machine: ")[2].partition("<!-- end of bench -->")[0]
-    machine = re.sub(r"\(.*?\)", "", measured.partition(" -->")[0]).partition(",")[0].split()
-    cores = re.search(r", (\d+) cores in use", measured)
+    machines = page.partition("<!-- end of bench -->")[0].split("<!-- machine: ")[1:]
+    names = [re.sub(r" *\(.*?\)", "", each.partition(" -->")[0]).replace("(R)", "").split(",")[0] for each in machines]
 
-    def found(target: str) -> float:
-        return float(cell(measured, target))
+    def found(measured: str, row: str, form: str) -> str:
+        is_target = f"| {row} |" in measured
+        value = cell(measured, row) if is_target else cell(measured.partition(f"**{row}")[2], "balanced")
+        return format(float(value), form)
 
-    def seconds(corpus: str) -> float:
-        return float(cell(measured.partition(f"**{corpus}")[2], "balanced"))
-
-    text = (
-        f"On {cores.group(1) if cores else 'several'} cores ({' '.join(machine)}), with headers as rich as real ones "
-        f"and all checks: 2.1 GB of CT (4,000 files) take {seconds('CT,'):.1f} s, "
-        f"{found('wall, balanced ÷ dcm2niix -z y, CT'):.2f} times as long as `dcm2niix -z y` and "
-        f"{found('wall, balanced ÷ dcm2niix -z n, CT'):.1f} times as long as `dcm2niix -z n`, which compresses "
-        f"nothing; 50,000 small MR files take {seconds('50,000 small MR files'):.0f} s, "
-        f"{found('wall, balanced ÷ dcm2niix -z n, small MR'):.1f} times as long as `dcm2niix -z n` and "
-        f"{found('wall, balanced ÷ naive script, small MR'):.2f} times as long as a naive script; ten slices take "
-        f"{seconds('One series of 10 slices'):.1f} s."
-    )
-    return textwrap.fill(text, 120, break_on_hyphens=False)
+    lines = [("`balanced`, on two cores", *names), ("---",) * (len(names) + 1)]
+    lines += [(title, *(found(each, row, form) for each in machines)) for title, row, form in SPEED]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def cell(text: str, row: str) -> str:
