@@ -1,9 +1,9 @@
 """Read the items of Per-Frame Functional Groups Sequence (5200,9230) without pydicom, where their bytes are plain.
 
 A file of 500 frames has tens of thousands of elements in these items, and most of their values are the same in each
-frame. Elements are walked once; a value is converted when it is asked for, once for equal bytes. The items answer as
-data sets of pydicom do. Whatever is not as PS3.5 says, or is rare, raises `Unclear`: the caller lets pydicom read the
-file.
+frame. Elements are walked once, a functional group that repeats the bytes of the frame before not again; a value is
+converted when it is asked for, once for equal bytes. The items answer as data sets of pydicom do. Whatever is not as
+PS3.5 says, or is rare, raises `Unclear`: the caller lets pydicom read the file.
 """
 
 from __future__ import annotations
@@ -172,6 +172,7 @@ class FrameItems:
         self._wanted = wanted
         self._kept = wanted.sequences | wanted.values
         self._values: dict[tuple[str, tuple[bytes, bytes]], Any] = {}
+        self._groups: dict[int, tuple[bytes, list[FrameItem]]] = {}  # of the last frame that has it: bytes, items
         self.items: list[FrameItem] = []
 
     def read(self, data: bytes, length: int) -> int:
@@ -239,6 +240,7 @@ class FrameItems:
         while open_end or at < limit:
             if limit - at < 8:
                 raise Unclear
+            begin = at
             group, element, vr, length = unpack(data, at)
             tag = group << 16 | element
             if vr in _SHORT:
@@ -258,6 +260,11 @@ class FrameItems:
             previous = tag
             if vr == b"SQ":
                 kept = into is not None and tag in kept_tags
+                if not depth and (known := self._known_group(tag, data, begin, limit)):
+                    if kept and into is not None:
+                        into[tag] = known[1]
+                    at = begin + len(known[0])
+                    continue
                 if length != _UNDEFINED and not kept:  # pydicom does not look into it either until it is asked for
                     if length > limit - at:
                         raise Unclear
@@ -268,6 +275,8 @@ class FrameItems:
                     if tag in values:
                         raise Unclear
                     into[tag] = items
+                if not depth:
+                    self._groups[tag] = data[begin:at], items
                 continue
             if length > limit - at:  # an undefined length too
                 raise Unclear
@@ -282,6 +291,12 @@ class FrameItems:
         if at != limit:
             raise Unclear
         return at
+
+    def _known_group(self, tag: int, data: bytes, begin: int, limit: int) -> tuple[bytes, list[FrameItem]] | None:
+        """Return the bytes of a functional group and its items if the last frame that has it has the same bytes."""
+        known = self._groups.get(tag)
+        is_same = known is not None and data.startswith(known[0], begin) and begin + len(known[0]) <= limit
+        return known if is_same else None
 
     def value(self, keyword: str, element: tuple[bytes, bytes]) -> Any:
         """Return a value as pydicom converts it, or numbers and texts that are equal to those.

@@ -102,6 +102,7 @@ class Groups:
 
     def __init__(self, own: Any, shared: SharedGroups, defects: Defects) -> None:
         self._own, self._shared, self._defects = own, shared, defects
+        self._is_quick = own is not None and not hasattr(own, "items")  # a `FrameItem`, read without pydicom
         self._items: dict[str, Any] = {}
 
     def own_item(self, sequence: str) -> Any:
@@ -117,8 +118,12 @@ class Groups:
         pydicom Dataset or None
         """
         if sequence not in self._items:
-            has_it = self._own is not None and _has(self._own, sequence)
-            self._items[sequence] = first_of(self._own, sequence) if has_it else None
+            if self._is_quick:
+                items = self._own.get(sequence)
+                self._items[sequence] = items[0] if items else None
+            else:
+                has_it = self._own is not None and _has(self._own, sequence)
+                self._items[sequence] = first_of(self._own, sequence) if has_it else None
         return self._items[sequence]
 
     def items(self, sequence: str) -> list[Any]:

@@ -6,6 +6,7 @@ import os
 import struct
 import tempfile
 import warnings
+from functools import partial
 from typing import Any
 
 import pytest
@@ -188,8 +189,8 @@ def frame_item(draw: st.DrawFn) -> bytes:
 @st.composite
 def sources(draw: st.DrawFn) -> tuple[bytes, int]:
     items = draw(st.lists(frame_item(), min_size=1, max_size=4))
-    if draw(st.booleans()):
-        items += items
+    doubled = [each for each in items for _ in range(2)]  # groups with the bytes of those of the frame before
+    items = draw(st.sampled_from([items, items + items, doubled]))
     shared = draw(st.one_of(st.just(b""), frame_item()))
     groups = of_items(items, draw(st.booleans()), draw(st.booleans()), 0x52009230)
     after = draw(st.sampled_from([b"", b"", element(0x54000100, "LO", b"x "), element(0x00280008, "IS", b"3 ")]))
@@ -242,6 +243,22 @@ def test_plain_groups_need_no_pydicom(open_items: bool, open_end: bool, characte
 def test_what_is_not_plain_is_left_to_pydicom(extra: bytes) -> None:
     content = file_of(of_items([plain(0, extra)], False, False, 0x52009230))
     assert is_quick(content, 1) == (extra[:4] == struct.pack("<HH", 0x1028, 0x1053))
+
+
+@pytest.mark.parametrize("open_items", [False, True])
+def test_a_group_that_repeats_the_one_before_is_the_same_items(open_items: bool) -> None:
+    """Also where a frame between has none, and not where the item ends within it."""
+    sequence_of = partial(of_items, open_items=open_items, open_end=open_items)
+    echo = sequence_of([element(tag("EffectiveEchoTime"), "FD", struct.pack("<d", 4.5))], number=tag("MREchoSequence"))
+    items = [plain(0) + echo, plain(1), plain(1) + echo, plain(2) + echo]
+    items = [b"".join(sorted((item[: len(plain(0))], item[len(plain(0)) :]))) for item in items]  # by their tags
+    content = file_of(of_items(items, False, False, 0x52009230))
+    assert is_quick(content, 4)
+    frames = read(content, 4, quick=True)
+    assert frames.count("'echo_time_ms': 4.5") == 3
+    for lost in range(1, len(items[3])):
+        cut = [*items[:3], items[3][:-lost]]
+        is_quick(file_of(of_items(cut, False, False, 0x52009230)), 4)
 
 
 def test_a_text_with_the_vr_of_a_number_stays_a_text() -> None:
