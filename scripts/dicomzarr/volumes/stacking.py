@@ -28,7 +28,7 @@ from dicomzarr.volumes.acquisition import (
     without_noise,
     without_what_follows_slices,
 )
-from dicomzarr.volumes.as_stored import array_of_file, arrays_of_singles, in_order, is_projection, is_segmentation
+from dicomzarr.volumes.as_stored import arrays_of_file, arrays_of_singles, in_order, is_projection, is_segmentation
 from dicomzarr.volumes.describe import array_of, kind_of_object, with_slices
 from dicomzarr.volumes.frame_attributes import DIMENSIONS
 from dicomzarr.volumes.grouping import Group, count_of, groups_of
@@ -76,7 +76,7 @@ def lay_out(frames: Sequence[Frame], *, tolerance: float = geometry.SPACING_TOLE
     for alone, members in stackable.items():
         prefix = () if alone is None else (name_of(members[0]),)
         volumes += [v for group in groups_of(members, prefix, tolerance) for v in _volumes(group, tolerance)]
-    volumes += [array_of_file(in_order(members)) for members in images.values()]
+    volumes += [volume for members in images.values() for volume in arrays_of_file(in_order(members))]
     volumes = _flagged_where_parts_are_missing(_with_unique_discriminators(volumes))
     placed = Counter((place.frame.source, place.frame.number) for volume in volumes for place in volume.places)
     if placed != Counter((frame.source, frame.number) for frame in ordered):
