@@ -123,3 +123,32 @@ def test_a_whole_time_lacks_nothing_that_the_steps_of_another_suggest() -> None:
 def test_two_echoes_between_each_other_have_no_flag() -> None:
     frames = [frame(10 * e + z, 4.0 * z + 2 * e, {"echo_time_ms": 5.0 + e}) for e in (0, 1) for z in range(6)]
     assert [volume.flags for volume in checked_volumes(frames)] == [(), ()]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(2, 6), st.integers(4, 9), st.randoms(use_true_random=False))
+def test_delays_that_positions_lack_in_their_own_ways_are_never_woven(
+    slices: int, times: int, rng: random.Random
+) -> None:
+    """All positions have equally many frames, and not of the same times."""
+    lost = rng.randint(1, times // 4)
+    kept = [sorted(rng.sample(range(times), times - lost)) for _ in range(slices)]
+    frames = [
+        frame(100 * z + t, 2.0 * z, {"trigger_time_ms": 40.0 * t, "instance_number": 100.0 * z + t})
+        for z, of_slice in enumerate(kept)
+        for t in of_slice
+    ]
+    for volume in checked_volumes(frames):
+        columns: dict[int | None, set[int]] = {}
+        for place in volume.places:
+            columns.setdefault(place.t, set()).add(place.frame.source % 100)
+        assert all(len(column) == 1 for column in columns.values()) or "contested_place" in volume.flags
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(2, 12), st.integers(4, 20), st.randoms(use_true_random=False))
+def test_delays_of_heart_beats_of_several_lengths_are_one_array(slices: int, times: int, rng: random.Random) -> None:
+    beats = [rng.randint(700, 1100) for _ in range(slices)]
+    frames = grid(slices, times, lambda z, t: {"trigger_time_ms": float(beats[z] * t // times)})
+    volume = only_volume(frames)
+    assert (volume.shape[:2], volume.flags) == ((times, slices), ())

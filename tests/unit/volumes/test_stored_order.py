@@ -94,3 +94,18 @@ def test_single_slices_of_tomosynthesis_without_a_position_are_no_projections(mo
 def test_planes_of_a_dose_without_a_position_are_flagged_and_never_joined() -> None:
     frames = [frame(n, None, {"instance_number": float(n)}, modality="RTDOSE", sop_class_uid=DOSE) for n in range(3)]
     assert [(v.kind, v.shape, v.flags) for v in checked_volumes(frames)] == [("dose", (4, 6), ("no_position",))] * 3
+
+
+@pytest.mark.parametrize("slices", [3, 4, 7])
+@pytest.mark.parametrize("number", [0, 500])
+def test_a_slice_that_is_there_twice_makes_no_passes_of_the_others(slices: int, number: int) -> None:
+    """Slices that are numbered position by position, phase by phase, and one more image of a slice and phase."""
+    frames = [
+        frame(10 * z + t, 2.0 * z, {"trigger_time_ms": 40.0 * t, "instance_number": 3.0 * z + t + 1})
+        for z in range(slices)
+        for t in range(3)
+    ]
+    again = frame(900, 0.0, {"trigger_time_ms": 0.0, "instance_number": float(number)})
+    volumes = sorted(checked_volumes([*frames, again]), key=lambda volume: len(volume.places))
+    assert [volume.shape[:-2] for volume in volumes] == [(), (3, slices)]
+    assert all("contested_place" in volume.flags for volume in volumes)
