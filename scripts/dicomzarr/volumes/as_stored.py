@@ -17,10 +17,15 @@ from dicomzarr.volumes.model import Frame, Volume
 from dicomzarr.volumes.slices import depth, has_geometry
 from dicomzarr.volumes.stacks import identity
 from dicomzarr.volumes.t_values import axis_values, t_values
+from dicomzarr.volumes.terms import terms_that_differ
 
 CINE: Final = frozenset({"US", "IVUS", "XA", "RF", "ES", "XC", "GM", "OP", "ECG", "BMD"})
 # Slices of a body: without a position their order is known at best.
 _TOMOGRAPHIC: Final = frozenset({"CT", "MR", "PT", "NM"})
+# Modalities of machines that make projections, and slices, too: tomosynthesis and cone beams.
+_MAKE_SLICES: Final = frozenset({"MG", "XA", "RF", "PX", "IO"})
+# Classes whose frames are slices.
+_VOLUMES: Final = sop_classes.SLICES | {sop_classes.ENHANCED_US_VOLUME, sop_classes.PARAMETRIC_MAP}
 # Image Type (0008,0008) of reconstructed Nuclear Medicine; its other images are projections.
 _TOMOGRAPHY: Final = frozenset({"RECON TOMO", "RECON GATED TOMO"})
 
@@ -64,15 +69,15 @@ def arrays_of_singles(frames: Sequence[Frame]) -> list[Volume]:
     Returns
     -------
     list of Volume
-        Tomographic images without a position that have different Instance Numbers (0020,0013) become one array, in the
-        order of these numbers. All others become an array each.
+        Slices without a position that have different Instance Numbers (0020,0013) become one array, in the order of
+        these numbers. All others become an array each: planes of a dose may be of several beams.
     """
     volumes = []
     unplaced: dict[tuple[object, ...], list[Frame]] = {}
     for frame in frames:
         kind = kind_of_image(frame.image_type, frame.sop_class_uid)
-        is_slice = frame.modality in _TOMOGRAPHIC and not has_geometry(frame)
-        if is_slice and "instance_number" in frame.causes:
+        is_slice = (_is_slice(frame) or kind_of_object(frame) == "dose") and not has_geometry(frame)
+        if is_slice and "instance_number" in frame.causes and kind_of_object(frame) != "dose":
             unplaced.setdefault(_alike(frame, kind), []).append(frame)
         else:
             volumes.append(_single(frame, ("no_position",) if is_slice else ()))
@@ -144,8 +149,8 @@ def _instance_number(frame: Frame) -> float:
 # ----------------------------------------------------------------------------------------------- multi-frame images
 
 
-def array_of_file(frames: list[Frame]) -> Volume:
-    """Return the array of one multi-frame image that is not stacked, in stored order.
+def arrays_of_file(frames: list[Frame]) -> list[Volume]:
+    """Return the arrays of one multi-frame image that is not stacked, in stored order.
 
     Parameters
     ----------
@@ -154,11 +159,36 @@ def array_of_file(frames: list[Frame]) -> Volume:
 
     Returns
     -------
-    Volume
+    list of Volume
+        One, unless frames are of several kinds or differ in what their values are, such as velocity and intensity.
     """
     frames = with_comparable_clocks(frames)
-    first, name = frames[0], (_name_of(frames[0]),)
-    count = len(frames)
+    name = (_name_of(frames[0]),)
+    if is_segmentation(frames[0]) or all("row_offset" in frame.causes for frame in frames):
+        return [_array_of_file(frames, name)]
+    known = terms_that_differ(frame.terms for frame in frames)
+    parts: dict[tuple[tuple[str, ...], ...], list[Frame]] = {}
+    for frame in frames:
+        terms = tuple(f"{term}={value}" for term, value in sorted(frame.terms.items()) if term in known)
+        tables = tuple(f"{table}={value}" for table, value in sorted(frame.tables.items()))
+        kind = kind_of_image(frame.image_type, frame.sop_class_uid)
+        parts.setdefault((kind, (frame.kernel,), terms, tables), []).append(frame)
+    if len(parts) == 1:
+        return [_array_of_file(frames, name)]
+    differ = [words for words, values in zip(_KINDS, zip(*parts, strict=True), strict=True) if len(set(values)) > 1]
+    volumes = []
+    for key, members in parts.items():
+        volume = _array_of_file(members, (*name, *(word for words in key for word in words)))
+        volumes.append(replace(volume, split_by=tuple(differ), why=f"{volume.why}; apart from others of the image"))
+    return volumes
+
+
+_KINDS: Final = ("kind_of_image", "kernel", "term", "table_of_values")
+
+
+def _array_of_file(frames: list[Frame], name: tuple[str, ...]) -> Volume:
+    """Return the array of frames of one image, which are of one kind."""
+    first, count = frames[0], len(frames)
     if all("row_offset" in frame.causes for frame in frames):
         means, values = _places_of_tiles(frames)
         is_known = len(set(values)) == count
@@ -168,7 +198,7 @@ def array_of_file(frames: list[Frame]) -> Volume:
         return _on_t(frames, name, "tiles", means, values, why, () if is_known else ("t_order_only",))
     if is_segmentation(first):
         return _segmentation(frames, name)
-    flags = ("unplaced_tiles",) if first.modality == "SM" else ()
+    flags = ["unplaced_tiles"] if first.modality == "SM" else []
     kind = "tiles" if flags else "cine" if first.modality in CINE or "frame_time_s" in first.causes else "frames"
     kind = kind_of_object(first) or kind
     times = [key for key in _TIMES if all(key in frame.causes for frame in frames)]
@@ -177,10 +207,9 @@ def array_of_file(frames: list[Frame]) -> Volume:
     if not axis.are_distinct or not means:
         numbers = [(float(index),) for index in range(count)]
         means, rows = ["frame"], list(numbers)
-    if "slice_number" in means:
-        flags = ("unplaced_slices",)
-    elif "frame" in means and _are_slices(first):
-        flags = ("t_order_only",)
+    flags += ["unplaced_slices"] if "slice_number" in means else []
+    # Where numbers vary and leave frames alike, as two with one angle, they do not say what distinguishes them.
+    flags += ["t_order_only"] if "frame" in means and (len(means) > 1 or _are_slices(first)) else []
     why = f"{count_of(count, 'frame')} of one image without positions, in stored order"
     return _on_t(frames, name, kind, means, rows, why, flags)
 
@@ -213,7 +242,13 @@ def _are_slices(frame: Frame) -> bool:
         return False
     if frame.modality == "NM":
         return not _TOMOGRAPHY.isdisjoint(frame.image_type)
-    return frame.modality in _TOMOGRAPHIC or frame.modality == "OPT" or frame.sop_class_uid in sop_classes.SLICES
+    return frame.modality in _TOMOGRAPHIC or frame.modality == "OPT" or frame.sop_class_uid in _VOLUMES
+
+
+def _is_slice(frame: Frame) -> bool:
+    """Return whether a single image is a slice of a body; those of tomosynthesis have the modality of their machine."""
+    of_machine = frame.modality in _MAKE_SLICES and frame.sop_class_uid in sop_classes.SLICES
+    return frame.modality in _TOMOGRAPHIC or of_machine
 
 
 _TIMES: Final = ("frame_time_s", "acquisition_time_s", "reference_time_s", "slice_number")

@@ -131,22 +131,21 @@ class _Family:
     must_be_worse : bool
         Each piece has doubts by itself; whole stacks that follow each other are none.
     lacks : callable, optional
-        Whether a group lacks the attribute: it may be a piece of any other group that has it.
+        Whether a group lacks the attribute that another one has: it may be a piece of it.
     may_differ : bool
         Groups with other values of the attribute may be pieces, too.
     """
 
     alike: Callable[[GroupKey, Frame], Hashable]
     must_be_worse: bool
-    lacks: Callable[[GroupKey], bool] | None = None
+    lacks: Callable[[GroupKey, GroupKey], bool] | None = None
     may_differ: bool = True
 
     def sets(self, keys: list[GroupKey]) -> list[list[GroupKey]]:
         """Return which groups may be pieces of one stack: all of them, or one that lacks the attribute and another."""
         if len(keys) < 2:
             return []
-        lacking = [key for key in keys if self.lacks and self.lacks(key)]
-        pairs = [[key, other] for key in lacking for other in keys if other not in lacking]
+        pairs = [[key, other] for key in keys for other in keys if self.lacks and self.lacks(key, other)]
         return [keys, *(pairs if len(keys) > 2 else [])] if self.may_differ else pairs
 
 
@@ -160,12 +159,25 @@ def _but_type(key: GroupKey, _: Frame) -> Hashable:
     return key._replace(kind=key.kind._replace(origin="", part="", contrast=""), terms=terms)
 
 
-def _lacks_type(key: GroupKey) -> bool:
-    return not (key.kind.part or key.kind.contrast or any(name in _COMPONENTS for name, _ in key.terms))
+def _lacks_type(key: GroupKey, other: GroupKey) -> bool:
+    return not _has_type(key) and _has_type(other)
+
+
+def _has_type(key: GroupKey) -> bool:
+    return bool(key.kind.part or key.kind.contrast or any(name in _COMPONENTS for name, _ in key.terms))
 
 
 def _but_kernel(key: GroupKey, _: Frame) -> Hashable:
     return key._replace(kernel="")
+
+
+def _but_meaning(key: GroupKey, _: Frame) -> Hashable:
+    """Return a key without what says what values are: units, corrections, type of data, quantity."""
+    return key._replace(terms=(), tables=())
+
+
+def _lacks_meaning(key: GroupKey, other: GroupKey) -> bool:
+    return {*key.terms, *key.tables} < {*other.terms, *other.tables}
 
 
 def _but_size(key: GroupKey, _: Frame) -> Hashable:
@@ -183,8 +195,9 @@ def _but_turned(key: GroupKey, first: Frame) -> Hashable:
 _FAMILIES: Final = (
     _Family(_but_samples, must_be_worse=False),
     _Family(_but_type, must_be_worse=True, lacks=_lacks_type),
-    _Family(_but_kernel, must_be_worse=True, lacks=lambda key: not key.kernel),
-    _Family(_but_size, must_be_worse=False, lacks=lambda key: key.size < 0, may_differ=False),
+    _Family(_but_kernel, must_be_worse=True, lacks=lambda key, other: not key.kernel and bool(other.kernel)),
+    _Family(_but_size, must_be_worse=False, lacks=lambda key, other: key.size < 0 <= other.size, may_differ=False),
+    _Family(_but_meaning, must_be_worse=True, lacks=_lacks_meaning, may_differ=False),
     _Family(_but_turned, must_be_worse=False),
 )
 
@@ -215,16 +228,31 @@ def _flagged(frame: Frame, flag: str) -> Frame:
 def _are_pieces(parts: Sequence[list[Frame]], tolerance: float, must_be_worse: bool) -> bool:
     """Return whether frames are one certain stack for each class of facts, of which no part is more than a piece.
 
+    Where only a counter distinguishes the times of the stack, it must do so in a part, too.
     `must_be_worse`: only if the parts by themselves are uneven, lack slices or are single slices.
     """
-    places = [{round(depth(frame), 2) for frame in part} for part in parts]
-    everywhere = set().union(*places)
-    if (len(everywhere) > 1 or must_be_worse) and all(part == everywhere for part in places):
+    if _are_whole(parts, must_be_worse):
         return False  # each is a volume by itself
     frames = [frame for part in parts for frame in part]
     together = arranged(with_numbers(with_comparable_clocks(frames)), tolerance)
-    if not all(len(found) == 1 and is_certain(found) for found in together):
+    if not all(len(found) == 1 for found in together):
         return False
-    alone = [stack for part in parts for found in arranged(part, tolerance) for stack in found]
+    alone = [found for part in parts for found in arranged(part, tolerance)]
+    if not all(map(is_certain, together)) and all(map(is_certain, alone)):
+        return False
     counted = _DOUBTS if must_be_worse else None
-    return doubts_of([found[0] for found in together])[:counted] < doubts_of(alone)[:counted]
+    stacks = [stack for found in alone for stack in found]
+    return doubts_of([found[0] for found in together])[:counted] < doubts_of(stacks)[:counted]
+
+
+def _are_whole(parts: Sequence[list[Frame]], also_single: bool) -> bool:
+    """Return whether each part has all places, of each class of facts that it has; `also_single`: if they are one."""
+    part_of = {(frame.source, frame.number): index for index, part in enumerate(parts) for frame in part}
+    for members in classes_of([frame for part in parts for frame in part]).values():
+        places: dict[int, set[float]] = {}
+        for frame in members:
+            places.setdefault(part_of[frame.source, frame.number], set()).add(round(depth(frame), 2))
+        everywhere = set().union(*places.values())
+        if (len(everywhere) == 1 and not also_single) or any(found != everywhere for found in places.values()):
+            return False
+    return True

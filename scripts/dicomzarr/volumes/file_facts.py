@@ -71,6 +71,7 @@ _VECTORS: Final = (
     ("angular_view", "AngularViewVector"),
     ("time_slice", "TimeSliceVector"),
 )
+_OF_TIME: Final = frozenset({"time_slice", "time_slot"})
 _TOMOGRAPHY: Final = frozenset({"RECON TOMO", "RECON GATED TOMO"})
 # Defined terms of PS3.3 C.8.9.1, C.11.1 and C.7.3.1: term, attribute, values.
 _TERMS: Final = (
@@ -310,7 +311,8 @@ def place_frames(facts: ImageFacts, places: list[FrameAttributes], defects: Defe
     if len(places) == 1:
         places[0].position, places[0].orientation = position, orientation
         return
-    add_frame_times(facts, places)
+    if _varying(places) <= _OF_TIME:  # detectors or angles do not follow each other in time
+        add_frame_times(facts, places)
     if facts.get("SOPClassUID") == sop_classes.RT_DOSE or facts.get("Modality") == "RTDOSE":
         positions = dose_positions(position, orientation, numbers(facts.get("GridFrameOffsetVector")), len(places))
         if positions is None:
@@ -318,6 +320,11 @@ def place_frames(facts: ImageFacts, places: list[FrameAttributes], defects: Defe
             return
         for place, plane_position in zip(places, positions, strict=True):
             place.position, place.orientation = plane_position, orientation
+
+
+def _varying(places: Sequence[FrameAttributes]) -> set[str]:
+    """Return the names of the vectors whose numbers differ between the frames of a file."""
+    return {key for key in places[0].causes if len({place.causes.get(key) for place in places}) > 1}
 
 
 def place_from_file(facts: ImageFacts, places: list[FrameAttributes]) -> None:
@@ -360,6 +367,8 @@ def _place_nuclear(
         slices = tuple(float(number) for number in range(1, count + 1))
     if slices is None or len(slices) != count:
         return
+    if min(slices) == 0:  # the standard counts from 1, some writers from 0
+        slices = tuple(value + 1 for value in slices)
     detector = facts.get("detector")
     first = vector(detector.get("position")) if detector else position
     cosines = cosines_of(detector.get("orientation")) if detector else orientation
@@ -380,6 +389,8 @@ def _place_nuclear(
 def add_frame_times(facts: ImageFacts, places: list[FrameAttributes], before: int = 0) -> None:
     """Give each frame of a cine its time from the first one, s, if it is known (PS3.3 C.7.6.5).
 
+    A vector that does not fit the frames says that Frame Time is not that of each, unless its steps are the same.
+
     Parameters
     ----------
     facts : ImageFacts
@@ -394,10 +405,15 @@ def add_frame_times(facts: ImageFacts, places: list[FrameAttributes], before: in
     if steps and len(steps) == len(places) > 1 and steps[0] == 0 and min(steps[1:]) > 0 and not before:
         # Where both are there, the vector is believed: it has a step for each frame.
         times = [round(seconds / 1000, 9) for seconds in accumulate(steps)]
-    elif frame_time is not None and frame_time > 0:
+    elif frame_time is not None and frame_time > 0 and not _contradict(frame_time, steps or ()):
         times = [round((before + index) * frame_time / 1000, 9) for index in range(len(places))]
     for place, seconds in zip(places, times, strict=False):
         place.causes["frame_time_s"] = seconds
+
+
+def _contradict(frame_time: float, steps: Sequence[float]) -> bool:
+    """Return whether a Frame Time Vector (0018,1065) that does not fit the frames has other steps than Frame Time."""
+    return any(step > 0 and abs(step - frame_time) > 0.01 * frame_time for step in steps)
 
 
 def dose_positions(

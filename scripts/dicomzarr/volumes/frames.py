@@ -16,6 +16,7 @@ from dicomzarr.dicom import sop_classes
 from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.dicom.header_values import items_of, number, text_of, value_of
 from dicomzarr.volumes import geometry
+from dicomzarr.volumes.acquisition import FACTS
 from dicomzarr.volumes.file_facts import add_frame_times, of_all_frames, place_frames, place_from_file
 from dicomzarr.volumes.frame_attributes import DETECTOR_SPACING, Defects, FrameAttributes
 from dicomzarr.volumes.functional_groups import places_from_groups
@@ -230,6 +231,25 @@ def _check_places(places: list[FrameAttributes], defects: Defects) -> None:
         defects.flags.add("partial_geometry")
         for place in places:
             place.position = None
+    if _share_a_position(places):
+        defects.flags.add("shared_position")
+        for place in places:
+            place.position = None
+
+
+def _share_a_position(places: list[FrameAttributes]) -> bool:
+    """Return whether frames at several places of a stack, and with the same facts, have one position.
+
+    Some writers state the position of the first frame as that of all. In-Stack Position Number (0020,9057) counts the
+    places of a stack (PS3.3 C.7.6.16.2.2.4); frames of one place have one number, whatever their times.
+    """
+    if len(places) < 2 or any("in_stack_position" not in place.causes for place in places):
+        return False
+    if len({(place.position, place.orientation) for place in places}) > 1 or places[0].position is None:
+        return False
+    facts = [tuple(place.causes.get(key) for fact in FACTS for key in fact.keys) for place in places]
+    at = {(fact, place.stack, place.causes["in_stack_position"]) for fact, place in zip(facts, places, strict=True)}
+    return len(at) > len({(fact, stack) for fact, stack, _ in at})
 
 
 def _of_multi_frame(image_type: tuple[str, ...]) -> tuple[str, ...]:

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 _CAUSES: Final = (
     ("temporal_position", "FrameContentSequence", "TemporalPositionIndex"),
     ("frame_acquisition_number", "FrameContentSequence", "FrameAcquisitionNumber"),
+    ("in_stack_position", "FrameContentSequence", "InStackPositionNumber"),
     ("temporal_offset_s", "TemporalPositionSequence", "TemporalPositionTimeOffset"),
     ("echo_time_ms", "MREchoSequence", "EffectiveEchoTime"),
     ("b_value", "MRDiffusionSequence", "DiffusionBValue"),

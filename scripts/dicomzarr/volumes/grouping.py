@@ -224,14 +224,17 @@ def _by(frames: Sequence[Frame], values: Sequence[object]) -> dict[object, list[
     return parts
 
 
-def _are_one(frames: Sequence[Frame], parts: Iterable[list[Frame]], tolerance: float) -> bool:
+def _are_one(frames: Sequence[Frame], parts: Collection[list[Frame]], tolerance: float) -> bool:
     """Return whether frames are one even stack for each class of facts, and not only because rounding explains much.
 
+    Where only a counter distinguishes the times of a stack, it does so in its parts, too.
     Slices may be lost, if not each part by itself is an even stack of three slices or more.
     """
     together = arranged(frames, tolerance)
     stacks = [found[0] for found in together]
-    if not all(map(is_certain, together)) or len(stacks) < sum(map(len, together)):
+    if len(stacks) < sum(map(len, together)):
+        return False
+    if not all(map(is_certain, together)) and all(is_certain(found) for found in _alone(parts, tolerance)):
         return False
     if any(stack.slices.kind not in ("single", "uniform", "gap") for stack in stacks):
         return False
@@ -240,14 +243,18 @@ def _are_one(frames: Sequence[Frame], parts: Iterable[list[Frame]], tolerance: f
         return True
     if not are_even and _are_even_alone(parts, tolerance):
         return False
-    alone = [stack for part in parts for found in arranged(part, tolerance) for stack in found]
-    return not are_fitted or any(stack.slices.fit or len(stack.grid) < 3 for stack in alone)
+    pieces = [stack for found in _alone(parts, tolerance) for stack in found]
+    return not are_fitted or any(stack.slices.fit or len(stack.grid) < 3 for stack in pieces)
 
 
 def _are_even_alone(parts: Iterable[list[Frame]], tolerance: float) -> bool:
     """Return whether each part by itself is an even stack of three slices or more."""
-    alone = [stack for part in parts for found in arranged(part, tolerance) for stack in found]
-    return all(stack.slices.is_even and len(stack.grid) > 2 for stack in alone)
+    return all(stack.slices.is_even and len(stack.grid) > 2 for found in _alone(parts, tolerance) for stack in found)
+
+
+def _alone(parts: Iterable[list[Frame]], tolerance: float) -> list[list[Stack]]:
+    """Return the stacks of each class of facts of each part by itself."""
+    return [found for part in parts for found in arranged(part, tolerance)]
 
 
 def _needs_no_counter(stacks: Sequence[Stack]) -> bool:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.acquisition import (
@@ -28,10 +29,11 @@ from dicomzarr.volumes.acquisition import (
     without_noise,
     without_what_follows_slices,
 )
-from dicomzarr.volumes.as_stored import array_of_file, arrays_of_singles, in_order, is_projection, is_segmentation
+from dicomzarr.volumes.as_stored import arrays_of_file, arrays_of_singles, in_order, is_projection, is_segmentation
 from dicomzarr.volumes.describe import array_of, kind_of_object, with_slices
 from dicomzarr.volumes.frame_attributes import DIMENSIONS
 from dicomzarr.volumes.grouping import Group, count_of, groups_of
+from dicomzarr.volumes.lost_values import with_lost_values
 from dicomzarr.volumes.model import Frame, Volume
 from dicomzarr.volumes.parters import thicknesses
 from dicomzarr.volumes.pieces import doubts_of, gaps_between
@@ -76,7 +78,7 @@ def lay_out(frames: Sequence[Frame], *, tolerance: float = geometry.SPACING_TOLE
     for alone, members in stackable.items():
         prefix = () if alone is None else (name_of(members[0]),)
         volumes += [v for group in groups_of(members, prefix, tolerance) for v in _volumes(group, tolerance)]
-    volumes += [array_of_file(in_order(members)) for members in images.values()]
+    volumes += [volume for members in images.values() for volume in arrays_of_file(in_order(members))]
     volumes = _flagged_where_parts_are_missing(_with_unique_discriminators(volumes))
     placed = Counter((place.frame.source, place.frame.number) for volume in volumes for place in volume.places)
     if placed != Counter((frame.source, frame.number) for frame in ordered):
@@ -154,14 +156,31 @@ def _lacking_slices(arrays: Sequence[_Array], near: float) -> set[int]:
 
 
 def _lacks_slices(array: _Array, other: _Array, near: float) -> bool:
-    """Return whether the slices of an array are some of those of another one, which has more of them."""
-    depths, others = np.array(array.stack.slices.depths), np.array(other.stack.slices.depths)
-    if array.stack.is_doubtful or len(depths) >= len(others):
+    """Return whether the slices of an array are some of those of another one, which has more of them.
+
+    Of one with a gap that has slices elsewhere, the places without a slice count, too: each has lost other slices.
+    """
+    if array.stack.is_doubtful:
         return False
     if len(set(thicknesses([next(array.stack.frames), next(other.stack.frames)]))) > 1:
         return False  # thick slices among thin ones
-    after = np.searchsorted(others, depths - near)
-    return bool((np.abs(others[np.minimum(after, len(others) - 1)] - depths) <= near).all())
+    depths, others = np.array(array.stack.slices.depths), np.array(other.stack.slices.depths)
+    if array.stack.slices.kind != "gap" and not _are_among(others, depths, near):
+        others = _with_lost_places(other.stack.slices)
+    return len(depths) < len(others) and _are_among(depths, others, near)
+
+
+def _are_among(depths: NDArray[np.float64], places: NDArray[np.float64], near: float) -> bool:
+    """Return whether each of several depths is one of some others, which are sorted."""
+    after = np.searchsorted(places, depths - near)
+    return bool((np.abs(places[np.minimum(after, len(places) - 1)] - depths) <= near).all())
+
+
+def _with_lost_places(slices: Slices) -> NDArray[np.float64]:
+    """Return the depths of slices, mm, and of the places that a gap leaves between them."""
+    if slices.kind != "gap" or slices.step_mm is None:
+        return np.array(slices.depths)
+    return np.linspace(slices.depths[0], slices.depths[-1], len(slices.depths) + slices.missing)
 
 
 def _sheets(frames: Sequence[Frame]) -> list[list[Frame]]:
@@ -179,7 +198,7 @@ def _parts(frames: list[Frame], tolerance: float) -> list[_Part]:
     if united is not None:
         return [_Part(united, next(iter(classes)), last_digit(frames))]
     parts = _parts_of(classes, tolerance)
-    for less in (without_noise, without_what_follows_slices) if len(classes) > 1 else ():
+    for less in (without_noise, without_what_follows_slices, with_lost_values) if len(classes) > 1 else ():
         alike = less(frames)
         if alike == frames:
             continue

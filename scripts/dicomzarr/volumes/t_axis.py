@@ -7,17 +7,18 @@ distinguishes frames is accepted, until every frame of a position has its own ke
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
+from statistics import median
 from typing import Final, Literal
 
 from dicomzarr.volumes.acquisition import FACTS
 from dicomzarr.volumes.frame_attributes import DIMENSIONS
 from dicomzarr.volumes.image_type import is_derived
 from dicomzarr.volumes.model import Frame
+from dicomzarr.volumes.passes import periods
 from dicomzarr.volumes.pieces import are_packages
 
 # How the values of a cause are compared:
@@ -253,12 +254,30 @@ def _try_ranks(state: _State, cause: Cause, values: list[list[Key]], total: int)
         if not _recur_in_pieces(state, cause, values):
             _try_labels(state, cause, values, total)
         return
+    if not state.means and _lack_different_times(values):
+        state.holes = True
+        _accept(state, cause, values)
+        return
     keys = _extended(state, _ranks(state, values))
     if state.distinct(keys) == state.distinct(state.keys) or not _same_everywhere(keys):
         return
     if cause.keys[0] in SWEEPING and not _disjoint(keys, values):
         return
     _accept(state, cause, keys)
+
+
+def _lack_different_times(values: list[list[Key]]) -> bool:
+    """Return whether positions have equally many of a few times, and not the same ones: each lacks other frames.
+
+    Delays that vary from beat to beat are many: each position has its own.
+    """
+    rows = [sorted(time for (time,) in row) for row in values]
+    count = len(rows[0])
+    times = sorted({time for row in rows for time in row})
+    if count < 3 or any(len(set(row)) != count for row in rows) or not count < len(times) <= 1.5 * count:
+        return False
+    step = median(after - before for before, after in pairwise(times))
+    return any(max(column) - min(column) >= 0.75 * step for column in zip(*rows, strict=True))
 
 
 def _recur_in_pieces(state: _State, cause: Cause, values: list[list[Key]]) -> bool:
@@ -404,7 +423,7 @@ def _no_overlap(groups: list[list[float]], *, strict: bool) -> bool:
 def _try_count(state: _State, cause: Cause, values: list[list[Key]], total: int) -> None:
     """Accept a counter if it runs through the stack in one of two ways: volume by volume, or position by position."""
     if state.holes:
-        labels = _periods([[value[0] for value in row] for row in values])
+        labels = periods([[value[0] for value in row] for row in values])
         if labels is not None and not any(_contradicts(state, name, labels) for name in OF_ACQUISITION):
             _try_labels(state, cause, labels, total)
         return
@@ -427,64 +446,6 @@ def _sweeps(sequence: list[int], positions: int) -> bool:
     by_volume = _by_volume(sequence, positions)
     by_position = all(len(set(sequence[i * times : (i + 1) * times])) == 1 for i in range(positions))
     return by_volume or by_position
-
-
-def _periods(numbers: list[list[float]]) -> list[list[Key]] | None:
-    """Return the number of the pass through the stack to which each counter belongs, where some passes lack slices.
-
-    Volume by volume: the counter modulo the length of a pass is the same for all frames of a position, and differs
-    between positions. Position by position: the counter divided by the number of frames at a position does the same.
-    """
-    if any(number != int(number) for row in numbers for number in row):
-        return None
-    whole = [[int(number) for number in row] for row in numbers]
-    low = min(min(row) for row in whole)
-    period = math.gcd(*(abs(number - row[0]) for row in whole for number in row[1:]))
-    # One position that has two frames proves no period: one of the two may be a stray.
-    if period >= len(whole) and sum(len(row) > 1 for row in whole) > 1:
-        residues = {number % period for row in whole for number in row}  # one per row, by the choice of period
-        if len(residues) == len(whole):
-            first = _first_of_pass(whole, period, 1 if 1 <= low <= period else low)
-            if first is None:
-                return None
-            return [[(float((number - first) // period),) for number in row] for row in whole]
-    times = max(len(row) for row in whole)
-    base = 1 if 1 <= low <= times else low
-    quotients = [{(number - base) // times for number in row} for row in whole]
-    if all(len(of_row) == 1 for of_row in quotients) and len(set().union(*quotients)) == len(whole):
-        return [[(float((number - base) % times),) for number in row] for row in whole]
-    return None
-
-
-def _first_of_pass(numbers: list[list[int]], period: int, base: int) -> int | None:
-    """Return the number with which the first pass begins: `base`, unless the stack shows that passes begin elsewhere.
-
-    Passes that cover different parts of the stack begin where the position turns back, not at a multiple of a period:
-    with a number after the last one before the turn, and never where one slice follows another. None if they begin at
-    no common multiple. Of four slices or more, an interleaved order turns back more than once in a pass.
-    """
-    if len(numbers) < 4:
-        return base
-    order = sorted({(number, z) for z, row in enumerate(numbers) for number in row})
-    steps = [(a, b, z_b - z_a) for (a, z_a), (b, z_b) in pairwise(order)]
-    unit = min(b - a for a, b, _ in steps)  # more than 1 where other images are numbered between slices
-    next_to = [(b, step) for a, b, step in steps if b - a == unit]
-    rising = 2 * sum(step > 0 for _, step in next_to) > len(next_to)
-    within = {b % period for b, step in next_to if (step > 0) is rising}
-    # Numbers after the last one before a turn, as the last of them and their count: there may be millions.
-    turns = {(b % period, min(b - a, period)) for a, b, step in steps if (step > 0) is not rising}
-
-    def is_in(number: int, turn: tuple[int, int]) -> bool:
-        return number % period not in within and (turn[0] - number) % period < turn[1]
-
-    if not turns or all(is_in(base, turn) for turn in turns):
-        return base
-    # The largest number that all have is followed by the next period, by one within a run, or by one that a turn lacks.
-    ends = {period - 1, *(end for end, _ in turns), *((number - 1) % period for number in within)}
-    common = [end for end in ends if all(is_in(end, turn) for turn in turns)]
-    if common:
-        return base - (base - max(common)) % period
-    return base if any(is_in(base, turn) for turn in turns) else None
 
 
 def _full_grid(state: _State) -> FullGrid:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from made_up_frames import checked_volumes, frame, stack
+from made_up_frames import checked_volumes, frame, grid, only_volume, stack
 
 from dicomzarr.volumes.model import Frame
 
@@ -187,3 +187,24 @@ def test_slices_with_and_without_a_temporal_position_are_flagged() -> None:
         volumes = checked_volumes(frames)
         assert len(volumes) > 1
         assert all("stack_divided" in volume.flags for volume in volumes)
+
+
+@pytest.mark.parametrize("causes", ["instance_number", "acquisition_time_s", "respiratory_phase_percent"])
+@pytest.mark.parametrize("lost", [(7,), (7, 8), (2, 13, 14)])
+def test_slices_of_several_times_that_lack_their_spacing_are_flagged(causes: str, lost: tuple[int, ...]) -> None:
+    """Whatever distinguishes the times, and although slices of all times together have all places."""
+    frames = grid(5, 3, lambda z, t: {causes: 5.0 * t + (z if causes == "instance_number" else 0)})
+    frames = [replace(one, pixel_spacing=None) if one.source in lost else one for one in frames]
+    for volume in checked_volumes(frames):
+        if any(place.frame.pixel_spacing is None for place in volume.places):
+            assert "stack_divided" in volume.flags
+
+
+@pytest.mark.parametrize("causes", ["instance_number", "acquisition_time_s", "trigger_time_ms"])
+@pytest.mark.parametrize("turned", [0, 6, 14])
+def test_noise_of_an_orientation_takes_no_slice_out_of_its_time(causes: str, turned: int) -> None:
+    near = (0.99999996, 0.0003, 0.0, -0.0003, 0.99999996, 0.0)
+    frames = grid(5, 3, lambda z, t: {causes: 5.0 * t + (z if causes == "instance_number" else 0)})
+    volume = only_volume([replace(one, orientation=near) if one.source == turned else one for one in frames])
+    assert volume.shape[:2] == (3, 5)
+    assert [place.frame.source for place in volume.places] == list(range(15))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from typing import Any
 
@@ -86,6 +87,51 @@ def test_frames_follow_the_slice_vector_and_gates_are_told_apart() -> None:
 )
 def test_no_position_is_invented(change: dict[str, Any]) -> None:
     assert [frame.position for frame in through_bytes(tomography(3, -4.4, **change))] == [None] * 3
+
+
+@given(st.integers(2, 9), st.sampled_from([-4.0, 4.0]), st.randoms(use_true_random=False))
+def test_slice_vectors_from_0_place_slices_as_those_from_1(count: int, between: float, rng: random.Random) -> None:
+    order = rng.sample(range(count), count)
+    from_0, from_1 = (tomography(count, between, SliceVector=[first + n for n in order]) for first in (0, 1))
+    assert [f.position for f in through_bytes(from_0)] == [f.position for f in through_bytes(from_1)]
+    assert through_bytes(from_0)[order.index(0)].position == (-140, -140, 100)
+
+
+@pytest.mark.parametrize(
+    ("vectors", "is_timed"),
+    [
+        ({"DetectorVector": [1, 2, 1, 2]}, False),
+        ({"DetectorVector": [1] * 4, "AngularViewVector": [1, 2, 3, 4]}, False),
+        ({"DetectorVector": [1] * 4, "TimeSliceVector": [1, 2, 3, 4]}, True),
+        ({}, True),
+    ],
+)
+def test_frame_time_counts_frames_of_one_detector_alone(vectors: dict[str, list[int]], is_timed: bool) -> None:
+    static = {"ImageType": ["ORIGINAL", "PRIMARY", "STATIC", "EMISSION"], "SliceVector": None, "NumberOfSlices": None}
+    frames = through_bytes(tomography(4, None, FrameTime=40.0, **static, **vectors))
+    assert [f.causes.get("frame_time_s") for f in frames] == ([0, 0.04, 0.08, 0.12] if is_timed else [None] * 4)
+
+
+@pytest.mark.parametrize(
+    ("vector", "times"),
+    [
+        ([0, 40, 80, 40], [0, 0.04, 0.12, 0.16]),
+        ([0, 40, 80], None),  # one step is lost, and not all are as Frame Time says
+        ([40, 80, 40, 40], None),
+        ([0, 40, 40], [0, 0.04, 0.08, 0.12]),
+        ([40, 40, 40, 40], [0, 0.04, 0.08, 0.12]),
+        ([0, 0, 0], [0, 0.04, 0.08, 0.12]),
+        (None, [0, 0.04, 0.08, 0.12]),
+    ],
+)
+def test_a_vector_that_does_not_fit_says_that_frame_time_is_not_that_of_each(
+    vector: list[float] | None, times: list[float] | None
+) -> None:
+    dataset = header(4, "XA", "1.2.840.10008.5.1.4.1.1.12.1", FrameTime=40.0, FrameTimeVector=vector)
+    if vector is None:
+        del dataset.FrameTimeVector
+    frames = through_bytes(dataset)
+    assert [f.causes.get("frame_time_s") for f in frames] == (times or [None] * 4)
 
 
 def test_two_detectors_place_nothing() -> None:

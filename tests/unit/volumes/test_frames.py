@@ -454,3 +454,35 @@ def test_slices_without_positions_have_an_order_and_no_more(
     (volume,) = lay_out(frames)
     assert volume.flags == flags
     assert volume.t_axis == {"means": ["frame"], "values": [0.0, 1.0, 2.0, 3.0]}
+
+
+def shared(numbers: list[int], each: Any) -> list[Any]:
+    """Volumes of a file whose frames have one position, and the numbers of their places in the stack."""
+
+    def of(n: int) -> Dataset:
+        content = item(InStackPositionNumber=numbers[n], StackID="1", **each(n))
+        return group(FrameContentSequence=content, PlanePositionSequence=position(0))
+
+    return lay_out(read(enhanced(len(numbers), of)))
+
+
+def times(n: int) -> dict[str, str]:
+    return {"FrameAcquisitionDateTime": f"2020010210{n:02d}00"}
+
+
+def test_a_position_that_all_slices_of_a_stack_share_is_not_used() -> None:
+    for each in (times, lambda n: {}, lambda n: {**times(n), "TemporalPositionIndex": n // 4 + 1}):
+        for volume in shared([1, 2, 3, 4] * 2, each):
+            assert "shared_position" in volume.flags
+            assert (volume.axes, volume.origin_lps, volume.affine_lps) == (("t", "y", "x"), None, None)
+            assert [place.frame.number for place in volume.places] == list(range(8))
+
+
+def test_times_of_one_place_keep_their_position() -> None:
+    """One number for all, or a writer who counts times in it: what varies is the time."""
+    for counted, each in (
+        ([1] * 6, times),
+        ([1, 2, 3, 4, 5, 6], lambda n: {"TemporalPositionIndex": n + 1}),
+    ):
+        (volume,) = shared(counted, each)
+        assert (volume.flags, volume.shape[0], volume.origin_lps) == ((), 6, (1, 2, 0))
