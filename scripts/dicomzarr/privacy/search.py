@@ -32,6 +32,7 @@ SNAKEMAKE_PLACES = (".snakemake/", "results/benchmarks/")  # written by Snakemak
 EXECUTOR_PLACES = (".snakemake/slurm_logs/", ".snakemake/tmp.", ".snakemake/auxiliary/")
 MIN_COST = 100.0  # milliseconds of work that justify one more process
 EXPORTS = "results/exports/"  # made by jobs of their own: until they run they show what was configured before
+JOB_LOGS = "results/logs/"  # each line begins with the time at which it was written
 LOGS = ".snakemake/log/"  # of the main process: they name the user, the host and the command
 FOLLOWED = frozenset(f"results/{name}" for name in (*FOLDERS, *EXPORT_FOLDERS))  # searched also where they are links
 _JOB = "check_privacy"  # name under which progress is reported: of each share, and of all
@@ -121,8 +122,8 @@ class Search:
     Parameters
     ----------
     scanners : mapping of str to Scanner
-        ``dataset``, ``exports``, ``snakemake`` for files that Snakemake writes, ``log`` for its logs, and ``executor``
-        for those of jobs on other nodes.
+        ``dataset``, ``exports``, ``snakemake`` for files that Snakemake writes, ``log`` for its logs, ``job`` for
+        those of jobs, and ``executor`` for those of jobs on other nodes.
     results : Results
         The results folder.
     work : Path
@@ -329,8 +330,8 @@ class Search:
             return self._scanners["executor"]
         if place.startswith(EXPORTS):
             return self._scanners["exports"]
-        if place.startswith(LOGS):
-            return self._scanners["log"]
+        if place.startswith((LOGS, JOB_LOGS)):
+            return self._scanners["log" if place.startswith(LOGS) else "job"]
         return self._scanners["snakemake" if place.startswith(SNAKEMAKE_PLACES) else "dataset"]
 
 

@@ -102,6 +102,7 @@ def check_privacy(
     with_source = folders + _source_folders(results)
     scanners = {
         "dataset": Scanner(absent_hashes, own, shipped=shipped),
+        "job": Scanner(absent_hashes, own, shipped=shipped, known_lines=_WHEN),
         "exports": Scanner(absent_hashes, in_exports, known_lines=_FRAME),
         "snakemake": Scanner(absent_hashes, in_notes, with_source, with_numbers=False),
         "log": Scanner(absent_hashes, in_notes, with_source, with_numbers=False, known_lines=_OF_THE_RUN),
@@ -209,6 +210,10 @@ def _known_folders(results: Results, work: Path) -> tuple[str, ...]:
 
 # What Snakemake's log says of the run, not of the source: a patient may have the name of a user or of a host.
 _OF_THE_RUN = re.compile(r"^  (?:Host|User|Platform|Command|Config file\(s\)): .*$", re.MULTILINE)
+
+
+# When a line of a log was written: studies of that day may be in the source.
+_WHEN = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2},[0-9]{3} ", re.MULTILINE)
 
 
 # What exports name the pictures of frames, by their places in the array: a file or a patient may be called z0001, too.
