@@ -337,7 +337,9 @@ class Scanner:
                 code = self._words(_TAG.sub("", _END_OF_PARAGRAPH.sub(" ", text)), min_weight)
         else:
             runs = [match.group().decode("utf-8", "replace") for match in _RUN.finditer(data)]
-            code = self._texts([*runs, *behind_marks(runs)], max(min_weight, MIN_WEIGHT_IN_BINARY), depth)
+            if min_weight < MIN_WEIGHT_IN_PIXELS:  # voxels have no marks
+                runs += behind_marks(runs)
+            code = self._texts(runs, max(min_weight, MIN_WEIGHT_IN_BINARY), depth)
         if code is None and (b"\0" in data or data[:2] in BYTE_ORDER_MARKS):
             code = self._texts(wide_texts(data), min_weight, depth)
         if code is None and depth < MAX_DEPTH:
