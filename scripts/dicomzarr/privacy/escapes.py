@@ -10,6 +10,7 @@ import struct
 import urllib.parse
 from collections.abc import Iterator, Sequence
 
+_PERCENT = re.compile("%[0-9a-fA-F]{2}")
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4}))")
 # A list of JSON whose numbers may be the bytes of a text, or its characters, or words of two bytes.
 _MIN_NUMBERS = 5
@@ -23,9 +24,9 @@ def resolved(text: str) -> Iterator[str]:
     Bytes that are percent-encoded and not UTF-8 are Latin-1: so are paths of older systems in the private tables.
     """
     for _ in range(2):  # an encoded path within a URL is encoded twice
-        if "%" in text and (other := _unquoted(text)) != text:
-            yield other
-            text = other
+        if "%" in text and _PERCENT.search(text):
+            text = urllib.parse.unquote(text, errors="surrogateescape").translate(_AS_LATIN_1)
+            yield text
     if "&" in text and (other := html.unescape(text)) != text:
         yield other
         text = other
@@ -36,10 +37,6 @@ def resolved(text: str) -> Iterator[str]:
             with contextlib.suppress(UnicodeError):
                 lines.append(line.encode("latin-1").decode("utf-8"))
         yield "\n".join(lines)
-
-
-def _unquoted(text: str) -> str:
-    return urllib.parse.unquote(text, errors="surrogateescape").translate(_AS_LATIN_1)
 
 
 _AS_LATIN_1 = {0xDC00 + byte: byte for byte in range(0x80, 0x100)}
