@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from dicomzarr.pixels.text_in_tables import holds_text
 from dicomzarr.vocabulary.reasons import NotExtracted
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def read_modality_lut(dataset: Dataset) -> ModalityLut | None:
     Raises
     ------
     NotExtracted
-        `invalid_attribute` where the table cannot be read; stored values have no meaning without it.
+        `invalid_attribute` where the table cannot be read, or holds a text; stored values have no meaning without it.
 
     References
     ----------
@@ -122,4 +123,6 @@ def read_modality_lut(dataset: Dataset) -> ModalityLut | None:
         raise NotExtracted("invalid_attribute") from None
     if not 8 <= bits <= 16 or len(values) < entries:
         raise NotExtracted("invalid_attribute", found=len(values), needed=entries)
+    if holds_text(values[:entries]):  # its entries are no measures, and they would be published
+        raise NotExtracted("invalid_attribute")
     return {"first": first, "bits": bits, "values": values[:entries]}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import numpy as np
 
+from dicomzarr.pixels.text_in_tables import holds_text
 from dicomzarr.vocabulary.reasons import NotExtracted
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def read_palette(dataset: Dataset) -> Palette:
         raise NotExtracted("invalid_attribute") from None
     widths = {width for width, _ in tables}
     (red, green, blue) = (values for _, values in tables)
-    if len(widths) > 1:  # the colours have no common scale
+    if len(widths) > 1 or any(map(holds_text, (red, green, blue))):  # the colours have no common scale, or are none
         raise NotExtracted("invalid_attribute")
     bits = widths.pop()
     # Entries may have fewer bits than the words that hold them, if the descriptor says so and none is larger. Older

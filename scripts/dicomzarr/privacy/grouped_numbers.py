@@ -1,4 +1,4 @@
-"""Numbers that are written in groups of digits, such as dates and telephone numbers, for the search by a list."""
+"""Numbers that are written in groups of digits, such as dates and telephone numbers."""
 
 from __future__ import annotations
 
@@ -58,6 +58,21 @@ def _forms_of_day(day: datetime.date) -> Iterator[str]:
             yield "-".join(groups)
             if len("".join(groups)) == MIN_DIGITS:
                 yield "".join(groups)
+
+
+def dates_in(text: str) -> Iterator[str]:
+    """Yield the dates in a text, as YYYYMMDD: with the year first or last, and one separator between all parts."""
+    for match in _DATE.finditer(text):
+        for day in _days(re.findall("[0-9]+", match.group()), ""):
+            yield f"{day:%Y%m%d}"
+
+
+# No part of a longer number in groups: of a UID, a version or an address.
+_DATE = re.compile(
+    r"(?<![0-9])(?<![0-9][-/.])"
+    r"(?:[0-9]{4}([-/.])[0-9]{1,2}\1[0-9]{1,2}|[0-9]{1,2}([-/.])[0-9]{1,2}\2[0-9]{4})"
+    r"(?![0-9])(?![-/.][0-9])"
+)
 
 
 def holds(text: str, forms: Container[str], sizes: Collection[int]) -> bool:

@@ -21,6 +21,7 @@ from dicomzarr.privacy.identifiers import hash_of_run, hash_of_words, identifier
 from dicomzarr.privacy.scanner import Leak, Scanner
 from dicomzarr.privacy.search import FOLLOWED
 from dicomzarr.privacy.words import words_of
+from dicomzarr.privacy.xattrs import has_xattrs, search_xattrs
 from dicomzarr.system import list_text
 from dicomzarr.system.path_text import encode_path
 from dicomzarr.vocabulary.errors import UserError
@@ -172,6 +173,7 @@ class NeedleSearch:
         waiting = [(str(folder), top, "")]
         while waiting:
             path, place, shown = waiting.pop()
+            hits += self._hits_in_xattrs(shown or ".", path)
             try:
                 with os.scandir(path) as listing:
                     entries = sorted(listing, key=lambda entry: entry.name)
@@ -193,6 +195,7 @@ class NeedleSearch:
                         continue
                 elif _leads_to_folder(entry):
                     self._missed.add("linked_folder")
+                hits += self._hits_in_xattrs(where, entry.path)
                 try:
                     files += 1
                     hits += self._file(entry, below, where)
@@ -226,6 +229,9 @@ class NeedleSearch:
 
     def _hits_in_name(self, place: str, name: str) -> list[Hit]:
         return self._hits(place.lstrip("/ "), lambda scanner: scanner.name(name))
+
+    def _hits_in_xattrs(self, place: str, path: str) -> list[Hit]:
+        return self._hits(place, lambda scanner: search_xattrs(scanner, path)) if has_xattrs(path) else []
 
     def _hits(self, place: str, search: Search) -> list[Hit]:
         """Return the hits of each needle: the whole list first, then halves of it while they have one."""

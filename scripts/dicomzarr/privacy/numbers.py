@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dicomzarr.dicom.dates_in_numbers import may_be_date
 from dicomzarr.privacy.identifiers import MIN_NUMBER, hash_of_number
@@ -115,13 +116,13 @@ def _name(path: tuple[str, ...], own_words: Container[str]) -> str:
     return ".".join(known)
 
 
-def in_array(chunk: Path, identifiers: Container[int], *, with_dates: bool = True) -> str | None:
+def in_array(values: NDArray[Any], identifiers: Container[int], *, with_dates: bool = True) -> str | None:
     """Return the finding in a small array beside an image: a list of numbers that was too long for its attribute.
 
     Parameters
     ----------
-    chunk : Path
-        The only chunk of the array, not compressed.
+    values : ndarray
+        Of any shape.
     identifiers : container of int
         With the hashes of numbers.
     with_dates : bool
@@ -131,6 +132,29 @@ def in_array(chunk: Path, identifiers: Container[int], *, with_dates: bool = Tru
     -------
     str or None
         A code.
+    """
+    if values.dtype.itemsize < 4:
+        return None  # no number of eight digits
+    with np.errstate(invalid="ignore"):
+        long = np.unique(values[(np.abs(values.astype(float)) >= MIN_NUMBER) & np.isfinite(values)]).tolist()
+    checks: tuple[tuple[str, Callable[[float], bool]], ...] = (
+        (IN_FILE, lambda number: is_identifier(number, identifiers)),
+        (DATE, lambda number: with_dates and may_be_date(number)),
+    )
+    return next((code for code, is_found in checks if any(map(is_found, long))), None)
+
+
+def values_of(chunk: Path) -> NDArray[Any]:
+    """Return the values of a small array beside an image, flat.
+
+    Parameters
+    ----------
+    chunk : Path
+        The only chunk of the array, not compressed.
+
+    Returns
+    -------
+    ndarray
 
     Raises
     ------
@@ -144,13 +168,4 @@ def in_array(chunk: Path, identifiers: Container[int], *, with_dates: bool = Tru
     if [codec["name"] for codec in metadata["codecs"]] != ["bytes", "crc32c"]:
         raise ValueError("not written by this project")
     kind = np.dtype(metadata["data_type"]).newbyteorder("<")
-    if kind.itemsize < 4:
-        return None  # no number of eight digits
-    values = np.frombuffer(chunk.read_bytes(), kind, count=math.prod(metadata["shape"]))
-    with np.errstate(invalid="ignore"):
-        long = np.unique(values[(np.abs(values.astype(float)) >= MIN_NUMBER) & np.isfinite(values)]).tolist()
-    checks: tuple[tuple[str, Callable[[float], bool]], ...] = (
-        (IN_FILE, lambda number: is_identifier(number, identifiers)),
-        (DATE, lambda number: with_dates and may_be_date(number)),
-    )
-    return next((code for code, is_found in checks if any(map(is_found, long))), None)
+    return np.frombuffer(chunk.read_bytes(), kind, count=math.prod(metadata["shape"]))

@@ -39,6 +39,7 @@ FORMS = {
     "escaped": "escapes of Python",
     "json-escaped": "escapes of JSON",
     "html": "escapes of HTML",
+    "list": "characters as a list of numbers in JSON",
     "gzip": "gzip",
     "zlib": "zlib, after other bytes",
     "bzip2": "bzip2",
@@ -157,6 +158,7 @@ def _planted(value: bytes) -> dict[str, tuple[str, bytes]]:
         "csv": ("csv", b"array,note\n1," + value + b"\n"),
         "json": ("json", json.dumps({"note": value.decode()}).encode()),
         "json-escaped": ("json", b'{"note": "' + escaped + b'"}'),
+        "list": ("json", json.dumps({"values": [*text]}).encode()),
     }
     return {form: ("planted", data) for form, data in plain.items()} | parsed
 

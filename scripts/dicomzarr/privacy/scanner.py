@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-import contextlib
 import csv
-import html
 import io
-import json
 import re
-import urllib.parse
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dicomzarr.privacy import grouped_numbers, numbers, unread, unspaced
+from dicomzarr.privacy import escapes, grouped_numbers, numbers, unread, unspaced
 from dicomzarr.privacy.compressed import inflated, may_be_compressed, starts_compressed
 from dicomzarr.privacy.identifiers import (
     DIGITS,
@@ -31,7 +27,7 @@ from dicomzarr.privacy.identifiers import (
     hash_of_words,
     weight_of,
 )
-from dicomzarr.privacy.wide_texts import BYTE_ORDER_MARKS, wide_texts
+from dicomzarr.privacy.wide_texts import BYTE_ORDER_MARKS, behind_marks, wide_texts
 from dicomzarr.privacy.words import words_of
 
 # Codes of findings and their meaning; see docs/data-policy.md.
@@ -39,6 +35,7 @@ CODES = {
     "value_in_file": "a file contains a value of the source",
     "value_encoded": "a file contains a value of the source, encoded or compressed",
     "value_in_name": "the name of a file or folder contains a value of the source",
+    "value_in_xattr": "an extended attribute of a file or a folder contains a value of the source",
     "hash_of_value": "a file or a name contains the plain hash of a value of the source, which identifies it",
     numbers.IN_FILE: "a number in a file is a number of the source, such as a date or an id",
     numbers.DATE: "a number that describes an image reads as a date",
@@ -57,11 +54,11 @@ _MAX_SHORT = 4096  # bytes of a part in base64 that is searched together with ot
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}){5,}")
 _HASH = re.compile(r"[0-9a-f]{16,}\Z")
 _MIN_HASH = 16
+_NUMBERED = re.compile(r"([^\W\d_]{5,})\d{1,4}|\d{1,4}([^\W\d_]{5,})")
 _NUMERIC = frozenset("0123456789.")
 _STRING = re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"')
 # JSON without its strings.
 _REST_OF_JSON = re.compile(r"(?:[\s\[\]{},:]|true|false|null|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)*+")
-_ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4}))")
 # Office documents within their zip: a word has tags in it where its spelling was checked or its form changes.
 _TAG, _END_OF_PARAGRAPH = re.compile(r"<[^>]*>"), re.compile(r"</\w+:(?:p|h|tab|br|t[cr])>|<\w+:(?:tab|br)\b[^>]*>")
 _DATA = re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/]+=*")
@@ -167,7 +164,7 @@ class Scanner:
         if name.endswith(".html"):
             for part in self._shipped:
                 data = data.replace(part, b"\n" * part.count(b"\n") + b" ")  # lines keep their numbers
-        text = None if b"\0" in data[:4096] else _decoded(data)
+        text = None if b"\0" in data[:4096] or data[:2] in BYTE_ORDER_MARKS else _decoded(data)
         if text is not None and name.endswith(".csv"):
             code = self._csv(text)
         elif text is not None and name.endswith((".json", ".jsonl")):
@@ -186,10 +183,11 @@ class Scanner:
     def array(self, chunk: Path) -> Leak | None:
         """Search the numbers of a small array beside an image, which is one file."""
         try:
-            found = numbers.in_array(chunk, self._identifiers, with_dates=self._with_dates)
+            values = numbers.values_of(chunk)
         except (ValueError, KeyError, TypeError):
             return self.content(chunk.read_bytes())
-        return None if found is None else Leak(found)
+        found = numbers.in_array(values, self._identifiers, with_dates=self._with_dates)
+        return None if (code := found or self._bytes_of(values.ravel().tolist())) is None else Leak(code)
 
     # ---- texts
 
@@ -198,11 +196,15 @@ class Scanner:
         if not _REST_OF_JSON.fullmatch(rest):
             return self._text(text, MIN_WEIGHT) or self._encoded(text, 0)
         strings = [string for string in dict.fromkeys(strings) if string not in self._clean]
-        plain = "\n".join(_unescaped(string) if "\\" in string else string for string in strings)
+        plain = "\n".join(escapes.unescaped(string) if "\\" in string else string for string in strings)
         code = self._text(plain, MIN_WEIGHT) or self._encoded(_ARRAY.sub(" ", plain), 0)
         if code is None and len(self._clean) < _MAX_CLEAN:
             self._clean.update(strings)
-        return code
+        return code or next(filter(None, map(self._bytes_of, escapes.lists_of(rest))), None)
+
+    def _bytes_of(self, values: Sequence[float]) -> str | None:
+        """Return the code of a finding in the bytes that the numbers of a list may be."""
+        return next(filter(None, (self._part(data, 1) for data in escapes.bytes_of_numbers(values))), None)
 
     def _csv(self, text: str) -> str | None:
         rows = csv.reader(io.StringIO(text))
@@ -241,7 +243,7 @@ class Scanner:
         text = without_arrays(text)
         code = self._words(text, min_weight)
         if code is None:
-            for resolved in _resolved(text):
+            for resolved in escapes.resolved(text):
                 if self._words(resolved, min_weight):
                     return "value_encoded"
         return code
@@ -253,6 +255,8 @@ class Scanner:
         words of `MIN_PART` characters is a part of an identifier.
         """
         if self._sizes and grouped_numbers.holds(text, self._grouped, self._sizes):
+            return "value_in_file"
+        if self._with_numbers and self._has_date(text):
             return "value_in_file"
         words, own_words = words_of(_NUMBERS_IN_A_ROW.sub(r"\1\2", text)), self._own_words
         weights = [0] * len(words)
@@ -270,7 +274,7 @@ class Scanner:
                 continue
             weight = weight_of(word)
             weights[index] = 0 if word.isdigit() else weight
-            if weight >= min_weight and self._single(word):
+            if weight >= min_weight and (self._single(word) or self._numbered(word, min_weight)):
                 return "value_in_file"
             if len(word) >= MIN_PART and hash_of_part(word) not in self._identifiers:
                 blocked.add(index)
@@ -280,6 +284,13 @@ class Scanner:
             not text.isascii() and unspaced.holds_name(words, own_words, self._identifiers, min_weight)
         )
         return "value_in_file" if is_found else None
+
+    def _has_date(self, text: str) -> bool:
+        """Whether a text has a date of the source in another form, such as 2003-11-17 or 17.11.2003."""
+        for form in grouped_numbers.dates_in(text):
+            if numbers.is_identifier(int(form), self._identifiers) and form not in self._own_words:
+                return True
+        return False
 
     def _in_sequence(
         self, words: list[str], weights: list[int], blocked: set[int], centres: list[int], min_weight: int
@@ -302,6 +313,12 @@ class Scanner:
             unseen = centre + 1
         return False
 
+    def _numbered(self, word: str, min_weight: int) -> bool:
+        """Whether a word with a short number behind or before it, such as name01, is an identifier without it."""
+        match = None if word.isalpha() else _NUMBERED.fullmatch(word)
+        name: str = (match[1] or match[2]) if match else ""
+        return weight_of(name) >= min_weight and name not in self._own_words and self._single(name)
+
     def _whole(self, word: str) -> bool:
         """Whether the whole part of a number such as 20031117.0 is an identifier."""
         whole, dot, _ = word.partition(".")
@@ -320,9 +337,11 @@ class Scanner:
                 code = self._words(_TAG.sub("", _END_OF_PARAGRAPH.sub(" ", text)), min_weight)
         else:
             runs = [match.group().decode("utf-8", "replace") for match in _RUN.finditer(data)]
+            if min_weight < MIN_WEIGHT_IN_PIXELS:  # voxels have no marks
+                runs += behind_marks(runs)
             code = self._texts(runs, max(min_weight, MIN_WEIGHT_IN_BINARY), depth)
-            if code is None and b"\0" in data:
-                code = self._texts(wide_texts(data), min_weight, depth)
+        if code is None and (b"\0" in data or data[:2] in BYTE_ORDER_MARKS):
+            code = self._texts(wide_texts(data), min_weight, depth)
         if code is None and depth < MAX_DEPTH:
             for part in inflated(data, self.missed.add):
                 if self._bytes(part, depth + 1, min_weight):
@@ -414,30 +433,6 @@ def text_of_rows(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def without_arrays(text: str) -> str:
     """Return a text without the ids of arrays, and without pictures."""
     return _ARRAY.sub(" ", _DATA.sub(" ", text))
-
-
-def _resolved(text: str) -> Iterator[str]:
-    """Yield a text with its escapes resolved: those of URLs and encoded paths, of HTML, of Python and JSON."""
-    if "%" in text and (other := urllib.parse.unquote(text)) != text:
-        yield other
-        text = other
-    if "&" in text and (other := html.unescape(text)) != text:
-        yield other
-        text = other
-    if "\\" in text and (other := _ESCAPE.sub(lambda match: chr(int(match[1] or match[2], 16)), text)) != text:
-        yield other
-        lines = []  # each by itself: texts that are searched together are lines
-        for line in other.split("\n"):
-            with contextlib.suppress(UnicodeError):
-                lines.append(line.encode("latin-1").decode("utf-8"))
-        yield "\n".join(lines)
-
-
-def _unescaped(string: str) -> str:
-    try:
-        return str(json.loads(f'"{string}"'))
-    except ValueError:
-        return string
 
 
 def _decoded(data: bytes) -> str | None:

@@ -20,6 +20,7 @@ from dicomzarr.privacy.scanner import Leak, Scanner
 from dicomzarr.privacy.search_cache import Notes, SearchCache
 from dicomzarr.privacy.series_groups import PREFIXES, Group, by_group, is_series, sort_paths, state_of
 from dicomzarr.privacy.table_blocks import WHOLE, Share
+from dicomzarr.privacy.xattrs import search_xattrs
 from dicomzarr.system import sandbox
 from dicomzarr.system.heartbeat import Progress
 from dicomzarr.system.results_folder import EXPORT_FOLDERS, FOLDERS, Results
@@ -31,6 +32,7 @@ SNAKEMAKE_PLACES = (".snakemake/", "results/benchmarks/")  # written by Snakemak
 EXECUTOR_PLACES = (".snakemake/slurm_logs/", ".snakemake/tmp.", ".snakemake/auxiliary/")
 MIN_COST = 100.0  # milliseconds of work that justify one more process
 EXPORTS = "results/exports/"  # made by jobs of their own: until they run they show what was configured before
+JOB_LOGS = "results/logs/"  # each line begins with the time at which it was written
 LOGS = ".snakemake/log/"  # of the main process: they name the user, the host and the command
 FOLLOWED = frozenset(f"results/{name}" for name in (*FOLDERS, *EXPORT_FOLDERS))  # searched also where they are links
 _JOB = "check_privacy"  # name under which progress is reported: of each share, and of all
@@ -120,8 +122,8 @@ class Search:
     Parameters
     ----------
     scanners : mapping of str to Scanner
-        ``dataset``, ``exports``, ``snakemake`` for files that Snakemake writes, ``log`` for its logs, and ``executor``
-        for those of jobs on other nodes.
+        ``dataset``, ``exports``, ``snakemake`` for files that Snakemake writes, ``log`` for its logs, ``job`` for
+        those of jobs, and ``executor`` for those of jobs on other nodes.
     results : Results
         The results folder.
     work : Path
@@ -221,6 +223,8 @@ class Search:
                     if path == skipped:
                         continue
                     yield from self._search_name(path, entry)
+                    if entry.is_dir(follow_symlinks=False):
+                        yield from self._search_xattrs(path, entry.path)
                     if entry.is_dir(follow_symlinks=path in FOLLOWED or folder in PREFIXES):  # or of one series
                         waiting.append(path)
 
@@ -250,6 +254,10 @@ class Search:
             elif stat.S_ISREG(status.st_mode) and not self._cache.is_clean(place, status):
                 yield _File(place, entry.path, status, bool(self._cache.blocks(place)))
 
+    def _search_xattrs(self, place: str, path: str) -> list[Finding]:
+        leak = search_xattrs(self._scanner_of(place), path)
+        return [Finding(place, leak)] if leak else []
+
     def _read_group(self, group: _Series) -> list[Finding]:
         """Return the findings in the folders of a group of series.
 
@@ -270,6 +278,7 @@ class Search:
         for name, entries in below.items():
             for path, entry in entries:
                 place = f"{group.top}/{name}{path}"
+                findings += self._search_xattrs(place, entry.path)
                 if VOLUME.fullmatch(place) and entry.is_dir(follow_symlinks=False):
                     continue
                 if PICTURE.fullmatch(place) and entry.is_file(follow_symlinks=False):
@@ -308,6 +317,8 @@ class Search:
             return []
         if leak:
             return [Finding(file.place, leak)]
+        if is_cached and (findings := self._search_xattrs(file.place, file.path)):
+            return findings
         if is_cached and file.share == WHOLE:
             self._cache.add_file(file.place, file.status, blocks)
         elif is_cached:
@@ -319,8 +330,8 @@ class Search:
             return self._scanners["executor"]
         if place.startswith(EXPORTS):
             return self._scanners["exports"]
-        if place.startswith(LOGS):
-            return self._scanners["log"]
+        if place.startswith((LOGS, JOB_LOGS)):
+            return self._scanners["log" if place.startswith(LOGS) else "job"]
         return self._scanners["snakemake" if place.startswith(SNAKEMAKE_PLACES) else "dataset"]
 
 

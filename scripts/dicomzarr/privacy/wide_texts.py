@@ -1,9 +1,10 @@
-"""Texts of two or four bytes for each character, among bytes that are no text otherwise."""
+"""Texts among bytes that are no text otherwise: of two or four bytes for each character, or behind a mark."""
 
 from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Iterator, Sequence
 
 # Latin-1 in UTF-16 of either order.
 _WIDE = (re.compile(rb"(?:[\t\n\r\x20-\x7e\xa0-\xff]\0){5,}"), re.compile(rb"(?:\0[\t\n\r\x20-\x7e\xa0-\xff]){5,}"))
@@ -21,3 +22,17 @@ def wide_texts(data: bytes) -> list[str]:
         text = data[found.end() :].decode("utf-32-be" if is_big else "utf-32-le", "replace")
         texts.append(text.replace("\0", "\n"))
     return texts
+
+
+def behind_marks(runs: Sequence[str]) -> Iterator[str]:
+    """Yield the beginnings of texts within bytes behind letters that may be no part of them.
+
+    Such as the type of a chunk of PNG, of four letters, or a length that reads as a letter.
+    """
+    for size in (1, 4):
+        heads = [run[size:_MAX_HEAD] for run in runs if run[: size + 1].isalpha()]
+        if heads:
+            yield "\n".join(heads)
+
+
+_MAX_HEAD = 128  # characters of a run whose first words are searched once more

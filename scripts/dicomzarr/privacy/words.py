@@ -19,18 +19,31 @@ _SELECTOR = re.compile("[\u034f\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e
 def words_of(text: str) -> list[str]:
     """Return the words of a text in lower case: runs of letters and digits, and numbers with dots such as UIDs.
 
-    Unicode composition, case and width make no difference. Vowels and tones that are marks, as in Thai and Hindi, are
+    Unicode composition, case, width and the script of digits make no difference, nor do characters without a width of
+    their own, such as a soft hyphen. Vowels and tones that are marks, as in Thai and Hindi, are
     part of the word; selectors of a variant of the same letter are left out.
     """
     if text.isascii():
         return _WORD.findall(text.lower())
     text = unicodedata.normalize("NFKC", text).casefold()
-    marks = {letter for letter in set(text) if letter >= _MARK and unicodedata.category(letter) in ("Mn", "Mc")}
+    letters = set(text)
+    if folded := {ord(letter): _folded(letter) for letter in letters if letter > "\x7f" and _is_folded(letter)}:
+        text = text.translate(folded)
+    marks = {letter for letter in letters if letter >= _MARK and unicodedata.category(letter) in ("Mn", "Mc")}
     if not marks:
         return _WORD.findall(text)
     text = _SELECTOR.sub("", text)
     one_mark = text.translate(dict.fromkeys(map(ord, marks), _MARK))  # as long as the text
     return [text[slice(*word.span())] for word in _WORD_WITH_MARKS.finditer(one_mark)]
+
+
+def _is_folded(letter: str) -> bool:
+    return unicodedata.category(letter) in ("Cf", "Nd")
+
+
+def _folded(letter: str) -> str:
+    """Return a digit of any script in ASCII, and nothing for a character that formats."""
+    return str(unicodedata.digit(letter, ""))
 
 
 def unspaced_runs(words: Iterable[str], own_words: Container[str] = ()) -> Iterator[list[str]]:

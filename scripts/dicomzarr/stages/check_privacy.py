@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from dicomzarr.privacy import configured_words, positive_control
 from dicomzarr.privacy.absent_hashes import AbsentHashes
+from dicomzarr.privacy.grouped_numbers import dates_in
 from dicomzarr.privacy.identifiers import IDENTIFIERS, read_identifiers
 from dicomzarr.privacy.plain_words import own_words, shipped_parts, snakemake_words
 from dicomzarr.privacy.scanner import CODES, Scanner
@@ -90,7 +91,7 @@ def check_privacy(
     own = own_words(ROOT)
     self_test(own, results, with_voxels=level == "full")
     # Records state versions of software: one of a year, a month and a day may be the name of a folder of the source.
-    own |= {word for text in (*chosen, *software().values()) for word in words_of(text)}
+    own |= {word for text in (*chosen, *software().values()) for word in (*words_of(text), *dates_in(text))}
     absent_hashes = AbsentHashes(cache, identifiers)
     snakemakes = own | snakemake_words()
     # What is accepted beside them only grows, so that clean files stay clean: it is no condition of the cache.
@@ -101,6 +102,7 @@ def check_privacy(
     with_source = folders + _source_folders(results)
     scanners = {
         "dataset": Scanner(absent_hashes, own, shipped=shipped),
+        "job": Scanner(absent_hashes, own, shipped=shipped, known_lines=_WHEN),
         "exports": Scanner(absent_hashes, in_exports, known_lines=_FRAME),
         "snakemake": Scanner(absent_hashes, in_notes, with_source, with_numbers=False),
         "log": Scanner(absent_hashes, in_notes, with_source, with_numbers=False, known_lines=_OF_THE_RUN),
@@ -208,6 +210,10 @@ def _known_folders(results: Results, work: Path) -> tuple[str, ...]:
 
 # What Snakemake's log says of the run, not of the source: a patient may have the name of a user or of a host.
 _OF_THE_RUN = re.compile(r"^  (?:Host|User|Platform|Command|Config file\(s\)): .*$", re.MULTILINE)
+
+
+# When a line of a log was written: studies of that day may be in the source.
+_WHEN = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2},[0-9]{3} ", re.MULTILINE)
 
 
 # What exports name the pictures of frames, by their places in the array: a file or a patient may be called z0001, too.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import traceback
 import warnings
 from pathlib import Path
@@ -32,3 +33,11 @@ def error_location(error: BaseException) -> str:
 def os_error_message(error: OSError) -> str:
     """Return a message for an operating-system error that names neither file nor patient."""
     return f"the operating system says: {os.strerror(error.errno) if error.errno else type(error).__name__}"
+
+
+def without_login(text: str) -> str:
+    """Return a text with user name and password of each URL replaced by an ellipsis."""
+    return _LOGIN.sub("//…@", text)
+
+
+_LOGIN = re.compile(r"//\S*@")

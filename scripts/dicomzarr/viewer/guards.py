@@ -1,8 +1,8 @@
 """What the servers of `./run view` and `./run review` have in common: who is answered, and with which headers.
 
-They listen on this machine alone. Every path begins with a token that only the printed address has, so that other users
-of this machine cannot read past the permissions of files. A request for another host is refused, so that no web page
-can reach the server by a name that it points here (DNS rebinding). Nothing is logged.
+They listen on this machine alone. Every path begins with a token that the printed address has, and connections of other
+users of this machine are refused, so that nobody can read past the permissions of files. A request for another host is
+refused, so that no web page can reach the server by a name that it points here (DNS rebinding). Nothing is logged.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import secrets
 import socket
 import sys
+import weakref
 from collections.abc import Mapping, Sequence
 from http.client import responses
 from pathlib import Path
@@ -24,7 +25,7 @@ import tornado.httpserver
 import tornado.web
 from tornado.iostream import StreamClosedError
 
-from dicomzarr.viewer import files
+from dicomzarr.viewer import files, peers
 
 HOST = "127.0.0.1"
 HOSTS = frozenset({HOST, "localhost"})
@@ -41,6 +42,9 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+
+# Of connections that are open: whether they are refused. Each is looked at once.
+_refused: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
 
 Route = tuple[str, type["Guarded"]]  # of a path after the token, as a regular expression
 
@@ -72,8 +76,15 @@ class Guarded(tornado.web.RequestHandler):
         self.set_header("Cache-Control", self.CACHE)
 
     def prepare(self) -> None:
-        """Refuse a request that was meant for another host."""
+        """Refuse a request that was meant for another host, or that another user of this machine makes."""
         if self.request.host.rpartition(":")[0] not in HOSTS and self.request.host not in HOSTS:
+            raise tornado.web.HTTPError(403)
+        stream = getattr(self.request.connection, "stream", None)
+        if stream is None:  # it has ended
+            raise tornado.web.HTTPError(403)
+        if stream not in _refused:
+            _refused[stream] = peers.is_of_another_user(stream.socket)
+        if _refused[stream]:
             raise tornado.web.HTTPError(403)
 
     def compute_etag(self) -> None:
@@ -82,8 +93,11 @@ class Guarded(tornado.web.RequestHandler):
     def write_error(self, status_code: int, **_: Any) -> None:
         """Answer with the status, and for a wrong address with what may be wrong: no path, no traceback."""
         self.set_header("Content-Type", "text/plain; charset=utf-8")
-        hint = f"An address is valid until ./run {self.WORD} ends: start it again\n" if status_code == 404 else ""
-        self.finish(f"{status_code} {responses.get(status_code, '')}\n{hint}")
+        hints = {
+            403: f"Open the printed address in a browser of the user who started ./run {self.WORD}\n",
+            404: f"An address is valid until ./run {self.WORD} ends: start it again\n",
+        }
+        self.finish(f"{status_code} {responses.get(status_code, '')}\n{hints.get(status_code, '')}")
 
     def log_exception(
         self,

@@ -20,6 +20,7 @@ from typing import Any
 from dicomzarr.masks import coded_concepts
 from dicomzarr.masks.names import check_masks
 from dicomzarr.system.project import ROOT
+from dicomzarr.system.safe_messages import without_login
 from dicomzarr.vocabulary.errors import ConfigProblem
 from dicomzarr.vocabulary.findings import (
     EXPORT_FINDINGS,
@@ -76,14 +77,13 @@ class Settings:
 
 
 def _description(value: object) -> str:
-    if isinstance(value, str) and len(value) > _SHOWN:
-        return f"{value[:_SHOWN]!r}… (text of {len(value)} characters)"
-    if isinstance(value, Mapping):
-        return "a mapping"
-    if isinstance(value, (list, tuple)):
-        return "a list"
-    if value is None:
-        return "nothing"
+    if isinstance(value, str):
+        value = without_login(value)
+        if len(value) > _SHOWN:
+            return f"{value[:_SHOWN]!r}… (text of {len(value)} characters)"
+    for types, words in ((Mapping, "a mapping"), ((list, tuple), "a list"), (type(None), "nothing")):
+        if isinstance(value, types):
+            return words
     kinds = ((bool, "true/false"), (str, "text"), ((int, float), "a number"))
     return f"{value!r} ({next((kind for types, kind in kinds if isinstance(value, types)), type(value).__name__)})"
 
@@ -296,8 +296,8 @@ def _refuse_unusable(results: str) -> None:
     refuse_unexpanded("results", results)
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", results) and not Path(results).exists():
         raise ConfigProblem(
-            f"config key 'results': found {results!r}, which looks like a URL; needed is a folder. ./run publish sends "
-            "the dataset to a bucket: config key publish"
+            f"config key 'results': found {without_login(results)!r}, which looks like a URL; needed is a folder. "
+            "./run publish sends the dataset to a bucket: config key publish"
         )
     reserved = sorted(set(results) & set("{}<>\n\0"))
     if reserved:

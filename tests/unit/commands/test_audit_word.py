@@ -77,7 +77,7 @@ def test_what_the_page_states(results: Results, capsys: pytest.CaptureFixture[st
         "./run audit --needles names.txt --dataset FOLDER", "Voxels were not searched",
     ):  # fmt: skip
         assert words in text, words
-    assert text.count(">found</span>") == 28 and ">missed<" not in text
+    assert text.count(">found</span>") == 29 and ">missed<" not in text
     for absent in ("<script", "http://", "https://", "src=", "zyxwolf", str(results.root)):
         assert absent not in text.lower()
     assert "prefers-color-scheme: dark" in text and "@media print" in text

@@ -95,6 +95,43 @@ def test_a_finding_names_the_place_and_is_found_again(results: Results) -> None:
     assert search(results) == 1
 
 
+def test_a_log_may_begin_its_lines_on_a_day_of_the_source(results: Results) -> None:
+    (results.root / "logs").mkdir()
+    log = results.root / "logs/a.log"
+    log.write_text("1937-02-03 07:15:39,471 INFO a starts\n1937-02-03 07:15:39,472 INFO a ends\n")
+    assert search(results) == 2
+    log.write_text("1937-02-03 07:15:39,471 INFO a starts on 1937-02-03\n")
+    with pytest.raises(check_privacy.PrivacyProblem, match="value_in_file in results/logs/a.log, line 1"):
+        search(results)
+    log.unlink()
+    (results.dataset / "note.json").write_text('{"date": "1937-02-03"}')
+    with pytest.raises(check_privacy.PrivacyProblem, match="value_in_file in results/dataset/note.json, line 1"):
+        search(results)
+    check_privacy.check_privacy(results, results.root.parent, "standard", "code", ["released 1937-02-03"])
+
+
+@pytest.mark.parametrize(
+    "place", ["0123456789abcdef", "0123456789abcdef/01234567", "0123456789abcdef/01234567/0/zarr.json"]
+)
+@pytest.mark.parametrize("top", ["images.zarr", "other"])
+def test_extended_attributes_are_searched_again_once_they_are_set(results: Results, top: str, place: str) -> None:
+    folder = results.dataset / top
+    array = zarr.create_array(
+        str(folder / "0123456789abcdef/01234567/0"), shape=(2, 8, 8), dtype="u1", chunks=(2, 8, 8)
+    )
+    array[:] = 7
+    search(results)
+    try:
+        os.setxattr(folder / place, "user.origin", b"http://host/Zyxwolf")
+    except OSError:
+        pytest.skip("a file system without extended attributes")
+    for _ in range(2):
+        with pytest.raises(check_privacy.PrivacyProblem, match=f"value_in_xattr in results/dataset/{top}/{place}[^/]"):
+            search(results)
+    os.removexattr(folder / place, "user.origin")
+    search(results)
+
+
 def test_the_name_of_a_file_is_not_reported(results: Results) -> None:
     (results.dataset / "report Zyxwolf.txt").write_text("nothing")
     with pytest.raises(

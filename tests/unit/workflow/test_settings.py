@@ -169,6 +169,26 @@ def test_there_are_at_least_thirty_cases() -> None:
     assert len(WRONG) >= 30
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"publish": {"target": "s3://bucket/x", "endpoint": "https://USER:SECRET@host"}},
+        {"publish": {"target": "https://USER:SEC/RET@host/x"}},
+        {"results": "s3://USER:SECRET@bucket/x"},
+        {"layout": "ftp://USER:SECRET@" + "x" * 200},
+    ],
+)
+def test_a_message_repeats_no_login_of_a_url(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, Any]
+) -> None:
+    (tmp_path / "source").mkdir()
+    monkeypatch.chdir(tmp_path)
+    config = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"source": "source"} | wrong
+    with pytest.raises(ConfigProblem) as caught:
+        settings.check(config)
+    assert "//…@" in str(caught.value) and "SEC" not in str(caught.value) and "USER" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["$HOME", "${HOME}", "%TEMP%", "~", "~maria", "a$b%c%"])
 def test_a_folder_with_such_a_name_is_accepted_if_it_exists(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,0 +1,168 @@
+"""Forms of a value that no writer of this project uses, and what others make of a name: each is found."""
+
+from __future__ import annotations
+
+import json
+import os
+import string
+import struct
+import sys
+import unicodedata
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dicomzarr.arrays.shard_writer import write_small_array
+from dicomzarr.privacy import grouped_numbers, needles
+from dicomzarr.privacy.identifiers import Gatherer, identifiers_of
+from dicomzarr.privacy.scanner import Leak, Scanner
+from dicomzarr.privacy.xattrs import search_xattrs
+from dicomzarr.system.path_text import encode_path
+
+NAME, PID, DAY, ACCESSION = "Zyxwolf^Canaria", "CANPID7719", "19370203", "77412093845"
+LATIN_1 = st.text("äöüßéèñçøabcdeiklmnorstu", min_size=6, max_size=20)
+# Digits of all scripts; only those of one script make a number.
+ZEROS = [chr(code) for code in range(sys.maxunicode + 1) if unicodedata.digit(chr(code), None) == 0]
+ZEROS = [zero for zero in ZEROS if unicodedata.category(zero) == "Nd"]
+# No byte of these characters in UTF-16 is 0.
+HAN = st.text(st.characters(min_codepoint=0x4E01, max_codepoint=0x9FFE), min_size=4, max_size=4)
+
+
+@pytest.fixture(scope="module")
+def scanner() -> Scanner:
+    gatherer = Gatherer()
+    gatherer.add(
+        b"a/b", [("PN", NAME.encode()), ("LO", PID.encode()), ("DA", DAY.encode()), ("SH", ACCESSION.encode())]
+    )
+    return Scanner(frozenset(gatherer.take()), frozenset())
+
+
+def of_name(name: str, kind: str = "PN") -> Scanner:
+    return Scanner(frozenset(identifiers_of(kind, name.encode())), frozenset())
+
+
+@given(LATIN_1, st.sampled_from(["latin-1", "utf-8"]), st.integers(1, 2))
+def test_a_percent_encoded_path_is_found_in_either_character_set(name: str, charset: str, times: int) -> None:
+    text = encode_path(f"a/{name}/b".encode(charset))
+    text = "".join(f"%{byte:02x}" for byte in name.encode(charset)) if text.isascii() else text
+    if times == 2:
+        text = text.replace("%", "%25")
+    assert of_name(name).content(f"path: {text}\n".encode()) is not None
+    assert of_name(name).content(json.dumps({"url": f"s3://bucket/{text}"}).encode(), "a.json") is not None
+
+
+@given(HAN, st.sampled_from(["utf-16-le", "utf-16-be"]), st.sampled_from(["", "note.json", "note.csv"]))
+def test_utf_16_with_its_mark_is_read_also_without_a_zero_byte(name: str, charset: str, file: str) -> None:
+    data = f"\ufeff{name}".encode(charset)
+    assert of_name(name).content(data, file) is not None
+
+
+@pytest.mark.parametrize("mark", [b"iCCP", b"tEXt", b"\x6c", b"\x00\x00l", b"\xff\xfe\x00A"])
+def test_a_text_is_found_directly_behind_letters_of_a_format(scanner: Scanner, mark: bytes) -> None:
+    data = bytes(range(32)) + mark + b"Canaria Zyxwolf\0\0" + zlib.compress(b"x") + bytes(range(128, 256))
+    assert scanner.content(data) is not None
+    assert scanner.content(data.replace(b"Zyxwolf", b"Hamburg").replace(b"Canaria", b"Bavaria")) is None
+
+
+def tables(text: str) -> dict[str, list[int]]:
+    data = text.encode().ljust(len(text) + len(text) % 2)
+    return {
+        "a character in each entry": [*data],
+        "of 8 bits in words": [byte << 8 for byte in data],
+        "of 8 bits, scaled": [byte * 257 for byte in data],
+        "two in each entry": [*struct.unpack(f"<{len(data) // 2}H", data)],
+        "two, in the other order": [*struct.unpack(f">{len(data) // 2}H", data)],
+    }
+
+
+@pytest.mark.parametrize("form", [form for form in tables("") if form != "of 8 bits, scaled"])
+def test_a_text_is_found_in_a_list_of_numbers(scanner: Scanner, tmp_path: Path, form: str) -> None:
+    values = [0, *range(1, 40), *tables(f"the patient is {NAME} {PID} ")[form], *range(40)]
+    metadata = {"attributes": {"dicomzarr": {"palette": {"bits": 16, "red": values}}}}
+    assert scanner.content(json.dumps(metadata).encode(), "zarr.json") == Leak("value_encoded")
+    write_small_array(tmp_path / "palette_red", np.asarray(values), ["index"])
+    assert scanner.array(tmp_path / "palette_red" / "c" / "0") == Leak("value_encoded")
+    for other in (range(256), range(0, 65536, 257), [value // 2 for value in values]):
+        metadata["attributes"]["dicomzarr"]["palette"]["red"] = [*other]
+        assert scanner.content(json.dumps(metadata).encode(), "zarr.json") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1937-02-03", "03.02.1937", "3.2.1937", "02/03/1937", "1937/2/3", "1937-02-03T07:15:39Z", "x1937-02-03.png"],
+)
+def test_a_date_of_the_source_is_found_with_separators(scanner: Scanner, text: str) -> None:
+    assert scanner.content(f"born {text}, in town\n".encode()) == Leak("value_in_file", 1)
+    assert scanner.content(json.dumps({"a": text}).encode(), "a.json") is not None
+    assert scanner.content(f"a,b\n1,{text}\n".encode(), "a.csv") is not None
+    assert scanner.name(text.replace("/", "-")) == Leak("value_in_name")
+
+
+@pytest.mark.parametrize(
+    "text", ["1.2.1937.02.03.4", "1937-02-04", "11937-02-03", "1937-02/03", "1937-02-03-1", "1937-02-030"]
+)
+def test_what_is_no_date_of_the_source_is_none(scanner: Scanner, text: str) -> None:
+    assert scanner.content(f"born {text}, in town\n".encode()) is None
+
+
+def test_a_date_that_is_published_is_no_leak(scanner: Scanner) -> None:
+    chosen = frozenset(grouped_numbers.dates_in("released 1937-02-03"))
+    identifiers = frozenset(identifiers_of("DA", DAY.encode()))
+    assert chosen == {DAY}
+    assert Scanner(identifiers, frozenset()).content(b"date-released: 1937-02-03\n") is not None
+    assert Scanner(identifiers, chosen).content(b"date-released: 1937-02-03\n") is None
+    assert Scanner(identifiers, frozenset(), with_numbers=False).content(b"[Tue Feb 3 1937-02-03] rule all\n") is None
+
+
+@given(st.text(string.ascii_letters, min_size=5, max_size=12), st.integers(0, 9999), st.booleans())
+def test_a_name_is_found_with_a_number_at_one_end(name: str, number: int, behind: bool) -> None:
+    text = f"{name}{number}" if behind else f"{number}{name}"
+    assert of_name(name).content(f"case_{text}.nii\n".encode()) is not None
+
+
+@given(st.sampled_from(ZEROS), st.sampled_from(ZEROS))
+def test_digits_of_all_scripts_are_the_same(one: str, other: str) -> None:
+    def written(zero: str) -> str:
+        return "".join(chr(ord(zero) + int(digit)) for digit in ACCESSION)
+
+    assert of_name(written(one), "LO").content(f"order {written(other)}.\n".encode()) is not None
+
+
+@given(st.sampled_from("\u00ad\u200b\u200c\u200d\u2060\ufeff"), st.integers(1, 6))
+def test_characters_without_a_width_hide_no_name(sign: str, at: int) -> None:
+    name = NAME.split("^", maxsplit=1)[0]
+    hidden = f"{name[:at]}{sign}{name[at:]}"
+    assert of_name(name).content(f"a {hidden} b\n".encode()) is not None
+    assert of_name(hidden).content(f"a {name} b\n".encode()) is not None
+
+
+@pytest.fixture
+def with_xattrs(tmp_path: Path) -> Path:
+    folder = tmp_path / "dataset"
+    folder.mkdir()
+    (folder / "dataset.json").write_text("{}")
+    try:
+        os.setxattr(folder, "user.test", b"nothing")
+    except OSError:
+        pytest.skip("a file system without extended attributes")
+    return folder
+
+
+@pytest.mark.parametrize(("name", "value"), [("user.origin", NAME.encode()), ("user.Zyxwolf", b"x")])
+@pytest.mark.parametrize("place", [".", "dataset.json"])
+def test_extended_attributes_are_searched(
+    scanner: Scanner, with_xattrs: Path, name: str, value: bytes, place: str
+) -> None:
+    assert search_xattrs(scanner, str(with_xattrs / place)) is None
+    os.setxattr(with_xattrs / place, name, value)
+    assert search_xattrs(scanner, str(with_xattrs / place)) == Leak("value_in_xattr")
+    os.symlink("dataset.json", with_xattrs / "link")
+    assert search_xattrs(scanner, str(with_xattrs / "link")) is None
+    names = with_xattrs.parent / "names.txt"
+    names.write_text("Niemand Wildfremd\nCanaria Zyxwolf\n")
+    found = needles.NeedleSearch(needles.read_needles(names), frozenset(), with_voxels=True).run(with_xattrs)
+    assert [(hit.place, hit.code, hit.needle) for hit in found.hits] == [(place, "value_in_xattr", 2)]
