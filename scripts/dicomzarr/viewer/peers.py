@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")  # a socket of IPv6 can connect to an address of IPv4, too
-_TIME_WAIT = "06"  # of a socket that nobody has any more; it has no owner
-_LOCAL, _REMOTE, _STATE, _OWNER = 1, 2, 3, 7  # columns
+_LOCAL, _REMOTE, _OWNER, _INODE = 1, 2, 7, 9  # columns
+_CLOSED = "0"  # inode of a socket that its process has closed: root is named as its owner
 
 
 def is_of_another_user(connection: socket.socket | None) -> bool:
@@ -48,7 +48,7 @@ def owners(lines: Iterable[str], local: tuple[str, int], remote: tuple[str, int]
     Parameters
     ----------
     lines : iterable of str
-        Of the tables of sockets, as proc(5) describes them.
+        Of the tables of sockets, as proc(5) describes them. One that its process has closed, is nobody's: what it sent may still wait to be read.
     local, remote : tuple of str and int
         Address and port of its end of the connection, and of the other one.
     """
@@ -56,8 +56,8 @@ def owners(lines: Iterable[str], local: tuple[str, int], remote: tuple[str, int]
     found: set[int] = set()
     for line in lines:
         columns = line.split()
-        if len(columns) > _OWNER and [columns[at][-13:] for at in (_LOCAL, _REMOTE)] == wanted:
-            found.add(-1 if columns[_STATE] == _TIME_WAIT else int(columns[_OWNER]))
+        if len(columns) > _INODE and [columns[at][-13:] for at in (_LOCAL, _REMOTE)] == wanted:
+            found.add(-1 if columns[_INODE] == _CLOSED else int(columns[_OWNER]))
     return found
 
 
