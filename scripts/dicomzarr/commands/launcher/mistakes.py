@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dicomzarr.commands.launcher.help_texts import closest, mistyped
+from dicomzarr.commands.launcher.help_texts import closest, mistyped, names_of_rules
 from dicomzarr.commands.launcher.words import BY_NAME, RUN, TARGETS, WORDS
 from dicomzarr.system.project import ROOT
 from dicomzarr.vocabulary.errors import UserError
@@ -111,9 +111,10 @@ def _missing(path: str, folder: Path) -> str:
 
 def _as_word(text: str) -> str:
     """Return a message if a text that was taken for something else is, or is like, a word; else nothing."""
-    if text in BY_NAME:
-        return f"the word comes first: ./run {text} ..."
-    near = closest(text, [word.name for word in WORDS]) if re.fullmatch("[a-z_-]+", text) else ""
+    rules = names_of_rules(str(ROOT))
+    if text in BY_NAME or text in rules:
+        return f"the {'word' if text in BY_NAME else 'rule'} comes first: ./run {text} ..."
+    near = closest(text, [*(word.name for word in WORDS), *rules]) if re.fullmatch("[a-z_-]+", text) else ""
     return near and f"there is no command or rule {text!r}{near}. See ./run help"
 
 
