@@ -38,9 +38,15 @@ def test_a_seal_that_failed_is_not_complete(tmp_path: Path) -> None:
     assert {"rule": "seal_dataset"} in shown["incomplete"]
 
 
+def test_the_rest_of_a_run_to_a_target_is_built_by_the_command_that_is_named(tmp_path: Path) -> None:
+    """Whatever ended it: --until, the name of a rule, or --delete-all-output."""
+    shown = conclusion.Conclusion(Results(tmp_path), {"planned": 1}, tmp_path).content(0, CONFIG)
+    assert not shown["complete"] and shown["next"] == "build the rest: ./run --configfile my.yaml"
+
+
 @pytest.mark.parametrize(
     ("was_sealed", "changes"),
-    [(False, "the first build"), (True, "not known, since the last build was not made by ./run")],
+    [(False, "the first build"), (True, "not known, since no earlier ./run ended with 0")],
 )
 def test_a_build_without_a_copy_of_the_one_before_is_the_first_only_if_there_was_none(
     tmp_path: Path, was_sealed: bool, changes: str
