@@ -199,6 +199,7 @@ def call_snakemake(command: Sequence[str], folder: Path, *, output: IO[bytes] | 
     """
     program = str(Path(__file__).with_name("snakemake_process.py"))
     command = ["python", "-P", program, *command[1:]]
+    changes["DICOMZARR_LAUNCHER"] = str(os.getpid())
     if plugins := os.environ.get(PLUGINS):
         changes["PYTHONPATH"] = plugins  # jobs on other nodes get it too
     with home.writable_cache(os.environ) as cache:
