@@ -125,6 +125,11 @@ def _refuse_unknown_options(arguments: Sequence[str]) -> None:
     known = command_line.all_options()
     for option in options:
         if known and not any(name.startswith(option) for name in known):
+            key, defaults = option[2:].replace("-", "_"), config_file.read(ROOT / DEFAULTS, DEFAULTS)
+            if key in defaults:
+                is_one_value = not isinstance(defaults[key], dict | list)
+                how = f"--config {key}=VALUE" if is_one_value else "write it into a file, for --configfile"
+                raise UserError(f"{option!r} is a key of the configuration, no option: {how}")
             words = [word.name for word in WORDS if any(option == own.name for own in word.options)]
             near = (
                 f"; it belongs to ./run {words[0]}"
