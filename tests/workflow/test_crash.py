@@ -88,7 +88,7 @@ def test_the_same_command_continues_after_a_kill(
 def test_a_killed_launcher_takes_its_run_along(
     workflow: Workflow, undisturbed: str, environment: Path, launch: Launch
 ) -> None:
-    """A `kill -9` of the process of `./run` alone, as by `timeout -s KILL`, leaves no run behind that holds the lock."""
+    """A `kill -9` of the process of `./run` alone, as by `timeout -s KILL`, leaves no run that holds the lock."""
     settings = {**os.environ, **workflow.environment, "DICOMZARR_VENV": str(environment)}
     command = [sys.executable, str(ROOT / "run"), "--cores", "2", "--configfile", "config.yaml"]
     process = subprocess.Popen(

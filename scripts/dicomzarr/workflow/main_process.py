@@ -139,6 +139,8 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
     checked = None
     with errors_in_one_line():
         command_line.refuse_copies(parsed)
+        if workflow.is_main_process and used_as is Use.MAIN:
+            config_file.refuse_repeated(arguments)
     if purpose is not Purpose.OTHER:
         with errors_in_one_line():
             if purpose is Purpose.BUILD:

@@ -60,6 +60,7 @@ def refuse_mistakes(arguments: Sequence[str], folder: Path) -> None:
     _refuse_unknown_options(arguments)
     _refuse_values(arguments)
     read_configuration(config_files(arguments), folder)
+    config_file.refuse_repeated(arguments)
 
 
 def read_configuration(paths: Sequence[str], folder: Path) -> dict[str, Any]:
@@ -75,7 +76,7 @@ def read_configuration(paths: Sequence[str], folder: Path) -> dict[str, Any]:
             raise UserError(_missing(path, folder))
     config = config_file.read(ROOT / DEFAULTS, str(ROOT / DEFAULTS))
     for path in paths:
-        config |= config_file.read(folder / path, path)
+        config = config_file.merged(config, config_file.read(folder / path, path))
     return config
 
 

@@ -173,7 +173,8 @@ def _conclude(
 
 def results_options(arguments: Sequence[str]) -> list[str]:
     """Return the options with which a word such as `report` finds the results of a run with these arguments."""
-    options = [word for path in config_files(arguments) for word in ("--configfile", path)]
+    files = config_files(arguments)
+    options = ["--configfile", *files] if files else []
     folder = set_value(arguments, "results")
     return options + (["--results", folder] if folder else [])
 

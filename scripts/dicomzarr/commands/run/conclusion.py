@@ -236,7 +236,7 @@ def _next_step(content: Mapping[str, Any], arguments: Sequence[str]) -> str:
     if status:
         return "do what the lines above say; the dataset itself is complete"
     if not content["complete"]:
-        return f"build the rest: ./run{end}"
+        return "start it without --until, and without the name of a rule, to build the rest"
     if not content.get("outcomes", {}).get("extracted"):
         return f"check `source` in the configuration; count what is there: ./run files{end}"
     steps = [f"open the report: ./run report{end}"]
