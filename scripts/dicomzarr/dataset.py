@@ -542,9 +542,12 @@ class Select:
         for name in ("with_flags", "without_flags", "with_masks", "without_mask_flags"):
             object.__setattr__(self, name, _texts(name, getattr(self, name)))
         for name in ("with_flags", "without_flags", "without_mask_flags"):
-            joined = [flag for flag in getattr(self, name) if len(flag.split()) > 1]
-            if joined:  # no image has such a flag, so that `without_flags` would leave out nothing
-                raise ValueError(f"{name} takes flags one by one: {joined[0].split()}, not {joined[0]!r}")
+            for flag in getattr(self, name):  # no image has a flag in another form, so that none would be left out
+                if not re.fullmatch("[a-z0-9_]+", flag):
+                    parts = re.findall("[a-z0-9_]+", flag.lower())
+                    raise ValueError(f"{name} takes flags one by one, in small letters: {parts}, not {flag!r}")
+        _check_switches(self, ("require_affine",))
+        _check_callable("where", self.where)
         if self.labels is not None and not isinstance(self.labels, Mapping):
             raise TypeError(f"labels maps columns to values, such as {{'label_organ': 'liver'}}; found {self.labels!r}")
         exact = {"split": self.split, "modality": self.modality, "axes": self.axes, **(self.labels or {})}
@@ -647,10 +650,13 @@ class Sample:
             raise ValueError("masks names a mask twice: each is one channel")
         for name, least in (("patches_per_volume", 1), ("seed", 0)):
             object.__setattr__(self, name, _whole(name, getattr(self, name), least))
-        if not 0 <= self.foreground <= 1:
-            raise ValueError("foreground is a share of the patches, from 0 to 1")
+        if not isinstance(self.foreground, int | float | np.number) or not 0 <= self.foreground <= 1:
+            raise ValueError(f"foreground is a share of the patches, a number from 0 to 1; found {self.foreground!r}")
         if self.foreground and not (masks and self.patch):
             raise ValueError("foreground needs patches (sample='patch') and the masks to draw them from (masks=…)")
+        _check_switches(self, ("rescale", "invert", "rgb", "channel"))
+        _check_dtype(self.dtype)
+        _check_callable("transform", self.transform)
         object.__setattr__(self, "masks", masks)
         object.__setattr__(self, "patch", _sizes_along("patch", self.patch, "tzyx"))
 
@@ -661,6 +667,30 @@ def _texts(name: str, value: str | Collection[str]) -> tuple[str, ...]:
     if not all(isinstance(text, str) for text in texts):
         raise TypeError(f"{name} is a text or a collection of texts, as in the tables: '1', not 1; found {value!r}")
     return texts
+
+
+def _check_switches(options: Select | Sample, names: Sequence[str]) -> None:
+    """Refuse what is neither True nor False: a text such as ``"false"``, as of a command line, would count as True."""
+    for name in names:
+        value = getattr(options, name)
+        if not isinstance(value, bool | int | np.bool_) or value not in (0, 1):
+            raise TypeError(f"{name} is True or False; found {value!r}")
+
+
+def _check_dtype(dtype: Any) -> None:
+    """Refuse what is no type of numbers in NumPy, such as a type of PyTorch."""
+    try:
+        is_number = dtype is None or np.dtype(dtype).kind in "biuf"
+    except (TypeError, ValueError):
+        is_number = False
+    if not is_number:
+        raise TypeError(f"dtype is a type of numbers in NumPy, such as 'float32'; found {dtype!r}")
+
+
+def _check_callable(name: str, function: Any) -> None:
+    """Refuse what is neither a function nor None."""
+    if function is not None and not callable(function):
+        raise TypeError(f"{name} is a function; found {function!r}")
 
 
 def _is_window(window: Any) -> bool:

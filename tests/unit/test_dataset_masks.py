@@ -406,7 +406,7 @@ def test_foreground_needs_masks_and_patches() -> None:
         with pytest.raises(ValueError, match=r"foreground needs patches .* and the masks"):
             Sample(foreground=0.5, **options)  # type: ignore[arg-type]
     for share in (-0.1, 1.5, math.nan):
-        with pytest.raises(ValueError, match="share of the patches, from 0 to 1"):
+        with pytest.raises(ValueError, match="share of the patches, a number from 0 to 1"):
             Sample(foreground=share, kind="patch", patch=PATCH, masks=["liver"])
 
 

@@ -83,8 +83,12 @@ def test_values_that_are_there_may_select_nothing_together(folder: Path) -> None
 @pytest.mark.parametrize("option", ["with_flags", "without_flags", "without_mask_flags"])
 def test_flags_joined_as_in_the_table_are_refused(option: str) -> None:
     """No image has such a flag, so that nothing would be left out."""
-    with pytest.raises(ValueError, match=rf"^{option} takes flags one by one: \['gap', 'incomplete'\], not 'gap inc"):
-        Select(**{option: "gap incomplete"})
+    for joined in ("gap incomplete", "gap,incomplete", "gap, incomplete", "Gap;incomplete"):
+        needed = rf"^{option} takes flags one by one, in small letters: \['gap', 'incomplete'\], not '{joined}'$"
+        with pytest.raises(ValueError, match=needed):
+            Select(**{option: joined})
+    with pytest.raises(ValueError, match=rf"^{option} takes flags .*: \['gap'\], not 'GAP'$"):
+        Select(**{option: ["incomplete", "GAP"]})
 
 
 def test_a_number_is_no_text_of_the_table(folder: Path) -> None:
@@ -161,6 +165,42 @@ def test_numbers_that_cannot_be_are_refused_at_once_and_not_by_a_worker(folder: 
             Sample(seed=number)
         with pytest.raises((ValueError, TypeError), match="^epoch takes whole numbers"):
             DicomZarrDataset(folder, sample="patch", patch={"y": 2}).set_epoch(number)
+
+
+class TorchType:
+    """Stands for `torch.float32`: NumPy does not know it."""
+
+    def __repr__(self) -> str:
+        return "torch.float32"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        *((name, text, "is True or False") for name in ("rescale", "channel", "rgb") for text in ("no", None, 2)),
+        ("require_affine", "false", r"is True or False; found 'false'$"),
+        ("invert", [], "is True or False"),
+        ("dtype", TorchType(), r"is a type of numbers in NumPy, such as 'float32'; found torch\.float32$"),
+        ("dtype", "floaty", "is a type of numbers in NumPy"),
+        ("dtype", str, "is a type of numbers in NumPy"),
+        ("where", "CT", r"is a function; found 'CT'$"),
+        ("transform", [abs], "is a function; found"),
+        ("foreground", "0.3", r"is a share of the patches, a number from 0 to 1; found '0\.3'$"),
+        ("foreground", 1.5, "is a share of the patches"),
+        ("foreground", None, "is a share of the patches"),
+    ],
+)
+def test_options_of_another_type_are_refused_at_once(folder: Path, option: str, value: Any, message: str) -> None:
+    """A text such as "no" would count as True; a wrong type would be found by a worker, with the first sample."""
+    with pytest.raises((TypeError, ValueError), match=f"^{option} {message}"):
+        DicomZarrDataset(folder, **{option: value})
+
+
+def test_numbers_and_types_of_numpy_are_options(folder: Path) -> None:
+    options: dict[str, Any] = {"rescale": np.True_, "channel": 1, "require_affine": np.False_, "dtype": np.dtype(">f4")}
+    image = DicomZarrDataset(folder, **options)[2]["image"]
+    assert (image.dtype, image.shape) == (np.dtype("float32"), (1, 2, 3, 4))
+    assert Sample(kind="patch", patch={"y": 1}, masks="liver", foreground=np.float32(0.5)).foreground == 0.5
 
 
 WINDOWS = [None, 400, "lung", "12", {40, 400}, (40,), (40, 0), (40, np.inf), (np.nan, 400), (np.nan, np.nan)]

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import FULL, Workflow, leftovers
+from conftest import FULL, ROOT, Launch, Workflow, leftovers
 from dicoms import save_series
 from edits import mask_of
 from forks import Forks
@@ -82,6 +82,27 @@ def test_the_same_command_continues_after_a_kill(
     run = workflow.run()
     assert run.sealed["digest"] == undisturbed
     assert not FULL or workflow.run().nothing_to_do
+    assert not leftovers(workflow.results)
+
+
+def test_a_killed_launcher_takes_its_run_along(
+    workflow: Workflow, undisturbed: str, environment: Path, launch: Launch
+) -> None:
+    """A `kill -9` of the process of `./run` alone, as by `timeout -s KILL`, leaves no run that holds the lock."""
+    settings = {**os.environ, **workflow.environment, "DICOMZARR_VENV": str(environment)}
+    command = [sys.executable, str(ROOT / "run"), "--cores", "2", "--configfile", "config.yaml"]
+    process = subprocess.Popen(
+        command, cwd=workflow.folder, env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        contents = workflow.results / "private/plans/contents.json"
+        wait_until(lambda: contents.exists() or process.poll() is not None)
+    finally:
+        process.kill()
+        process.wait()
+    done = launch(workflow, "")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((workflow.results / "dataset/dataset.json").read_text())["digest"] == undisturbed
     assert not leftovers(workflow.results)
 
 

@@ -100,6 +100,18 @@ def test_read_only_commands_create_no_results_folder(workflow: Workflow, command
     assert not workflow.results.exists(), done.stderr
     if command_line == "-n":
         assert done.returncode == 0 and jobs(done)["index_headers"] == 1
+    if "--report" in command_line:
+        assert done.returncode != 0 and "no finished dataset of this configuration in" in done.stderr
+        assert "MissingInput" not in done.stderr and "private" not in done.stderr
+
+
+def test_a_report_of_labels_that_no_run_has_read_is_refused_in_words(mine: Workflow) -> None:
+    mine.config["splits"] = {"fractions": {"train": 1}, "fixed": {"test": "test.csv"}}
+    (mine.folder / "test.csv").write_text("PatientID\npatient-series-0\n")
+    mine.write_config()
+    done = mine.snakemake("--cores", "1", "--report", "page.html")
+    assert done.returncode != 0 and "start a run, then this command again" in done.stderr
+    assert "MissingInput" not in done.stderr and not (mine.folder / "page.html").exists()
 
 
 def lose_an_array(mine: Workflow) -> None:

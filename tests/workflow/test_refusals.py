@@ -59,6 +59,15 @@ def test_config_on_the_command_line_works(workflow: Workflow, tmp_path: Path) ->
     assert run.process.returncode == 0
 
 
+def test_an_option_that_snakemake_would_drop_is_refused(workflow: Workflow) -> None:
+    """Also in plain `snakemake`: with the last of the two alone, a layout or a policy would not be in force."""
+    save_series(workflow.source, "alpha", 2)
+    workflow.write_config()
+    done = workflow.snakemake("--cores", "1", "--config", "layout=brick", "--config", "levels=2")
+    assert done.returncode != 0 and not workflow.results.exists()
+    assert "--config is there twice" in done.stderr and "Traceback" not in done.stderr
+
+
 def test_several_sources_are_distinguished_by_their_labels(workflow: Workflow) -> None:
     save_series(workflow.folder / "one", "alpha", 2)
     save_series(workflow.folder / "two", "beta", 2)

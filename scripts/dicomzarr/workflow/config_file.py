@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import copy
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 from dicomzarr.vocabulary.errors import ConfigProblem, UserError
 
 EXAMPLE = "a configuration file has lines such as `source: /data/dicom`"
+_CONFIGFILE, _CONFIG = ("--configfile", "--configfiles"), ("--config", "-C")
 # What PyYAML says, and what to do; the first that matches counts. Its other words are shown as they are.
 _ADVICE = (
     (r"found character '\\t'", "a tab; indent with spaces"),
@@ -35,12 +37,30 @@ _ADVICE = (
 
 def config_files(arguments: Sequence[str]) -> list[str]:
     """Return the configuration files among arguments of Snakemake."""
-    return _values(arguments, ("--configfile", "--configfiles"))
+    return _values(arguments, _CONFIGFILE)
+
+
+def refuse_repeated(arguments: Sequence[str]) -> None:
+    """Refuse an option of the configuration that is given twice: Snakemake reads the last alone, and says nothing.
+
+    Raises
+    ------
+    UserError
+        With the form that names all files, or all values.
+    """
+    before = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    given = [each.partition("=")[0] if each.startswith("--") else each[:2] for each in before if each.startswith("-")]
+    for names, values in ((_CONFIGFILE, "a.yaml b.yaml"), (_CONFIG, "source=a results=b")):
+        if sum(name in names for name in given) > 1:
+            raise UserError(
+                f"{names[0]} is there twice, and Snakemake would take the last alone; write all values after one, as "
+                f"in {names[0]} {values}"
+            )
 
 
 def set_value(arguments: Sequence[str], key: str) -> str:
     """Return the value that ``--config KEY=VALUE`` among arguments of Snakemake sets; empty if none does."""
-    pairs = [pair.split("=", 1) for pair in _values(arguments, ("--config", "-C")) if "=" in pair]
+    pairs = [pair.split("=", 1) for pair in _values(arguments, _CONFIG) if "=" in pair]
     return dict(pairs).get(key, "")
 
 
@@ -55,6 +75,21 @@ def _values(arguments: Sequence[str], names: Sequence[str]) -> list[str]:
         elif is_value_next:
             values.append(argument)
     return values
+
+
+def merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration with the values of a second one in their place; mappings are merged key by key.
+
+    So does Snakemake with several files and with `--config`.
+    """
+    both = dict(first)
+    for key, value in second.items():
+        before = both.get(key)
+        if isinstance(before, Mapping) and isinstance(value, Mapping):
+            both[key] = merged(before, value)
+        else:
+            both[key] = copy.deepcopy(value)
+    return both
 
 
 def read(path: Path, shown: str) -> dict[str, Any]:

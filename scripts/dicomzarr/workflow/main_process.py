@@ -18,6 +18,7 @@ from dicomzarr.publishing import stores
 from dicomzarr.records import decisions, export_record, rule_record
 from dicomzarr.records.revoke import Revocation
 from dicomzarr.source import object_store
+from dicomzarr.stages.join_labels.join import label_lines_path
 from dicomzarr.system import limits, locks, run_token, shared_files, shortage
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
@@ -138,6 +139,8 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
     checked = None
     with errors_in_one_line():
         command_line.refuse_copies(parsed)
+        if workflow.is_main_process and used_as is Use.MAIN:
+            config_file.refuse_repeated(arguments)
     if purpose is not Purpose.OTHER:
         with errors_in_one_line():
             if purpose is Purpose.BUILD:
@@ -262,9 +265,12 @@ def finish(workflow: Any, started: Start, rules: Any) -> None:
         The rules of this workflow, by their names in this Snakefile even if it is used as a module.
     """
     last_reading.know_checkpoint(workflow, rules, "plan_batches")
-    if started.settings is None:
-        return
     used_as, folder = use_of(workflow, ROOT / "Snakefile"), Path.cwd()
+    if started.settings is None:
+        if used_as is Use.MAIN and started.parsed.get("report"):
+            with errors_in_one_line():
+                _refuse_report_of_nothing(started.config)
+        return
 
     def prepare() -> None:
         with errors_in_one_line():
@@ -280,6 +286,17 @@ def finish(workflow: Any, started: Start, rules: Any) -> None:
         with errors_in_one_line():
             given = (started.settings, started.config)
             last_reading.prepare_after_reading(workflow, started.settings.results, given, prepare)
+
+
+def _refuse_report_of_nothing(config: Mapping[str, Any]) -> None:
+    """Refuse `--report` without what only a run writes; Snakemake would name a file of `private/` that is missing."""
+    results = Results(Path(config["results"]))
+    is_joined = bool(config["labels"] or config["splits"].get("fixed"))
+    if not results.sealed.exists() or is_joined and not label_lines_path(results).exists():
+        raise UserError(
+            f"--report: there is no finished dataset of this configuration in {str(results.root)!r}; start a run, then "
+            "this command again"
+        )
 
 
 def _refuse_other_places(results: str, rules: Any, folder: Path) -> None:

@@ -5,7 +5,6 @@ Runs in the main process before any work, and imports nothing that takes long.
 
 from __future__ import annotations
 
-import copy
 import difflib
 import itertools
 import json
@@ -392,23 +391,12 @@ def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
 
     `results` is as `Path` writes it: Snakemake takes `./results` and `results/` for other files than `results`.
     """
-    merged = _merged(config_file.read(DEFAULTS, str(DEFAULTS)), config)
+    merged = config_file.merged(config_file.read(DEFAULTS, str(DEFAULTS)), config)
     if isinstance(merged["results"], str) and merged["results"]:
         folder = Path(merged["results"])
         merged["results"] = str(folder if folder.parts else folder.absolute())
     merged["card"] = with_text_date(merged["card"])
     return merged | {name: is_on(merged[name]) or merged[name] for name in SWITCHES}
-
-
-def _merged(defaults: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(defaults)
-    for key, value in config.items():
-        default = merged.get(key)
-        if isinstance(default, Mapping) and isinstance(value, Mapping):
-            merged[key] = _merged(default, value)
-        else:
-            merged[key] = copy.deepcopy(value)
-    return merged
 
 
 def known_keys(config: Mapping[str, Any]) -> dict[str, Any]:

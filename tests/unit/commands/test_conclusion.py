@@ -38,9 +38,17 @@ def test_a_seal_that_failed_is_not_complete(tmp_path: Path) -> None:
     assert {"rule": "seal_dataset"} in shown["incomplete"]
 
 
+def test_the_rest_is_built_without_what_ended_the_run(tmp_path: Path) -> None:
+    """That is --until, or a target such as `all_checked`."""
+    shown = conclusion.Conclusion(Results(tmp_path), {"planned": 1}, tmp_path).content(0, CONFIG)
+    assert not shown["complete"] and shown["next"].startswith(
+        "start it without --until, and without the name of a rule"
+    )
+
+
 @pytest.mark.parametrize(
     ("was_sealed", "changes"),
-    [(False, "the first build"), (True, "not known, since the last build was not made by ./run")],
+    [(False, "the first build"), (True, "not known, since no earlier ./run ended with 0")],
 )
 def test_a_build_without_a_copy_of_the_one_before_is_the_first_only_if_there_was_none(
     tmp_path: Path, was_sealed: bool, changes: str

@@ -345,6 +345,14 @@ def test_a_failed_demo_returns_the_status_and_prints_no_table(project: Project) 
     ("arguments", "status", "says"),
     [
         pytest.param(["--coers", "2"], 2, "Snakemake has no option '--coers'; the closest is '--cores'", marks=PARSER),
+        pytest.param(
+            ["--source", "dicom"],
+            2,
+            "'--source' is a key of the configuration, no option: --config source=VALUE\n",
+            marks=PARSER,
+        ),
+        pytest.param(["--burned-in=keep"], 2, "'--burned-in' is a key of the configuration", marks=PARSER),
+        pytest.param(["--gate", "x"], 2, "'--gate' is a key of the configuration, no option: write it", marks=PARSER),
         pytest.param(["status", "--configfil", "x", "--repiar"], 1, "Snakemake has no option '--repiar'", marks=PARSER),
         (["--configfile", "my.yaml"], 2, "the configuration file 'my.yaml' does not exist"),
         (["demo", "--configfile=my.yaml"], 2, "the configuration file 'my.yaml' does not exist"),

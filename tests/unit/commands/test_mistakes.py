@@ -137,6 +137,16 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         (["-json"], "'-json' begins with one dash; type --json"),
         (["--cores", "2", "status"], "the word comes first: ./run status"),
         (["--configfile", "none.yaml", "files"], "the word comes first: ./run files"),
+        (["--configfile", "bad.yaml", "all_checked"], "the rule comes first: ./run all_checked"),
+        (
+            ["--configfile", "bad.yaml", "seal_datasett"],
+            "no command or rule 'seal_datasett'; the closest is 'seal_data",
+        ),
+        (["--config", "a=b", "extract_batch"], "the rule comes first: ./run extract_batch"),
+        (
+            ["--config", "a=1", "--cores", "1", "-C", "b=2"],
+            "--config is there twice, and Snakemake would take the last alone",
+        ),
         (["--cores", "abc"], "--cores: found 'abc', needed is a whole number from 1, or all"),
         (["--cores", "0"], "--cores: found '0'"),
         (["-c0"], "--cores: found '0'"),

@@ -42,6 +42,7 @@ def test_words_of_snakemake_can_be_asked_for(arguments: str) -> None:
     [
         ("--cores 8", ""),
         ("--configfile my.yaml", "--configfile my.yaml"),
+        ("--configfile my.yaml try.yaml --cores 2", "--configfile my.yaml try.yaml"),
         ("--config source=a results=b --cores 2", "--results b"),
         ("-C results=a=b results=c --configfile=my.yaml --set-threads results=d", "--configfile my.yaml --results c"),
         ("--config=results=b export_png", "--results b"),

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dicomzarr.commands.launcher.help_texts import closest, mistyped
+from dicomzarr.commands.launcher.help_texts import closest, mistyped, names_of_rules
 from dicomzarr.commands.launcher.words import BY_NAME, RUN, TARGETS, WORDS
 from dicomzarr.system.project import ROOT
 from dicomzarr.vocabulary.errors import UserError
@@ -60,6 +60,7 @@ def refuse_mistakes(arguments: Sequence[str], folder: Path) -> None:
     _refuse_unknown_options(arguments)
     _refuse_values(arguments)
     read_configuration(config_files(arguments), folder)
+    config_file.refuse_repeated(arguments)
 
 
 def read_configuration(paths: Sequence[str], folder: Path) -> dict[str, Any]:
@@ -75,7 +76,7 @@ def read_configuration(paths: Sequence[str], folder: Path) -> dict[str, Any]:
             raise UserError(_missing(path, folder))
     config = config_file.read(ROOT / DEFAULTS, str(ROOT / DEFAULTS))
     for path in paths:
-        config |= config_file.read(folder / path, path)
+        config = config_file.merged(config, config_file.read(folder / path, path))
     return config
 
 
@@ -111,9 +112,10 @@ def _missing(path: str, folder: Path) -> str:
 
 def _as_word(text: str) -> str:
     """Return a message if a text that was taken for something else is, or is like, a word; else nothing."""
-    if text in BY_NAME:
-        return f"the word comes first: ./run {text} ..."
-    near = closest(text, [word.name for word in WORDS]) if re.fullmatch("[a-z_-]+", text) else ""
+    rules = names_of_rules(str(ROOT))
+    if text in BY_NAME or text in rules:
+        return f"the {'word' if text in BY_NAME else 'rule'} comes first: ./run {text} ..."
+    near = closest(text, [*(word.name for word in WORDS), *rules]) if re.fullmatch("[a-z_-]+", text) else ""
     return near and f"there is no command or rule {text!r}{near}. See ./run help"
 
 
@@ -124,6 +126,11 @@ def _refuse_unknown_options(arguments: Sequence[str]) -> None:
     known = command_line.all_options()
     for option in options:
         if known and not any(name.startswith(option) for name in known):
+            key, defaults = option[2:].replace("-", "_"), config_file.read(ROOT / DEFAULTS, DEFAULTS)
+            if key in defaults:
+                is_one_value = not isinstance(defaults[key], dict | list)
+                how = f"--config {key}=VALUE" if is_one_value else "write it into a file, for --configfile"
+                raise UserError(f"{option!r} is a key of the configuration, no option: {how}")
             words = [word.name for word in WORDS if any(option == own.name for own in word.options)]
             near = (
                 f"; it belongs to ./run {words[0]}"

@@ -17,6 +17,7 @@ from dicomzarr.system import locks
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
+from dicomzarr.workflow import config_file
 
 # Also understood where a word has --results: somebody puts the word in front of the arguments of a run.
 OF_A_RUN = (
@@ -111,7 +112,7 @@ def configuration_of(options: Options) -> dict[str, Any]:
     """
     config = read_configuration(options.values.get(CONFIGFILE.name, []), Path.cwd())
     pairs = [pair.split("=", 1) for pair in options.values.get(CONFIG.name, []) if "=" in pair]
-    return config | {key: _value_of(text) for key, text in pairs}
+    return config_file.merged(config, {key: _value_of(text) for key, text in pairs})
 
 
 def _value_of(text: str) -> Any:

@@ -173,7 +173,8 @@ def _conclude(
 
 def results_options(arguments: Sequence[str]) -> list[str]:
     """Return the options with which a word such as `report` finds the results of a run with these arguments."""
-    options = [word for path in config_files(arguments) for word in ("--configfile", path)]
+    files = config_files(arguments)
+    options = ["--configfile", *files] if files else []
     folder = set_value(arguments, "results")
     return options + (["--results", folder] if folder else [])
 
@@ -199,6 +200,7 @@ def call_snakemake(command: Sequence[str], folder: Path, *, output: IO[bytes] | 
     """
     program = str(Path(__file__).with_name("snakemake_process.py"))
     command = ["python", "-P", program, *command[1:]]
+    changes["DICOMZARR_LAUNCHER"] = str(os.getpid())
     if plugins := os.environ.get(PLUGINS):
         changes["PYTHONPATH"] = plugins  # jobs on other nodes get it too
     with home.writable_cache(os.environ) as cache:

@@ -169,7 +169,7 @@ class Conclusion:
         elif content["is_first_build"]:
             changes = "the first build"
         elif self.is_new_build:
-            changes = "not known, since the last build was not made by ./run"
+            changes = "not known, since no earlier ./run ended with 0"
         else:
             changes = "nothing since the last build"
         head = [NOTHING_TO_DO] if content["nothing_to_do"] else []
@@ -236,7 +236,7 @@ def _next_step(content: Mapping[str, Any], arguments: Sequence[str]) -> str:
     if status:
         return "do what the lines above say; the dataset itself is complete"
     if not content["complete"]:
-        return "start it without --until to build the rest"
+        return "start it without --until, and without the name of a rule, to build the rest"
     if not content.get("outcomes", {}).get("extracted"):
         return f"check `source` in the configuration; count what is there: ./run files{end}"
     steps = [f"open the report: ./run report{end}"]

@@ -35,12 +35,29 @@ def end_thread_in_one_line(ended: threading.ExceptHookArgs) -> None:
     )
 
 
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+def end_with_launcher() -> None:
+    """Be killed when the launcher is: else the run would go on without it, and hold a lock that the next run meets."""
+    launcher = os.environ.pop("DICOMZARR_LAUNCHER", "")
+    if launcher:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        try:
+            os.kill(int(launcher), 0)
+        except ProcessLookupError:  # it was killed before
+            os._exit(128 + signal.SIGKILL)
+
+
 SCRIPTS = os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.pardir] * 3))
 PLUGIN = "--logger=dicomzarr"  # with `=`, since the option takes all words after it
 
 
 def main() -> int:
     """Run Snakemake with the arguments of this process and return its exit status."""
+    end_with_launcher()
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

@@ -97,7 +97,8 @@ def _read_labels(number: int, source: Mapping[str, Any]) -> Iterator[LabelLine]:
     )
     if refused:
         places = [(line, column_names[name], name) for line, _, name in refused]
-        raise ConfigProblem(_refused_message(where, places, source["columns"]))
+        hints = {_hint(cells[name][line], source["columns"][name]) for line, _, name in refused}
+        raise ConfigProblem(_refused_message(where, places, source["columns"]) + "".join(sorted(hints)))
     by, rows = source["by"], zip(*(column.tolist() for column in values.values()), strict=True)
     for line, identifier, issuer, row in zip(table.index.tolist(), identifiers, issuers, rows, strict=True):
         given = {name: value for name, value in zip(values, row, strict=True) if isinstance(value, str)}
@@ -128,6 +129,16 @@ def _refused_message(where: str, places: Sequence[tuple[int, str, str]], labels:
         more = len(places) - MAX_CELLS_LISTED
         text += f"; the same holds for {others}" + (f" and {more} more" if more > 0 else "")
     return text
+
+
+def _hint(text: str, allowed: Mapping[str, Any]) -> str:
+    """Return what may be wrong with a cell that is not allowed, without any of it; empty if nobody knows."""
+    if _allowed(text.replace(",", "."), allowed):
+        return "; write numbers with a point as the decimal mark, and with nothing between thousands"
+    words = [word for word in allowed.get("values", []) if isinstance(word, str)]
+    if text.casefold() in {word.casefold() for word in words}:
+        return "; small and capital letters must be those of the configuration"
+    return ""
 
 
 def _key(by: str, identifier: str, issuer: str) -> tuple[str, ...]:

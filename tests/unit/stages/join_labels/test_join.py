@@ -298,6 +298,9 @@ def test_names_of_columns_are_compared_in_one_form(tmp_path: Path, form: Literal
         ("ID;kind;score\n", ("no column 'id', but 'ID'; needed is one",)),
         ("I_D,kind,score\n", ("no column 'id', but 'I_D'; needed is one",)),
         ("id,kind,score\np1,Benign,1\np1,benign,1_0\n", ("line 2, column 'kind'", "line 3 column 'score'")),
+        ("id,kind,score\np1,BENIGN,1\n", ("an empty cell; small and capital letters must be those of the config",)),
+        ("id;kind;score\np1;benign;1,5\n", ("an empty cell; write numbers with a point as the decimal mark",)),
+        ("id;kind;score\np1;BENIGN;1,5\n", ("; small and capital letters ", "; write numbers with a point")),
         ("id,kind,score\n" + "p1,Doe,seven\n" * 9, ("line 2, column 'kind'", "line 3 column 'score'", "13 more")),
         ("", ("no column 'id'",)),
         ("id,kind,kind,score\n", ("several columns 'kind'",)),
@@ -317,8 +320,14 @@ def test_cells_that_are_not_allowed_are_refused_and_never_quoted(
         label_files.read_sources([label_source])
     for word in words:
         assert word in str(caught.value)
-    for secret in ("Doe", "seven", "p1", "Benign", "1_0"):
+    for secret in ("Doe", "seven", "p1", "Benign", "BENIGN", "1_0", "1,5"):
         assert secret not in str(caught.value)
+
+
+def test_what_is_no_slip_of_spreadsheets_gets_no_advice(tmp_path: Path) -> None:
+    label_source = source(tmp_path / "l.csv", "id;kind;score\np1;malign;9,5\n", kind=KINDS, score={"range": [0, 6]})
+    with pytest.raises(ConfigProblem, match="an empty cell; the same holds for line 2 column 'score'$"):
+        label_files.read_sources([label_source])
 
 
 def test_text_of_a_spreadsheet_in_utf_16_is_read(tmp_path: Path) -> None:
