@@ -14,7 +14,7 @@ from pathlib import Path
 
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")  # a socket of IPv6 can connect to an address of IPv4, too
 _LOCAL, _REMOTE, _OWNER, _INODE = 1, 2, 7, 9  # columns
-_CLOSED = "0"  # inode of a socket that its process has closed: root is named as its owner
+_CLOSED = "0"  # inode of a socket that its process has closed; kernels before 6.17 name root as its owner
 
 
 def is_of_another_user(connection: socket.socket | None) -> bool:
@@ -48,7 +48,7 @@ def owners(lines: Iterable[str], local: tuple[str, int], remote: tuple[str, int]
     Parameters
     ----------
     lines : iterable of str
-        Of the tables of sockets, as proc(5) describes them. One that its process has closed, is nobody's: what it sent may still wait to be read.
+        Of the tables of sockets, as proc(5) describes them. What a closed socket sent may still wait to be read.
     local, remote : tuple of str and int
         Address and port of its end of the connection, and of the other one.
     """

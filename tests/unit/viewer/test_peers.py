@@ -104,7 +104,7 @@ def test_whoever_called_sudo_is_the_user(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_who_closed_the_connection_is_nobody() -> None:
-    """The system names root as the owner of such a socket, and what it sent can still be read: a decision, perhaps."""
+    """Some kernels name root as the owner of such a socket, and what it sent can still be read: a decision, perhaps."""
     user = OTHER if os.geteuid() == 0 else None
     with socket.create_server(("127.0.0.1", 0)) as server:
         with connected(server.getsockname()[1], socket.AF_INET, user) as client:
