@@ -205,6 +205,29 @@ def test_frames_that_may_be_padded_to_bytes_are_read_right_or_flagged(tmp_path: 
     ]
 
 
+@pytest.mark.parametrize("is_blank", [False, True])
+@pytest.mark.parametrize("form", ["BINARY", "LABELMAP"])
+def test_masks_of_pixel_data_with_more_frames_than_groups_are_flagged(
+    tmp_path: Path, form: str, is_blank: bool
+) -> None:
+    """A program left the groups of an empty frame out, and not its pixels: each frame is that of another slice."""
+    images = scan("one")
+    pixels = np.random.default_rng(8).integers(0, 2, (5, 16, 12), "u1")
+    pixels[0] = 0
+    if is_blank:
+        pixels[-1] = 0
+    number = None if form == "LABELMAP" else 1
+    frames = [
+        MaskFrame(plane, number, image.ImagePositionPatient, (image.SOPInstanceUID, None))
+        for plane, image in zip(pixels, images, strict=True)
+    ]
+    dataset = by_hand(frames, form, segments=[described(1)], series="one")
+    dataset.PerFrameFunctionalGroupsSequence = dataset.PerFrameFunctionalGroupsSequence[1:]
+    dataset.NumberOfFrames = 4
+    (row,) = table(built(tmp_path, images, as_bytes(dataset)) / "dataset/masks.csv")
+    assert (row["flags"], row["verdict"]) == ("uncertain_pixels", "warn")
+
+
 @pytest.mark.parametrize("is_lossy", [True, False])
 def test_masks_that_were_compressed_with_loss_say_so(tmp_path: Path, is_lossy: bool) -> None:
     """Lossy Image Compression of a segmentation is copied from its images, and says nothing of its own pixels."""

@@ -125,7 +125,8 @@ MASK_FLAGS = {
     "repeated_contours": "the same contour occurs more than once in one plane; it was used once",
     "slices_without_contour": "slices between its first and its last contour have none; they were left empty",
     "tilted_contours": "contours are not parallel to the slices of the image; they were not used",
-    "uncertain_pixels": "the segmentation has the flag `uncertain_frames` or `trailing_bytes`: pixels may be shifted",
+    "uncertain_pixels": "the segmentation has the flag `uncertain_frames` or `trailing_bytes`, or room for more frames "
+    "than Number of Frames (0028,0008): pixels may be shifted",
     "unreadable_contours": "contours of no known type, or whose numbers cannot be read or are no points; they were not "
     "used",
 }

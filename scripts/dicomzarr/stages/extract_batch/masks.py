@@ -55,6 +55,8 @@ _REASONS = {
     "other_space": "mask_without_image",
     "ambiguous_volume": "mask_ambiguous",
 }
+# Flags of a segmentation whose frames may be others than those that were read.
+_SHIFTED = frozenset({"surplus_frames", "trailing_bytes", "uncertain_frames"})
 
 
 class _Written(NamedTuple):
@@ -235,7 +237,8 @@ def _of_segmentation(
     source = SourceFile(row, file.content, format=form)
     with contextlib.closing(Readers([source], roots)) as readers:
         flags = set()
-        if "uncertain_frames" in readers.of(0).flags or "trailing_bytes" in row["flags"]:
+        # Of more frames than Number of Frames, any may be those that the functional groups do not describe.
+        if readers.of(0).spare_frames or not _SHIFTED.isdisjoint({*readers.of(0).flags, *row["flags"]}):
             flags.add("uncertain_pixels")
         if form.syntax.family != "native" and readers.frame(0, 0).lossy:
             flags.add("lossy_pixels")
