@@ -166,6 +166,26 @@ def test_a_region_that_was_drawn_on_another_series_has_not_failed(tmp_path: Path
     assert outcomes(results) == [("", "1", "2", "0") if is_delivered else ("", "1", "1", "1")]
 
 
+def test_regions_of_one_series_are_not_drawn_on_another_that_is_listed(tmp_path: Path) -> None:
+    """Both series have the same grid in one frame of reference; no contour refers to the second."""
+    ct, pet = two_series()
+    rois = [MadeUpRoi("liver", [MadeUpContour(TUMOUR, images=[str(ct[2].SOPInstanceUID)])]), MadeUpRoi("tumour")]
+    structures = structures_of(ct[0], rois)
+    (space,) = structures.ReferencedFrameOfReferenceSequence
+    space.RTReferencedStudySequence[0].RTReferencedSeriesSequence = [
+        item(
+            SeriesInstanceUID=str(images[0].SeriesInstanceUID),
+            ContourImageSequence=[item(ReferencedSOPInstanceUID=str(image.SOPInstanceUID)) for image in images],
+        )
+        for images in (ct, pet)
+    ]
+    results = built(tmp_path, [*ct, *pet], structures)
+    (row,) = [row for row in table(results / "dataset/volumes.csv") if row["modality"] == "PT"]
+    assert (row["masks"], row["masks_absent"]) == ("", "")
+    assert absent(results) == [("", ""), ("liver tumour", "tumour")]
+    assert outcomes(results) == [("", "1", "2", "0")]
+
+
 def test_a_segment_of_which_nothing_is_said_may_be_any(tmp_path: Path) -> None:
     images = scan("one")
     frames = [

@@ -116,10 +116,13 @@ class StructureSet:
         In the order of the Structure Set ROI Sequence (3006,0020); then those that only have contours.
     frame_of_reference : str
         The Frame of Reference UID that all regions have; empty if they have several or none.
+    series : tuple of frozenset of str
+        SOP Instance UIDs that it lists for each series, in RT Referenced Series Sequence (3006,0014).
     """
 
     rois: tuple[Roi, ...]
     frame_of_reference: str = ""
+    series: tuple[frozenset[str], ...] = ()
 
     @property
     def unreadable(self) -> int:
@@ -304,7 +307,7 @@ def _read(dataset: Dataset) -> StructureSet:
             )
         )
     shared = {roi.frame_of_reference for roi in rois} or {only}
-    return StructureSet(tuple(rois), shared.pop() if len(shared) == 1 else "")
+    return StructureSet(tuple(rois), shared.pop() if len(shared) == 1 else "", _series(dataset))
 
 
 def _are_several(items: list[Any]) -> bool:
@@ -325,6 +328,19 @@ def _frame_of_reference(dataset: Dataset) -> str:
     if not found:
         found = {text_of(value_of(dataset, "FrameOfReferenceUID"))}
     return found.pop() if len(found) == 1 else ""
+
+
+def _series(dataset: Dataset) -> tuple[frozenset[str], ...]:
+    """Return the instances that the structure set lists for each series."""
+    return tuple(
+        frozenset(
+            text_of(value_of(image, "ReferencedSOPInstanceUID")) for image in items_of(series, "ContourImageSequence")
+        )
+        - {""}
+        for space in items_of(dataset, "ReferencedFrameOfReferenceSequence")
+        for study in items_of(space, "RTReferencedStudySequence")
+        for series in items_of(study, "RTReferencedSeriesSequence")
+    )
 
 
 def _description(roi: int, items: list[Any], observations: list[Any]) -> Description:

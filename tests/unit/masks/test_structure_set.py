@@ -366,3 +366,15 @@ def test_damaged_bytes_give_a_structure_set_or_a_code(syntax: str) -> None:
             continue
         for contour in (contour for roi in found.rois for contour in roi.contours):
             assert contour.points.shape[1:] == (3,) and np.isfinite(contour.points).all()
+
+
+def test_the_images_that_are_listed_for_each_series() -> None:
+    made = structure_set([MadeUpRoi("a")], images=["1.2.1", "1.2.2"])
+    assert read_structure_set(file_of(made)).series == (frozenset({"1.2.1", "1.2.2"}),)
+    (space,) = made.ReferencedFrameOfReferenceSequence
+    other = item(ContourImageSequence=[item(ReferencedSOPInstanceUID="1.2.3"), item()])
+    space.RTReferencedStudySequence[0].RTReferencedSeriesSequence.extend([other, item()])
+    listed = (frozenset({"1.2.1", "1.2.2"}), frozenset({"1.2.3"}), frozenset())
+    assert read_structure_set(file_of(made)).series == listed
+    del made.ReferencedFrameOfReferenceSequence
+    assert read_structure_set(file_of(made)).series == ()
