@@ -73,12 +73,15 @@ class Contour:
         SOP Instance UID (0008,1155) and 0-based number of each frame that it refers to; None for the whole instance.
     is_elsewhere : bool
         It refers to no image of the series on which its region is placed.
+    is_as_stated : bool
+        It has as many points as Number of Contour Points (3006,0046) states, if that is there.
     """
 
     points: NDArray[np.float64]
     kind: Geometry
     images: tuple[tuple[str, int | None], ...] = ()
     is_elsewhere: bool = False
+    is_as_stated: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -421,7 +424,10 @@ def _contour(item: Any) -> Contour | None:
     points = points_of(value)
     if points is None:
         return None
-    return Contour(points, kind, tuple(_images(item)))  # type: ignore[arg-type]  # one of Geometry
+    stated = number(value_of(item, "NumberOfContourPoints"))
+    is_closed = len(points) > 1 and np.array_equal(points[0], points[-1])  # whether the last point counts is not fixed
+    is_as_stated = stated in (None, len(points), len(points) - is_closed)
+    return Contour(points, kind, tuple(_images(item)), is_as_stated=is_as_stated)  # type: ignore[arg-type]
 
 
 def _images(item: Any) -> Iterator[tuple[str, int | None]]:

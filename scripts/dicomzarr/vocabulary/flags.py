@@ -120,6 +120,7 @@ MASK_FLAGS = {
     "outside_image": "a part of the structure lies outside of the image; see `outside`",
     "own_grid": "its grid is not that of the image, so that it was kept on its own grid, never resampled",
     "point_contours": "contours of one or two points enclose no voxel; they were not used",
+    "points_differ": "contours have another number of points than they state (3006,0046): points may be lost",
     "references_differ": "frames or contours lie at another place than the images that they refer to; their own place "
     "was used",
     "repeated_contours": "the same contour occurs more than once in one plane; it was used once",
