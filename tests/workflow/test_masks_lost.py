@@ -248,6 +248,38 @@ def test_masks_of_pixel_data_with_more_frames_than_groups_are_flagged(
     assert (row["flags"], row["verdict"]) == ("uncertain_pixels", "warn")
 
 
+@pytest.mark.parametrize("missing", [None, 1, 2, 3])
+@pytest.mark.parametrize("total", [None, 3])
+def test_masks_of_a_concatenation_that_lacks_a_part_are_flagged(
+    tmp_path: Path, missing: int | None, total: int | None
+) -> None:
+    images = scan("one", depths=(0.0, 2.5, 5.0, 7.5, 10.0, 12.5))
+    pixels = np.random.default_rng(9).integers(0, 2, (6, 16, 12), "u1")
+    parts = []
+    for part in sorted({1, 2, 3} - {missing}):
+        frames = [
+            MaskFrame(pixels[z], None, images[z].ImagePositionPatient, (images[z].SOPInstanceUID, None))
+            for z in (2 * part - 2, 2 * part - 1)
+        ]
+        dataset = by_hand(
+            frames,
+            "LABELMAP",
+            segments=[described(1)],
+            series="one",
+            name=f"part {part}",
+            ConcatenationUID="1.2.3",
+            InConcatenationNumber=part,
+            **({} if total is None else {"InConcatenationTotalNumber": total}),
+        )
+        parts.append(as_bytes(dataset))
+    rows = table(built(tmp_path, images, *parts) / "dataset/masks.csv")
+    is_known = missing is not None and (total is not None or missing < 3)
+    assert {(row["flags"], row["verdict"]) for row in rows} == {("parts_missing", "warn") if is_known else ("", "pass")}
+    assert sum(int(row["voxels"]) for row in rows) == sum(
+        int(pixels[z].sum()) for z in range(6) if z // 2 + 1 != missing
+    )
+
+
 @pytest.mark.parametrize("is_lossy", [True, False])
 def test_masks_that_were_compressed_with_loss_say_so(tmp_path: Path, is_lossy: bool) -> None:
     """Lossy Image Compression of a segmentation is copied from its images, and says nothing of its own pixels."""

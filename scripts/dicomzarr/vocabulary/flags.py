@@ -119,6 +119,8 @@ MASK_FLAGS = {
     "open_contours": "contours that are not closed enclose no voxel; they were not used",
     "outside_image": "a part of the structure lies outside of the image; see `outside`",
     "own_grid": "its grid is not that of the image, so that it was kept on its own grid, never resampled",
+    "parts_missing": "other parts of the segmentation, a concatenation (0020,9161), are not placed on images of this "
+    "series: frames are missing",
     "point_contours": "contours of one or two points enclose no voxel; they were not used",
     "points_differ": "contours have another number of points than they state (3006,0046): points may be lost",
     "references_differ": "frames or contours lie at another place than the images that they refer to; their own place "
