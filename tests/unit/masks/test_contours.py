@@ -579,3 +579,17 @@ def test_a_contour_that_lost_points_is_used_and_flagged() -> None:
     # What is not used has its own flag.
     unused = replace(lost, kind="OPEN_PLANAR")
     assert mask_of_contours(roi(unused, whole), grid_of()).flags == ("open_contours",)
+
+
+@pytest.mark.parametrize("gaps", [{4}, {2, 4}, {1, 3, 5}, {3, 4, 5}])
+def test_a_contour_of_a_missing_slice_is_on_no_other(gaps: set[int]) -> None:
+    """However many slices are missing: the median of the distances may be that of a gap."""
+    kept = [z for z in range(8) if z not in gaps]
+    grid = grid_of(len(kept), depths=[3.0 * z for z in kept])
+    for z in gaps:
+        for off in (-0.06, 0.0, 0.06):
+            found = mask(square(3, 3, 8, 9, 3.0 * z + off), grid=grid)
+            assert not found.values.any() and "contours_between_slices" in found.flags
+    for number, z in enumerate(kept):
+        found = mask(square(3, 3, 8, 9, 3.0 * z + 0.06), grid=grid)
+        assert found.values[number].any() and found.flags == ()
