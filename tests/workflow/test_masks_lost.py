@@ -166,6 +166,26 @@ def test_a_region_that_was_drawn_on_another_series_has_not_failed(tmp_path: Path
     assert outcomes(results) == [("", "1", "2", "0") if is_delivered else ("", "1", "1", "1")]
 
 
+def test_regions_of_one_series_are_not_drawn_on_another_that_is_listed(tmp_path: Path) -> None:
+    """Both series have the same grid in one frame of reference; no contour refers to the second."""
+    ct, pet = two_series()
+    rois = [MadeUpRoi("liver", [MadeUpContour(TUMOUR, images=[str(ct[2].SOPInstanceUID)])]), MadeUpRoi("tumour")]
+    structures = structures_of(ct[0], rois)
+    (space,) = structures.ReferencedFrameOfReferenceSequence
+    space.RTReferencedStudySequence[0].RTReferencedSeriesSequence = [
+        item(
+            SeriesInstanceUID=str(images[0].SeriesInstanceUID),
+            ContourImageSequence=[item(ReferencedSOPInstanceUID=str(image.SOPInstanceUID)) for image in images],
+        )
+        for images in (ct, pet)
+    ]
+    results = built(tmp_path, [*ct, *pet], structures)
+    (row,) = [row for row in table(results / "dataset/volumes.csv") if row["modality"] == "PT"]
+    assert (row["masks"], row["masks_absent"]) == ("", "")
+    assert absent(results) == [("", ""), ("liver tumour", "tumour")]
+    assert outcomes(results) == [("", "1", "2", "0")]
+
+
 def test_a_segment_of_which_nothing_is_said_may_be_any(tmp_path: Path) -> None:
     images = scan("one")
     frames = [
@@ -203,6 +223,61 @@ def test_frames_that_may_be_padded_to_bytes_are_read_right_or_flagged(tmp_path: 
     assert [row["flags"] for row in table(results / "dataset/volumes.csv") if row["modality"] == "SEG"] == [
         flags_of_frames
     ]
+
+
+@pytest.mark.parametrize("is_blank", [False, True])
+@pytest.mark.parametrize("form", ["BINARY", "LABELMAP"])
+def test_masks_of_pixel_data_with_more_frames_than_groups_are_flagged(
+    tmp_path: Path, form: str, is_blank: bool
+) -> None:
+    """A program left the groups of an empty frame out, and not its pixels: each frame is that of another slice."""
+    images = scan("one")
+    pixels = np.random.default_rng(8).integers(0, 2, (5, 16, 12), "u1")
+    pixels[0] = 0
+    if is_blank:
+        pixels[-1] = 0
+    number = None if form == "LABELMAP" else 1
+    frames = [
+        MaskFrame(plane, number, image.ImagePositionPatient, (image.SOPInstanceUID, None))
+        for plane, image in zip(pixels, images, strict=True)
+    ]
+    dataset = by_hand(frames, form, segments=[described(1)], series="one")
+    dataset.PerFrameFunctionalGroupsSequence = dataset.PerFrameFunctionalGroupsSequence[1:]
+    dataset.NumberOfFrames = 4
+    (row,) = table(built(tmp_path, images, as_bytes(dataset)) / "dataset/masks.csv")
+    assert (row["flags"], row["verdict"]) == ("uncertain_pixels", "warn")
+
+
+@pytest.mark.parametrize("missing", [None, 1, 2, 3])
+@pytest.mark.parametrize("total", [None, 3])
+def test_masks_of_a_concatenation_that_lacks_a_part_are_flagged(
+    tmp_path: Path, missing: int | None, total: int | None
+) -> None:
+    images = scan("one", depths=(0.0, 2.5, 5.0, 7.5, 10.0, 12.5))
+    pixels = np.random.default_rng(9).integers(0, 2, (6, 16, 12), "u1")
+    parts = []
+    for part in sorted({1, 2, 3} - {missing}):
+        frames = [
+            MaskFrame(pixels[z], None, images[z].ImagePositionPatient, (images[z].SOPInstanceUID, None))
+            for z in (2 * part - 2, 2 * part - 1)
+        ]
+        dataset = by_hand(
+            frames,
+            "LABELMAP",
+            segments=[described(1)],
+            series="one",
+            name=f"part {part}",
+            ConcatenationUID="1.2.3",
+            InConcatenationNumber=part,
+            **({} if total is None else {"InConcatenationTotalNumber": total}),
+        )
+        parts.append(as_bytes(dataset))
+    rows = table(built(tmp_path, images, *parts) / "dataset/masks.csv")
+    is_known = missing is not None and (total is not None or missing < 3)
+    assert {(row["flags"], row["verdict"]) for row in rows} == {("parts_missing", "warn") if is_known else ("", "pass")}
+    assert sum(int(row["voxels"]) for row in rows) == sum(
+        int(pixels[z].sum()) for z in range(6) if z // 2 + 1 != missing
+    )
 
 
 @pytest.mark.parametrize("is_lossy", [True, False])

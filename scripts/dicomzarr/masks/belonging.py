@@ -61,7 +61,8 @@ def belongs_to(
     Raises
     ------
     MaskProblem
-        ``no_image``, ``ambiguous_volume`` or ``no_position``.
+        ``no_image``, ``ambiguous_volume`` or ``no_position``; ``invalid_attribute`` if the number of rows of all frames
+        is that of columns of the image, and the other way round.
     """
     images = [FramesOfImage(segmentation, grid) for grid in grids]
     members: list[dict[int, FrameLocation]] = [{} for _ in images]
@@ -98,6 +99,9 @@ def belongs_to(
     unknown = sum(location.is_unknown for locations in members for location in locations.values())
     if unknown:
         raise MaskProblem("no_position", found=count - unknown, needed=count)
+    inside = [location for locations in members for location in locations.values() if not location.is_outside]
+    if inside and all(location.is_turned for location in inside):
+        raise MaskProblem("invalid_attribute")  # Rows and Columns are exchanged: lines of pixels would be cut elsewhere
     return members
 
 

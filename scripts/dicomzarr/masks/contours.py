@@ -41,6 +41,8 @@ _UNUSED: Final = (
     "tilted_contours",
     "unreadable_contours",
 )
+# The same of contours that are used, or are not there.
+_USED: Final = ("contours_cancel", "points_differ", "references_differ", "slices_without_contour")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,9 +121,8 @@ def mask_of_contours(roi: Roi, grid: ImageGrid) -> PlacedMask:
     counts["slices_without_contour"] = len(found.empty_layers)
     counts["contours_cancel"] = len(found.cancelled_layers)
     counts["references_differ"] = references.differing(closed, planes)
-    flags = {
-        name for name in (*_UNUSED, "contours_cancel", "slices_without_contour", "references_differ") if counts[name]
-    }
+    counts["points_differ"] = sum(not roi.contours[contour.index].is_as_stated for contour in closed)
+    flags = {name for name in (*_UNUSED, *_USED) if counts[name]}
     flags |= {"no_t_reference"} if grid.size("t") > 1 and closed and references.is_any_timeless(closed) else set()
     flags |= {"one_t"} if only is not None else set()
     counts.update({} if only is None else {"t": only})

@@ -127,7 +127,9 @@ class _Polygon:
     def area(self) -> Any:
         """The polygon of shapely, which may cross itself: its index counts the edges that a ray crosses."""
         if self._area is None:
-            self._area = shapely.polygons(self.ring)
+            # GEOS fills the box of a ring of four corners each of which lies on two sides of it, also of an L out and
+            # back: not of one with a corner that is written twice.
+            self._area = shapely.polygons(np.concatenate([self.ring, self.ring[-1:]]))
             shapely.prepare(self._area)
         return self._area
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -31,6 +31,8 @@ class FrameLocation:
         The images that it refers to lie elsewhere.
     is_unknown : bool
         Neither a position nor a reference places it.
+    is_turned : bool
+        It begins at a corner of the image and has as many rows as that has columns, and as many columns as rows.
     """
 
     places: tuple[tuple[tuple[int, ...], Place], ...] = ()
@@ -38,6 +40,7 @@ class FrameLocation:
     has_own_grid: bool = False
     references_differ: bool = False
     is_unknown: bool = False
+    is_turned: bool = False
 
     @property
     def is_outside(self) -> bool:
@@ -144,12 +147,18 @@ class FramesOfImage:
         is_certain = self.same_space or (
             place is not None and place.down + place.across == Y + X and place.fixed in references.slices
         )
+        if not is_certain and references.number and place is not None and not place.is_outside:
+            # Voxels of this image are where it says, but others than those that it refers to.
+            return FrameLocation(times=references.times, has_own_grid=True, references_differ=True)
         if not is_certain:
             return self._by_reference(frame, references)
         differ = self._references_differ(frame, references)
         if place is None:
             return FrameLocation(times=references.times, has_own_grid=True, references_differ=differ)
-        return FrameLocation(((references.times, place),), references.times, references_differ=differ)
+        is_turned = place.is_turned((self.grid.size("z"), self.grid.size("y"), self.grid.size("x")))
+        return FrameLocation(
+            ((references.times, place),), references.times, references_differ=differ, is_turned=is_turned
+        )
 
     def _place(self, frame: SegmentFrame) -> Place | None:
         key = (frame.position, frame.orientation, frame.spacing)
@@ -166,13 +175,35 @@ class FramesOfImage:
         return distances is not None and bool(distances.min() > self._lattice.step / 2)
 
     def _by_reference(self, frame: SegmentFrame, references: ReferencedFrames) -> FrameLocation:
-        """Return the location of a frame that is as large as the one slice that it refers to."""
+        """Return the location of a frame that is as large as the one slice that it refers to, and may lie on it."""
         if not references.number and len(self.grid.frames) == 1 and self.holds_instances():
             references = _references_to(list(self.grid.frames.values()))
-        if len(references.slices) == 1 and self._size == (self.grid.size("y"), self.grid.size("x")):
-            place = whole(*self._size, references.slices[0])
+        is_one = len(references.slices) == 1 and self._size == (self.grid.size("y"), self.grid.size("x"))
+        place = self._place_on(frame, references.slices[0]) if is_one else None
+        if place is not None:
             return FrameLocation(((references.times, place),), references.times)
         return FrameLocation(times=references.times, has_own_grid=frame.has_geometry, is_unknown=not frame.has_geometry)
+
+    def _place_on(self, frame: SegmentFrame, z: int) -> Place | None:
+        """Return the place of a frame that is a slice of the image; None if what it states of its geometry differs.
+
+        What it does not state is taken from the slice. So is a position in another space, unless voxels of the image
+        are there.
+        """
+        if not self._lattice.is_known:
+            return whole(*self._size, z)
+        origin, cosines, spacing = self._lattice.slice_geometry(z)
+        stated = replace(
+            frame,
+            position=frame.position or origin,
+            orientation=frame.orientation or cosines,
+            spacing=frame.spacing or spacing,
+        )
+        place = self._place(stated)
+        if not self.same_space and (place is None or place.is_outside):
+            place = self._place(replace(stated, position=origin))
+        is_slice = place is not None and place.down + place.across == Y + X and place.fixed == z and place.is_inside
+        return place if is_slice else None
 
     # ------------------------------------------------------------------------------------------------------- slides
 

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from dicomzarr.dicom.facts import Cosines, Vector
 from dicomzarr.masks.grid import ImageGrid
 from dicomzarr.masks.segmentation import SegmentFrame
 
@@ -55,6 +56,22 @@ class Place:
         """Whether all pixels lie in the image."""
         return self.fixed >= 0 and bool((self.rows >= 0).all() and (self.columns >= 0).all())
 
+    def is_turned(self, shape: tuple[int, int, int]) -> bool:
+        """Return whether it begins at a corner of the image, with rows and columns of that exchanged.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Of the image, along z, y and x.
+
+        Returns
+        -------
+        bool
+        """
+        down, across = shape[self.down], shape[self.across]
+        is_exchanged = down != across and (len(self.rows), len(self.columns)) == (across, down)
+        return is_exchanged and _from_end(self.rows, down) and _from_end(self.columns, across)
+
     @property
     def key(self) -> tuple[int, ...]:
         """Equal for frames that lie at one place."""
@@ -97,6 +114,13 @@ class Place:
         if self.fixed < 0:
             return np.zeros((len(self.rows), len(self.columns)), bool)
         return np.logical_and.outer(self.rows >= 0, self.columns >= 0)
+
+
+def _from_end(indices: Indices, size: int) -> bool:
+    """Return whether indices run through an axis from its first or its last index, perhaps beyond the other."""
+    run = np.arange(min(len(indices), size))
+    ends = (run, size - 1 - run)
+    return any(np.array_equal(indices[: len(run)], end) for end in ends)
 
 
 def _as_slice(indices: Indices) -> slice | None:
@@ -160,6 +184,7 @@ class Lattice:
         )
         if not self.is_known:
             return
+        self._from_voxels = axes
         self._to_voxels = np.linalg.inv(axes)  # LPS to columns, rows, and mm along the normal
         self._origins = origins @ self._to_voxels.T
         self.depths = self._origins[:, 2]
@@ -188,6 +213,27 @@ class Lattice:
         if not (is_slice | (distances >= (1 - tolerance) * self.step)).all():
             return None
         return np.where(is_slice, self._order[nearest], -1)
+
+    def slice_geometry(self, z: int) -> tuple[Vector, Cosines, tuple[float, float]]:
+        """Return position, orientation and spacing of a slice, as a header states them.
+
+        Parameters
+        ----------
+        z : int
+
+        Returns
+        -------
+        position : tuple of 3 float
+            mm, LPS.
+        orientation : tuple of 6 float
+            Unit vectors.
+        spacing : tuple of 2 float
+            Between rows, then between columns, mm.
+        """
+        x, y, depth = self._from_voxels @ self._origins[z]
+        (across, down), (wide, high) = self._from_voxels.T[:2], np.linalg.norm(self._from_voxels.T[:2], axis=1).tolist()
+        (a, b, c), (d, e, f) = (across / wide).tolist(), (down / high).tolist()
+        return (float(x), float(y), float(depth)), (a, b, c, d, e, f), (high, wide)
 
     def depth(self, frame: SegmentFrame, rows: int, columns: int) -> float | None:
         """Return the depth of a frame along the normal of the image, mm; None if it is not parallel to the slices.

@@ -60,6 +60,23 @@ class Description:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """The place of a file in a concatenation, several files that are one segmentation (PS3.3 C.7.6.16.1).
+
+    Attributes
+    ----------
+    concatenation : str
+        Concatenation UID (0020,9161).
+    number, total : int
+        In-concatenation Number (0020,9162), and Total Number (0020,9163); 0 where unknown.
+    """
+
+    concatenation: str
+    number: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class PlacedMask:
     """A mask on a grid.
 
@@ -83,6 +100,8 @@ class PlacedMask:
         What was found, by fixed names, such as ``contours`` and ``contours_between_slices``.
     own_affine_lps : tuple of 4 tuples of 4 float, optional
         Index (x, y, z, 1) to LPS, mm, of a mask that is kept on its own grid; None if it is on that of its image.
+    part : Part, optional
+        Of the file that it comes from.
     """
 
     description: Description
@@ -94,6 +113,7 @@ class PlacedMask:
     flags: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     own_affine_lps: tuple[tuple[float, ...], ...] | None = None
+    part: Part | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ _DIRECTION: Final = np.array([1.0, math.sqrt(3) - 1, math.sqrt(2) - 1])
 # A slice reaches half-way to its neighbours, but no farther than this share of the usual distance: where slices are
 # missing, what belongs to them does not belong to their neighbours.
 _FARTHEST: Final = 0.75
+_WHOLE: Final = 0.05  # by which distances of slices may differ from whole multiples of the smallest
 _SINGLE_MM: Final = 1.0  # thickness of the only slice, if nothing is known
 _SMALLEST_MM: Final = 1e-6  # of a voxel
 # Points of one contour may differ in depth by this share of the slice distance: coordinates are rounded.
@@ -235,9 +236,15 @@ def _reach(depths: list[float], spacing: float | None) -> list[tuple[float, floa
         half = (spacing if spacing and spacing > _SMALLEST_MM else _SINGLE_MM) / 2
         return [(half, half)]
     steps = np.diff(depths)
-    farthest = _FARTHEST * float(np.median(steps))
+    farthest = _FARTHEST * _usual(steps)
     halves = np.minimum(steps / 2, farthest).tolist()
     return list(zip([halves[0], *halves], [*halves, halves[-1]], strict=True))
+
+
+def _usual(steps: Points) -> float:
+    """Return the usual distance of slices, mm: the smallest if it explains all, so that slices are missing."""
+    shares = steps / steps.min()
+    return float(steps.min() if np.abs(shares - np.rint(shares)).max() <= _WHOLE else np.median(steps))
 
 
 def _dot(vectors: Points, direction: Points) -> Points:

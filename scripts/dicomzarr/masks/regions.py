@@ -23,7 +23,8 @@ def regions_by_grid(
     they lie. Those that refer to no frame of these images belong to the image of the other contours of their region, or
     to the only image in their frame of reference that has slices parallel to them, or on whose slices they all lie. A
     contour, or a whole region, that refers to images elsewhere alone belongs to another series if the structure set has
-    a contour that refers to this one: the contour is marked, the region not placed.
+    a contour that refers to this one, or lists images of both: the contour is marked, the region not placed. Nor is a
+    region without contours if no other one was drawn here, and one of its frame of reference on another series.
 
     Parameters
     ----------
@@ -60,6 +61,9 @@ def _images_of(
     """Yield a region with its images, or with the code of a problem."""
     if roi.problem:
         yield roi, roi.problem
+        return
+    if not roi.contours and roi.frame_of_reference in references.spaces_elsewhere and not references.used:
+        yield roi, "no_image"
         return
     parts, unassigned = references.by_array(roi)
     if unassigned or not roi.contours:
@@ -107,6 +111,8 @@ class _References:
     ----------
     used : set of str
         Arrays that any contour refers to, and those on which other regions were placed.
+    spaces_elsewhere : set of str
+        Frames of reference of regions with contours that belong to other series.
     """
 
     def __init__(self, structures: StructureSet, located: Sequence[ImageGrid], instances: Collection[str]) -> None:
@@ -120,6 +126,11 @@ class _References:
         contours = [contour for roi in structures.rois for contour in roi.contours]
         self.used = {array for contour in contours for array in self._arrays_of(contour)}
         self._is_series_named = any(uid in self._here for contour in contours for uid, _ in contour.images)
+        own = frozenset[str]().union(*(listed for listed in structures.series if not listed.isdisjoint(self._here)))
+        self._of_others = frozenset[str]().union(*structures.series) - own if own else frozenset[str]()
+        self.spaces_elsewhere = {
+            roi.frame_of_reference for roi in structures.rois if any(map(self._is_elsewhere, roi.contours))
+        }
 
     def _arrays_of(self, contour: Contour) -> set[str]:
         arrays = set[str]()
@@ -129,7 +140,8 @@ class _References:
 
     def _is_elsewhere(self, contour: Contour) -> bool:
         refers_elsewhere = bool(contour.images) and all(uid not in self._here for uid, _ in contour.images)
-        return self._is_series_named and refers_elsewhere
+        is_listed = all(uid in self._of_others for uid, _ in contour.images)
+        return refers_elsewhere and (self._is_series_named or is_listed)
 
     def lies_on(self, contour: Contour, grid: ImageGrid) -> bool:
         """Return whether a contour lies on a slice of an image."""

@@ -25,7 +25,7 @@ from dicomzarr.dicom.header_values import (
     value_of,
     vector,
 )
-from dicomzarr.masks.model import Algorithm, Code, Description, MaskProblem
+from dicomzarr.masks.model import Algorithm, Code, Description, MaskProblem, Part
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -120,8 +120,8 @@ class Segmentation:
         Total Pixel Matrix Rows and Columns (0048,0007), (0048,0006), of a tiled segmentation.
     step, thickness : float, optional
         Spacing Between Slices (0018,0088) and Slice Thickness (0018,0050), where all frames share one, mm.
-    is_part : bool
-        The file is one of several that are one segmentation, a concatenation (PS3.3 C.7.6.16.1.1).
+    part : Part, optional
+        The file is one of several that are one segmentation.
     """
 
     segments: tuple[Description, ...]
@@ -136,7 +136,7 @@ class Segmentation:
     total_matrix: tuple[int, int] | None = None
     step: float | None = None
     thickness: float | None = None
-    is_part: bool = False
+    part: Part | None = None
 
 
 def read_segmentation(source: str | os.PathLike[str] | BinaryIO | Dataset) -> Segmentation:
@@ -231,7 +231,7 @@ def segmentation_of(header: Any) -> Segmentation:
         total_matrix=total,
         step=step,
         thickness=thickness,
-        is_part=bool(text_of(value_of(header, "ConcatenationUID"))),
+        part=_part(header),
     )
 
 
@@ -330,6 +330,12 @@ def _instances(header: Any) -> frozenset[str]:
         for instance in items_of(series, keyword)
         if (uid := text_of(value_of(instance, "ReferencedSOPInstanceUID")))
     )
+
+
+def _part(header: Any) -> Part | None:
+    uid = text_of(value_of(header, "ConcatenationUID"))
+    counted = (_whole(value_of(header, f"InConcatenation{word}")) or 0 for word in ("Number", "TotalNumber"))
+    return Part(uid, *counted) if uid else None
 
 
 def _total_matrix(header: Any) -> tuple[int, int] | None:

@@ -92,21 +92,23 @@ def masks_of_segmentation(
             indices = by_segment.get(number, [])
             here = [index for index in indices if index in locations]
             # A segment without a frame in one part of a concatenation may have frames in another.
-            if here or not (indices or segmentation.is_part or has_unknown):
+            if here or not (indices or segmentation.part or has_unknown):
                 for mask in image.masks(described[number], here):
                     flags = {"by_frame_of_reference"} if by_frame_of_reference else set()
                     counts = {"frames_elsewhere": elsewhere[number]} if elsewhere.get(number) else {}
                     flags |= counts.keys()
+                    flags = flags.union(mask.flags)
+                    counts = {**mask.counts, **counts}
                     yield (
                         grid,
-                        replace(mask, flags=tuple(sorted(flags.union(mask.flags))), counts={**mask.counts, **counts}),
+                        replace(mask, flags=tuple(sorted(flags)), counts=counts, part=segmentation.part),
                     )
     for number in sorted(described):
         if number in by_segment:
             if elsewhere[number] == len(by_segment[number]):
                 yield Elsewhere(described[number])
-        elif has_unknown or segmentation.is_part:
-            yield Elsewhere(described[number], is_drawn=not segmentation.is_part)
+        elif has_unknown or segmentation.part:
+            yield Elsewhere(described[number], is_drawn=segmentation.part is None)
 
 
 class _Frames:

@@ -73,12 +73,15 @@ class Contour:
         SOP Instance UID (0008,1155) and 0-based number of each frame that it refers to; None for the whole instance.
     is_elsewhere : bool
         It refers to no image of the series on which its region is placed.
+    is_as_stated : bool
+        It has as many points as Number of Contour Points (3006,0046) states, if that is there.
     """
 
     points: NDArray[np.float64]
     kind: Geometry
     images: tuple[tuple[str, int | None], ...] = ()
     is_elsewhere: bool = False
+    is_as_stated: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,10 +119,13 @@ class StructureSet:
         In the order of the Structure Set ROI Sequence (3006,0020); then those that only have contours.
     frame_of_reference : str
         The Frame of Reference UID that all regions have; empty if they have several or none.
+    series : tuple of frozenset of str
+        SOP Instance UIDs that it lists for each series, in RT Referenced Series Sequence (3006,0014).
     """
 
     rois: tuple[Roi, ...]
     frame_of_reference: str = ""
+    series: tuple[frozenset[str], ...] = ()
 
     @property
     def unreadable(self) -> int:
@@ -304,7 +310,7 @@ def _read(dataset: Dataset) -> StructureSet:
             )
         )
     shared = {roi.frame_of_reference for roi in rois} or {only}
-    return StructureSet(tuple(rois), shared.pop() if len(shared) == 1 else "")
+    return StructureSet(tuple(rois), shared.pop() if len(shared) == 1 else "", _series(dataset))
 
 
 def _are_several(items: list[Any]) -> bool:
@@ -325,6 +331,19 @@ def _frame_of_reference(dataset: Dataset) -> str:
     if not found:
         found = {text_of(value_of(dataset, "FrameOfReferenceUID"))}
     return found.pop() if len(found) == 1 else ""
+
+
+def _series(dataset: Dataset) -> tuple[frozenset[str], ...]:
+    """Return the instances that the structure set lists for each series."""
+    return tuple(
+        frozenset(
+            text_of(value_of(image, "ReferencedSOPInstanceUID")) for image in items_of(series, "ContourImageSequence")
+        )
+        - {""}
+        for space in items_of(dataset, "ReferencedFrameOfReferenceSequence")
+        for study in items_of(space, "RTReferencedStudySequence")
+        for series in items_of(study, "RTReferencedSeriesSequence")
+    )
 
 
 def _description(roi: int, items: list[Any], observations: list[Any]) -> Description:
@@ -405,7 +424,10 @@ def _contour(item: Any) -> Contour | None:
     points = points_of(value)
     if points is None:
         return None
-    return Contour(points, kind, tuple(_images(item)))  # type: ignore[arg-type]  # one of Geometry
+    stated = number(value_of(item, "NumberOfContourPoints"))
+    is_closed = len(points) > 1 and np.array_equal(points[0], points[-1])  # whether the last point counts is not fixed
+    is_as_stated = stated in (None, len(points), len(points) - is_closed)
+    return Contour(points, kind, tuple(_images(item)), is_as_stated=is_as_stated)  # type: ignore[arg-type]
 
 
 def _images(item: Any) -> Iterator[tuple[str, int | None]]:

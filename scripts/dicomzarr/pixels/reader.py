@@ -103,6 +103,8 @@ class FrameReader:
         Of the array.
     flags : tuple of str
         Flags of header and encapsulation, sorted; those of a frame are in its `DecodedFrame`.
+    spare_frames : int
+        Whole frames for which uncompressed pixel data has room behind the last one, be they padding or not.
 
     Raises
     ------
@@ -117,6 +119,7 @@ class FrameReader:
         self._table: FrameTable | None = None
         self._subsampled = form.is_subsampled
         self._is_padded = False  # each frame to whole bytes
+        self.spare_frames = 0
         flags = set(form.flags)
         if form.syntax.family == "native":
             flags |= self._check_length()
@@ -244,10 +247,9 @@ class FrameReader:
             flags |= self._check_padding(needed, present)
         if present > needed + needed % 2 and not self._is_padded:
             flags.add("surplus_bytes")
-            whole_frames = (8 * present - form.frame_bits(self._subsampled) * form.frames) // form.frame_bits(
-                self._subsampled
-            )
-            if whole_frames and not self._is_padding(needed, present):
+            bits = form.frame_bits(self._subsampled)
+            self.spare_frames = (8 * present - bits * form.frames) // bits
+            if self.spare_frames and not self._is_padding(needed, present):
                 flags.add("surplus_frames")
         return flags
 

@@ -121,13 +121,17 @@ MASK_FLAGS = {
     "open_contours": "contours that are not closed enclose no voxel; they were not used",
     "outside_image": "a part of the structure lies outside of the image; see `outside`",
     "own_grid": "its grid is not that of the image, so that it was kept on its own grid, never resampled",
+    "parts_missing": "other parts of the segmentation, a concatenation (0020,9161), are not placed on images of this "
+    "series: frames are missing",
     "point_contours": "contours of one or two points enclose no voxel; they were not used",
+    "points_differ": "contours have another number of points than they state (3006,0046): points may be lost",
     "references_differ": "frames or contours lie at another place than the images that they refer to; their own place "
     "was used",
     "repeated_contours": "the same contour occurs more than once in one plane; it was used once",
     "slices_without_contour": "slices between its first and its last contour have none; they were left empty",
     "tilted_contours": "contours are not parallel to the slices of the image; they were not used",
-    "uncertain_pixels": "the segmentation has the flag `uncertain_frames` or `trailing_bytes`: pixels may be shifted",
+    "uncertain_pixels": "the segmentation has the flag `uncertain_frames` or `trailing_bytes`, or room for more frames "
+    "than Number of Frames (0028,0008): pixels may be shifted",
     "unreadable_contours": "contours of no known type, or whose numbers cannot be read or are no points; they were not "
     "used",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,20 @@ def test_a_keyhole_contour_has_a_hole_and_no_cut(along: float) -> None:
     expected[2:10, 2:12] = 1
     expected[3:7, 5:9] = 0
     assert mask(points).values[1].tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("start", range(4))
+@pytest.mark.parametrize("size", [(4, 7), (40, 70)])
+def test_a_line_with_a_corner_that_runs_back_encloses_nothing(start: int, size: tuple[int, int]) -> None:
+    """GEOS takes its four corners for those of a rectangle."""
+    high, wide = size
+    corners = [(2.0, 2.0, 0.0), (2.0, 2.0 + high, 0.0), (2.0 + wide, 2.0 + high, 0.0), (2.0, 2.0 + high, 0.0)]
+    line = np.roll(corners, start, axis=0)
+    grid = grid_of(rows=80, columns=80)
+    assert not mask(line, grid=grid).values.any()
+    assert not mask(line + [0.5, 0.5, 0], grid=grid).values.any()
+    inside = square(3, 3, 5, 5, 0)
+    np.testing.assert_array_equal(mask(line, inside, grid=grid).values, mask(inside, grid=grid).values)
 
 
 def test_a_self_crossing_contour_is_filled_where_a_ray_crosses_it_an_odd_number_of_times() -> None:
@@ -553,3 +568,28 @@ def test_an_image_without_position_is_refused() -> None:
         with pytest.raises(MaskProblem) as caught:
             mask(square(1, 1, 5, 5, 0), grid=grid_of(**more))
         assert caught.value.code == "no_position"
+
+
+def test_a_contour_that_lost_points_is_used_and_flagged() -> None:
+    whole = Contour(square(1, 1, 5, 5, 0), "CLOSED_PLANAR")
+    lost = replace(whole, points=whole.points[:3] + [0, 0, 1], is_as_stated=False)
+    found = mask_of_contours(roi(lost, whole), grid_of())
+    assert found.flags == ("points_differ",) and found.counts["points_differ"] == 1
+    assert mask_of_contours(roi(whole), grid_of()).flags == ()
+    # What is not used has its own flag.
+    unused = replace(lost, kind="OPEN_PLANAR")
+    assert mask_of_contours(roi(unused, whole), grid_of()).flags == ("open_contours",)
+
+
+@pytest.mark.parametrize("gaps", [{4}, {2, 4}, {1, 3, 5}, {3, 4, 5}])
+def test_a_contour_of_a_missing_slice_is_on_no_other(gaps: set[int]) -> None:
+    """However many slices are missing: the median of the distances may be that of a gap."""
+    kept = [z for z in range(8) if z not in gaps]
+    grid = grid_of(len(kept), depths=[3.0 * z for z in kept])
+    for z in gaps:
+        for off in (-0.06, 0.0, 0.06):
+            found = mask(square(3, 3, 8, 9, 3.0 * z + off), grid=grid)
+            assert not found.values.any() and "contours_between_slices" in found.flags
+    for number, z in enumerate(kept):
+        found = mask(square(3, 3, 8, 9, 3.0 * z + 0.06), grid=grid)
+        assert found.values[number].any() and found.flags == ()

@@ -29,9 +29,9 @@ def region(number: int, *images: str, space: str = "1.1") -> Roi:
     return Roi(Description("RTSTRUCT", number), contours, space)
 
 
-def places(rois: list[Roi], *grids: ImageGrid) -> list[tuple[int, str, int]]:
+def places(rois: list[Roi], *grids: ImageGrid, series: tuple[frozenset[str], ...] = ()) -> list[tuple[int, str, int]]:
     """Return number of region, its image or problem, and its number of contours there."""
-    found = regions_by_grid(StructureSet(tuple(rois)), grids)
+    found = regions_by_grid(StructureSet(tuple(rois), series=series), grids)
     return [(roi.description.number, g if isinstance(g, str) else g.array, len(roi.contours)) for roi, g in found]
 
 
@@ -191,3 +191,25 @@ def test_a_thick_slice_contains_more_and_problems_are_no_contours() -> None:
     check_within([(roi, grid), (roi, "no_image")], thickness_mm=5.0)
     with pytest.raises(MaskProblem, match="no_image"):
         check_within([(roi, grid)], thickness_mm=4.0)
+
+
+def test_images_that_are_listed_for_another_series_are_elsewhere() -> None:
+    """Both series may lie in one frame of reference, even on one grid: no place contradicts, and the lists decide."""
+    both = (frozenset({"1.2.1", "1.2.2", "1.2.3", "1.2.4"}), frozenset({"9.1", "9.2"}))
+    assert places([region(1, "9.1", "9.2")], CT, series=both) == [(1, "no_image", 2)]
+    assert places([region(1, "1.2.2", "9.1")], CT, series=both) == [(1, "ct", 2)]  # the second one is marked
+    # An image of this series that is lost; an image of no list; lists that name no image of this series.
+    assert places([region(1, "1.2.4")], CT, series=both) == [(1, "ct", 1)]
+    assert places([region(1, "9.9")], CT, series=both) == [(1, "ct", 1)]
+    assert places([region(1, "9.1")], CT, series=both[1:]) == [(1, "ct", 1)]
+    # What is in both lists is on both.
+    assert places([region(1, "9.1")], CT, series=(both[0] | {"9.1"}, both[1])) == [(1, "ct", 1)]
+
+
+def test_a_region_without_contours_is_absent_where_regions_were_drawn() -> None:
+    both = (frozenset({"1.2.1", "1.2.2"}), frozenset({"9.1"}))
+    assert places([region(1), region(2, "9.1")], CT, series=both) == [(1, "no_image", 0), (2, "no_image", 1)]
+    drawn_here = [region(1), region(2, "9.1"), region(3, "1.2.1")]
+    assert places(drawn_here, CT, series=both) == [(1, "ct", 0), (2, "no_image", 1), (3, "ct", 1)]
+    # The frame of reference says of which image it is.
+    assert places([region(1), region(2, "9.1", space="7.7")], CT, series=both) == [(1, "ct", 0), (2, "no_image", 1)]

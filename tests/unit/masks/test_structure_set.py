@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from dicoms import uid
+from hypothesis import given
+from hypothesis import strategies as st
 from made_up_structure_sets import MadeUpContour, MadeUpRoi, code_item, file_of, item, polygon, square, structure_set
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
@@ -366,3 +368,30 @@ def test_damaged_bytes_give_a_structure_set_or_a_code(syntax: str) -> None:
             continue
         for contour in (contour for roi in found.rois for contour in roi.contours):
             assert contour.points.shape[1:] == (3,) and np.isfinite(contour.points).all()
+
+
+def test_the_images_that_are_listed_for_each_series() -> None:
+    made = structure_set([MadeUpRoi("a")], images=["1.2.1", "1.2.2"])
+    assert read_structure_set(file_of(made)).series == (frozenset({"1.2.1", "1.2.2"}),)
+    (space,) = made.ReferencedFrameOfReferenceSequence
+    other = item(ContourImageSequence=[item(ReferencedSOPInstanceUID="1.2.3"), item()])
+    space.RTReferencedStudySequence[0].RTReferencedSeriesSequence.extend([other, item()])
+    listed = (frozenset({"1.2.1", "1.2.2"}), frozenset({"1.2.3"}), frozenset())
+    assert read_structure_set(file_of(made)).series == listed
+    del made.ReferencedFrameOfReferenceSequence
+    assert read_structure_set(file_of(made)).series == ()
+
+
+@given(st.integers(3, 40), st.integers(0, 45), st.booleans())
+def test_contours_that_lost_points_are_known(written: int, stated: int, is_closed: bool) -> None:
+    points = polygon((0.0, 0.0), 5.0, 0.0, corners=written)
+    points = np.concatenate([points, points[:1]]) if is_closed else points
+    made = structure_set([MadeUpRoi("a", [points])])
+    contour = made.ROIContourSequence[0].ContourSequence[0]
+    contour.NumberOfContourPoints = stated
+    ((found,),) = (roi.contours for roi in read_structure_set(file_of(made)).rois)
+    assert found.is_as_stated == (stated in {written, written + is_closed})
+    assert len(found.points) == len(points)
+    del contour.NumberOfContourPoints
+    ((found,),) = (roi.contours for roi in read_structure_set(file_of(made)).rois)
+    assert found.is_as_stated

@@ -27,7 +27,8 @@ MASK_WARNINGS = frozenset(
         *("beyond_maximum", "by_frame_of_reference", "contours_between_slices", "contours_cancel"),
         *("contours_elsewhere", "contours_without_t", "duplicate_frames", "frames_elsewhere", "frames_without_t"),
         *("lossy_pixels", "no_t_reference", "nothing_left", "open_contours", "outside_image", "own_grid"),
-        *("references_differ", "slices_without_contour", "tilted_contours", "uncertain_pixels", "unreadable_contours"),
+        *("parts_missing", "points_differ", "references_differ", "slices_without_contour", "tilted_contours"),
+        *("uncertain_pixels", "unreadable_contours"),
     )
 )
 

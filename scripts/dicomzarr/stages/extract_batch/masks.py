@@ -55,6 +55,8 @@ _REASONS = {
     "other_space": "mask_without_image",
     "ambiguous_volume": "mask_ambiguous",
 }
+# Flags of a segmentation whose frames may be others than those that were read.
+_SHIFTED = frozenset({"surplus_frames", "trailing_bytes", "uncertain_frames"})
 
 
 class _Written(NamedTuple):
@@ -130,6 +132,7 @@ def place_masks(
     for copy, number in again.items():  # a copy of a file that was not placed is no duplicate of one that was
         same = files[number]
         files[copy] = files[copy]._replace(reason=same.reason or "duplicate", problem=same.reason and same.problem)
+    writer.flag_missing_parts({number for number, file in enumerate(files) if not file.reason})
     return writer.finish(files, images, vocabulary)
 
 
@@ -235,7 +238,8 @@ def _of_segmentation(
     source = SourceFile(row, file.content, format=form)
     with contextlib.closing(Readers([source], roots)) as readers:
         flags = set()
-        if "uncertain_frames" in readers.of(0).flags or "trailing_bytes" in row["flags"]:
+        # Of more frames than Number of Frames, any may be those that the functional groups do not describe.
+        if readers.of(0).spare_frames or not _SHIFTED.isdisjoint({*readers.of(0).flags, *row["flags"]}):
             flags.add("uncertain_pixels")
         if form.syntax.family != "native" and readers.frame(0, 0).lossy:
             flags.add("lossy_pixels")
@@ -360,6 +364,18 @@ class _Writer:
             if one.file == file
         ]
 
+    def flag_missing_parts(self, files: Collection[int]) -> None:
+        """Flag masks of a concatenation of which not all parts are among the files that were placed."""
+        numbers: dict[str, set[int]] = {}
+        totals: dict[str, int] = {}
+        for part in (one.mask.placed.part for masks in self._written.values() for one in masks if one.file in files):
+            if part is not None:
+                numbers.setdefault(part.concatenation, set()).add(part.number)
+                totals[part.concatenation] = max(part.number, part.total, totals.get(part.concatenation, 0))
+        lacking = {uid for uid, found in numbers.items() if len(found) < totals[uid]}
+        for array, masks in self._written.items():
+            self._written[array] = [_lacking(one) if _concatenation(one) in lacking else one for one in masks]
+
     def remove(self, file: int) -> None:
         """Remove the masks of a file."""
         for array, written in list(self._written.items()):
@@ -391,6 +407,19 @@ class _Writer:
             texts=tuple(text for _, text in records),
             groups=groups,
         )
+
+
+def _concatenation(written: _Written) -> str:
+    """Return the UID of the concatenation that a mask is a part of, or an empty text."""
+    part = written.mask.placed.part
+    return part.concatenation if part else ""
+
+
+def _lacking(written: _Written) -> _Written:
+    """Return a mask with the flag that other parts are missing."""
+    placed = written.mask.placed
+    placed = dataclasses.replace(placed, flags=tuple(sorted({*placed.flags, "parts_missing"})))
+    return written._replace(mask=written.mask._replace(placed=placed))
 
 
 def _named(
