@@ -9,6 +9,7 @@ import re
 import struct
 import urllib.parse
 from collections.abc import Iterator, Sequence
+from operator import sub
 
 _PERCENT = re.compile("%[0-9a-fA-F]{2}")
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4}))")
@@ -67,11 +68,13 @@ def bytes_of_numbers(numbers: Sequence[float]) -> Iterator[bytes]:
     ------
     bytes
         A byte for each number; or two, in either order, if one is larger than a byte. None if they are fewer than five,
-        not whole, or do not fit.
+        not whole, or do not fit; or if their steps are the same, as where they count the files of a series.
     """
     if len(numbers) < _MIN_NUMBERS or not all(0 <= number <= 0xFFFF and number == int(number) for number in numbers):
         return
     whole = list(map(int, numbers))
+    if len(set(map(sub, whole[1:], whole))) == 1:
+        return
     if max(whole) <= 0xFF:
         yield bytes(whole)
     else:

@@ -35,8 +35,8 @@ from dicomzarr.volumes.frame_attributes import DIMENSIONS
 from dicomzarr.volumes.grouping import Group, count_of, groups_of
 from dicomzarr.volumes.lost_values import with_lost_values
 from dicomzarr.volumes.model import Frame, Volume
-from dicomzarr.volumes.parters import thicknesses
 from dicomzarr.volumes.pieces import doubts_of, gaps_between
+from dicomzarr.volumes.separators import thicknesses
 from dicomzarr.volumes.slices import Slices, depth, has_geometry, last_digit, near_mm
 from dicomzarr.volumes.stacks import Stack, arrange, identity, name_of
 from dicomzarr.volumes.t_axis import CAUSES

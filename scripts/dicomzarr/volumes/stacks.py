@@ -15,7 +15,6 @@ from typing import Final
 
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.model import Frame
-from dicomzarr.volumes.parters import ORDERS, PARTERS, REPETITION, THICKNESS
 from dicomzarr.volumes.pieces import (
     are_one,
     are_passes,
@@ -25,6 +24,7 @@ from dicomzarr.volumes.pieces import (
     gaps_between,
     is_nearly_even,
 )
+from dicomzarr.volumes.separators import ORDERS, REPETITION, SEPARATORS, THICKNESS
 from dicomzarr.volumes.slices import Slices, are_whole_and_oblique, cells_of, last_digit, near_mm, points_of, slices_of
 from dicomzarr.volumes.t_axis import BY_NAME, CAUSES, TIMES, FullGrid, is_in_order, sort_along_t
 
@@ -133,11 +133,11 @@ def arrange(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
     best = _on_lines(frames, tolerance)
     doubts = doubts_of(best)
     if len(best) == 1 and len(best[0].grid[0]) == 1:
-        for name, values_of in PARTERS:
+        for name, values_of in SEPARATORS:
             woven = _interleaved(frames, name, values_of(frames), tolerance) if name in _WEAVES else []
             if woven:
                 return woven
-    for name, values_of in PARTERS:
+    for name, values_of in SEPARATORS:
         if not any(doubts[:5]) and len(best) == 1:
             break
         values = values_of(frames)

@@ -12,7 +12,7 @@ from typing import Final
 
 from dicomzarr.volumes.acquisition import FACTS, LARGEST_COUNT, SHORTEST_CLOCK, Fact, replaced
 from dicomzarr.volumes.model import Frame
-from dicomzarr.volumes.parters import THICKNESS, thicknesses
+from dicomzarr.volumes.separators import THICKNESS, thicknesses
 from dicomzarr.volumes.t_axis import BY_NAME, CLOCKS, is_weak
 
 # Facts that may differ from slice to slice and still say what an index of `t` is.

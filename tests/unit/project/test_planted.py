@@ -513,7 +513,7 @@ BUGS = [
     ),
     Bug(
         "pictures of images with text are for everybody to read",
-        f"{CORE}/stages/extract_batch/looking.py",
+        f"{CORE}/stages/extract_batch/look_for_text.py",
         "encoded.getvalue(), private=True)",
         "encoded.getvalue())",
         "stages/extract_batch/test_extract_with_scan.py::test_an_image_with_text_is_set_aside_with_place_and_picture",
@@ -534,7 +534,7 @@ BUGS = [
     ),
     Bug(
         "a file at which the detector fails is extracted",
-        f"{CORE}/stages/extract_batch/looking.py",
+        f"{CORE}/stages/extract_batch/look_for_text.py",
         "            self._failed.add(source)\n",
         "",
         "stages/extract_batch/test_looker.py::test_a_detector_that_fails_costs_the_file_alone",

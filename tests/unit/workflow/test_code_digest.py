@@ -58,7 +58,7 @@ def test_an_edit_changes_the_digests_of_its_scripts(scripts: Path, module: str, 
     [
         ("burned_in/scan.py", False, True),
         ("burned_in/weights.onnx", False, True),
-        ("stages/extract_batch/looking.py", True, False),
+        ("stages/extract_batch/look_for_text.py", True, False),
         ("burned_in_other.py", False, False),
     ],
 )

@@ -26,7 +26,7 @@ from dicomzarr.stages.extract_batch.commit import (
     remove_unplanned,
 )
 from dicomzarr.stages.extract_batch.contents import SeriesContents, read_contents, unreadable_in
-from dicomzarr.stages.extract_batch.looking import control
+from dicomzarr.stages.extract_batch.look_for_text import control
 from dicomzarr.stages.extract_batch.one_pass import extract_in_one_pass
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series import (

@@ -18,7 +18,7 @@ from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.source.row import HeaderRow
 from dicomzarr.stages.extract_batch.commit import pictures_of
 from dicomzarr.stages.extract_batch.duplicates import may_have_copies
-from dicomzarr.stages.extract_batch.looking import Looker
+from dicomzarr.stages.extract_batch.look_for_text import Looker
 from dicomzarr.stages.extract_batch.masks import place_masks
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series import attempt, record_of, risk_of

@@ -34,7 +34,7 @@ from dicomzarr.stages.extract_batch.duplicates import (
     set_aside_as_decided,
 )
 from dicomzarr.stages.extract_batch.expected import expected_frames
-from dicomzarr.stages.extract_batch.looking import FAILED, TEXT, Looker
+from dicomzarr.stages.extract_batch.look_for_text import FAILED, TEXT, Looker
 from dicomzarr.stages.extract_batch.masks import place_masks
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series_files import Readers, Roots, SourceFile, interpret, reason_of_content

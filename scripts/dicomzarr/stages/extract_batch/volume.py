@@ -20,7 +20,7 @@ from dicomzarr.pixels import reader as pixels
 from dicomzarr.privacy.source_sizes import shared_size
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.series_record import FrameRow, VolumeRecord
-from dicomzarr.stages.extract_batch.looking import Looker
+from dicomzarr.stages.extract_batch.look_for_text import Looker
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.reader_pool import ReaderPool
 from dicomzarr.stages.extract_batch.series_files import Readers, Roots, SourceFile, numbers_of

@@ -17,7 +17,7 @@ from PIL import Image
 from dicomzarr.burned_in import scan
 from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.source.row import HeaderRow
-from dicomzarr.stages.extract_batch.looking import FAILED, STILL, TEXT, Looker, control
+from dicomzarr.stages.extract_batch.look_for_text import FAILED, STILL, TEXT, Looker, control
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series_files import Readers, Roots, SourceFile
 from dicomzarr.stages.extract_batch.text_picture import picture

@@ -1,4 +1,4 @@
-"""What may part the frames of several stacks in one series: counters, clocks, thicknesses, passes and blocks."""
+"""What may separate the stacks of a series: counters, clocks, thicknesses, passes and blocks."""
 
 from __future__ import annotations
 
@@ -138,8 +138,8 @@ def _blocks(frames: Sequence[Frame]) -> list[Hashable]:
     return [block[depth(frame)] if is_apart else 0 for frame in frames]
 
 
-# What may part the stacks of a series, in the order in which it is tried.
-PARTERS: Final[tuple[tuple[str, Callable[[Sequence[Frame]], list[Hashable]]], ...]] = (
+# What may separate the stacks of a series, in the order in which it is tried.
+SEPARATORS: Final[tuple[tuple[str, Callable[[Sequence[Frame]], list[Hashable]]], ...]] = (
     (THICKNESS, lambda frames: [*thicknesses(frames)]),
     (REPETITION, lambda frames: [*settings(frames, REPETITION)]),
     ("acquisition_number", _cause("acquisition_number")),
