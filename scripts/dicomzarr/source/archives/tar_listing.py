@@ -131,8 +131,8 @@ def read_members(archive: Reader) -> Iterator[TarEntry]:
     )
     if len(padding) < _BLOCK:  # the mark of the end is a block of zeros
         raise NotExtracted("truncated_archive")
-    if padding.count(0) < len(padding):  # such as a second tar, of which nothing would be read
-        raise NotExtracted("unreadable_archive")
+    if padding.count(0) < len(padding):  # such as a second tar, of which nothing would be read; or a header that is cut
+        raise NotExtracted("truncated_archive" if file.is_short else "unreadable_archive")
     if archive.size - tar.offset > _LONGEST_PADDING:  # a place for a download that did not come to its end
         raise NotExtracted("truncated_archive")
 
