@@ -68,12 +68,13 @@ def bytes_of_numbers(numbers: Sequence[float]) -> Iterator[bytes]:
     ------
     bytes
         A byte for each number; or two, in either order, if one is larger than a byte. None if they are fewer than five,
-        not whole, or do not fit; or if their steps are the same, as where they count the files of a series.
+        not whole, or do not fit; or if they only count from 0, as the files of a series: with one step, and some of
+        them no characters.
     """
     if len(numbers) < _MIN_NUMBERS or not all(0 <= number <= 0xFFFF and number == int(number) for number in numbers):
         return
     whole = list(map(int, numbers))
-    if len(set(map(sub, whole[1:], whole))) == 1:
+    if min(whole) < ord(" ") and len(set(map(sub, whole[1:], whole))) == 1:
         return
     if max(whole) <= 0xFF:
         yield bytes(whole)

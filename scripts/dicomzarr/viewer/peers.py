@@ -14,7 +14,7 @@ from pathlib import Path
 
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")  # a socket of IPv6 can connect to an address of IPv4, too
 _LOCAL, _REMOTE, _OWNER, _INODE = 1, 2, 7, 9  # columns
-_CLOSED = "0"  # inode of a socket that its process has closed; kernels before 6.17 name root as its owner
+_CLOSED = "0"  # inode of a socket that its process has closed; some kernels name root as its owner
 
 
 def is_of_another_user(connection: socket.socket | None) -> bool:

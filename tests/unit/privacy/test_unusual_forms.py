@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomzarr.arrays.shard_writer import write_small_array
-from dicomzarr.privacy import grouped_numbers, needles
+from dicomzarr.privacy import escapes, grouped_numbers, needles
 from dicomzarr.privacy.identifiers import Gatherer, identifiers_of
 from dicomzarr.privacy.scanner import Leak, Scanner
 from dicomzarr.privacy.xattrs import search_xattrs
@@ -89,6 +89,14 @@ def test_a_text_is_found_in_a_list_of_numbers(scanner: Scanner, tmp_path: Path, 
     for other in (range(256), range(0, 65536, 257), [value // 2 for value in values]):
         metadata["attributes"]["dicomzarr"]["palette"]["red"] = [*other]
         assert scanner.content(json.dumps(metadata).encode(), "zarr.json") is None
+
+
+@pytest.mark.parametrize("text", ["12345678", "87654321", "13579135"])
+def test_a_text_is_found_though_its_characters_count(text: str) -> None:
+    """Lists that count the files of a series are not read as texts; those of a text count no file 0."""
+    metadata = {"attributes": {"palette": {"red": [*text.encode()]}}}
+    assert of_name(text, "LO").content(json.dumps(metadata).encode(), "zarr.json") == Leak("value_encoded")
+    assert not [*escapes.bytes_of_numbers([*range(80)])] and not [*escapes.bytes_of_numbers([*range(4000, -1, -2)])]
 
 
 @pytest.mark.parametrize(
