@@ -13,6 +13,7 @@ from contextlib import suppress
 from importlib import import_module
 
 from dicomzarr.commands.launcher import json_output
+from dicomzarr.commands.launcher.command_table import BY_NAME, RUN, TARGETS
 from dicomzarr.commands.launcher.help_texts import status_of_failure
 from dicomzarr.commands.launcher.processes import (
     Stopped,
@@ -23,7 +24,6 @@ from dicomzarr.commands.launcher.processes import (
     say,
     stopped_by_signals,
 )
-from dicomzarr.commands.launcher.words import BY_NAME, RUN, TARGETS
 from dicomzarr.system import limits
 from dicomzarr.system.stop_signals import STOPPING
 from dicomzarr.vocabulary.errors import UserError
@@ -44,16 +44,15 @@ def main(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    command = arguments[0] if arguments else ""
     accept_any_text(sys.stdout)
     try:
         with stopped_by_signals():
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
-            word = BY_NAME.get(command, RUN)  # a module is imported when its command runs
-            if word.module != "development":  # its tests try out core dumps
+            command = BY_NAME.get(arguments[0] if arguments else "", RUN)  # its module is imported when it runs
+            if command.module != "development":  # its tests try out core dumps
                 limits.dump_no_core()  # of this process, which may have the key and paths, and of what it starts
-            run = getattr(import_module(f"dicomzarr.commands.{word.module}"), word.function)
-            is_target = word is RUN or word.name in TARGETS  # of Snakemake, which needs its name
+            run = getattr(import_module(f"dicomzarr.commands.{command.module}"), command.function)
+            is_target = command is RUN or command.name in TARGETS  # of Snakemake, which needs its name
             status: int = run(arguments if is_target else arguments[1:])
             return status
     except (UserError, OSError) as error:

@@ -13,8 +13,8 @@ from typing import Any
 
 from dicomzarr.commands import tables
 from dicomzarr.commands.launcher import json_output
+from dicomzarr.commands.launcher.command_table import BY_NAME
 from dicomzarr.commands.launcher.options import folder_of_copy, parse
-from dicomzarr.commands.launcher.words import BY_NAME
 from dicomzarr.vocabulary.errors import UserError
 
 NEW = Path("results") / "dataset"

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dicomzarr.commands.launcher import json_output
+from dicomzarr.commands.launcher.command_table import AGAIN, BY_NAME, DRY_RUN, JSON
 from dicomzarr.commands.launcher.options import Options, configuration_of, parse
 from dicomzarr.commands.launcher.processes import say
-from dicomzarr.commands.launcher.words import AGAIN, BY_NAME, DRY_RUN, JSON
 from dicomzarr.system import files, locks, safe_messages
 from dicomzarr.system.results_folder import Results
 from dicomzarr.terminal.screen import counted
@@ -47,7 +47,7 @@ def run_retrieve(arguments: Sequence[str], patience: Patience | None = None) -> 
     Parameters
     ----------
     arguments : sequence of str
-        Those of the word.
+        Those of the command.
     patience : Patience, optional
         How long the server gets; by default that of the class.
 

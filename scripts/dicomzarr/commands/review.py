@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dicomzarr.commands.launcher import json_output
+from dicomzarr.commands.launcher.command_table import BY_NAME, CONFIGFILE, DECIDE, NO_OPEN
 from dicomzarr.commands.launcher.options import Options, no_dataset, parse, results_of
 from dicomzarr.commands.launcher.processes import Stopped, say
-from dicomzarr.commands.launcher.words import BY_NAME, CONFIGFILE, DECIDE, NO_OPEN
 from dicomzarr.terminal.screen import counted
 from dicomzarr.vocabulary.errors import UserError
 

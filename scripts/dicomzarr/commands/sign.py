@@ -8,9 +8,9 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from dicomzarr.commands.launcher.command_table import BY_NAME
 from dicomzarr.commands.launcher.options import no_dataset, parse, results_of
 from dicomzarr.commands.launcher.processes import say
-from dicomzarr.commands.launcher.words import BY_NAME
 from dicomzarr.records.rule_record import load_common
 from dicomzarr.system import files, locks, signatures
 from dicomzarr.system.results_folder import Results

@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 
+from dicomzarr.commands.launcher.command_table import BY_NAME, NO_OPEN
 from dicomzarr.commands.launcher.options import folder_of_copy, no_dataset, parse, results_of
 from dicomzarr.commands.launcher.processes import Stopped, say
-from dicomzarr.commands.launcher.words import BY_NAME, NO_OPEN
 from dicomzarr.terminal.screen import counted
 
 

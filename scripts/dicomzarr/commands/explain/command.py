@@ -12,9 +12,9 @@ from dicomzarr.commands.explain.facts import add_paths, explain
 from dicomzarr.commands.explain.lines import lines_of
 from dicomzarr.commands.files import WARNING
 from dicomzarr.commands.launcher import json_output
+from dicomzarr.commands.launcher.command_table import BY_NAME
 from dicomzarr.commands.launcher.options import Options, folder_of_copy, no_dataset, parse, results_of
 from dicomzarr.commands.launcher.processes import say
-from dicomzarr.commands.launcher.words import BY_NAME
 from dicomzarr.system.results_folder import Results
 from dicomzarr.terminal.screen import Screen
 from dicomzarr.vocabulary.errors import UserError
