@@ -35,11 +35,11 @@ from dicomzarr.workflow.snakemake_quirks import (
     forked_jobs,
     keyed_checksums,
     known_inputs,
-    last_reading,
+    module_readings,
     one_timer,
     other_nodes,
     planned_jobs,
-    tried,
+    tested_versions,
     until,
 )
 from dicomzarr.workflow.snakemake_quirks.command_line import Purpose
@@ -154,7 +154,7 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
         damaged_metadata.take_damaged_for_missing()
         if not _noted:
             _noted.append(True)
-            tried.note_if_untried()
+            tested_versions.note_if_untested()
             _note_missing_settings(parsed)
     if purpose is Purpose.BUILD and used_as is Use.MAIN:
         forked_jobs.fork_jobs(workflow)
@@ -264,7 +264,7 @@ def finish(workflow: Any, started: Start, rules: Any) -> None:
     rules : snakemake.common.Rules
         The rules of this workflow, by their names in this Snakefile even if it is used as a module.
     """
-    last_reading.know_checkpoint(workflow, rules, "plan_batches")
+    module_readings.know_checkpoint(workflow, rules, "plan_batches")
     used_as, folder = use_of(workflow, ROOT / "Snakefile"), Path.cwd()
     if started.settings is None:
         if used_as is Use.MAIN and started.parsed.get("report"):
@@ -285,7 +285,7 @@ def finish(workflow: Any, started: Start, rules: Any) -> None:
     else:
         with errors_in_one_line():
             given = (started.settings, started.config)
-            last_reading.prepare_after_reading(workflow, started.settings.results, given, prepare)
+            module_readings.prepare_after_reading(workflow, started.settings.results, given, prepare)
 
 
 def _refuse_report_of_nothing(config: Mapping[str, Any]) -> None:

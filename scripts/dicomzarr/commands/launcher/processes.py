@@ -22,7 +22,7 @@ from types import FrameType
 from typing import IO, TextIO
 
 from dicomzarr.system.project import ROOT
-from dicomzarr.system.stop_signals import STOPPING, heeded
+from dicomzarr.system.stop_signals import STOPPING, not_ignored
 
 _SI_KERNEL = 0x80  # origin of a signal: the terminal, not a process (sigaction(2))
 
@@ -175,7 +175,7 @@ def start(
     stdin: int | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a program while signals are blocked; `restore_mask` unblocks them in the child."""
-    awaited = heeded()  # an ignored signal would be delivered all the same to who waits for it
+    awaited = not_ignored()  # an ignored signal would be delivered all the same to who waits for it
     if awaited & signal.sigpending():
         raise Stopped(signal.sigwait(awaited))
 
@@ -198,7 +198,7 @@ def start(
 
 def wait(child: subprocess.Popen[bytes], interrupt: Interrupt) -> int:
     """Return the exit status of a child that was started while signals were blocked, as they are still."""
-    stopped, awaited = None, heeded()
+    stopped, awaited = None, not_ignored()
     # Sent just before or after the fork.
     child_may_have_missed_it = signal.SIGINT in signal.sigpending() & awaited
     while child.poll() is None:
