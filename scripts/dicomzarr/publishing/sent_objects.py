@@ -1,6 +1,6 @@
 """Which objects were sent, and the tags that they got: `private/published.jsonl`.
 
-It saves reading files again in order to know that an object has their content. Without it they are read, or sent again.
+With it, a file need not be read again to know that an object has its content. Without it, files are read or sent again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dicomzarr.system import files
 _FLUSHED = 64  # lines that are written at once
 
 
-class Ledger:
+class SentObjects:
     """The objects that were sent to one target.
 
     Parameters
