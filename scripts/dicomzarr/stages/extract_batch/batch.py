@@ -26,6 +26,7 @@ from dicomzarr.stages.extract_batch.commit import (
     remove_unplanned,
 )
 from dicomzarr.stages.extract_batch.contents import SeriesContents, read_contents, unreadable_in
+from dicomzarr.stages.extract_batch.extraction import Extraction
 from dicomzarr.stages.extract_batch.look_for_text import control
 from dicomzarr.stages.extract_batch.one_pass import extract_in_one_pass
 from dicomzarr.stages.extract_batch.options import Options
@@ -127,6 +128,10 @@ class _Batch:
         """The limits for one file, as a record has them if a file exceeded one."""
         return tuple(dataclasses.astuple(limits.current()))
 
+    def _extraction(self, plan: SeriesPlan) -> Extraction:
+        store = self.store / plan.series_id
+        return Extraction(plan, store, self.roots, self.pseudonyms, self.options, self.pool)
+
     def update(self, planned: PlannedSeries, *, again: bool) -> bool:
         """Bring one series up to date; return whether it was extracted.
 
@@ -200,9 +205,8 @@ class _Batch:
         revoke(self.results, self.results.series_record(CHECK, plan.series_id), Revocation.SUPERSEDED)
         revoke(self.results, path, reason)
         self.notes.begin(plan.series_id)
-        store = self.store / plan.series_id
         try:
-            new = extract_in_one_pass(plan, store, self.roots, self.pseudonyms, self.options, self.pool)
+            new = extract_in_one_pass(self._extraction(plan))
         except (UserError, OSError):
             raise
         except Exception:  # two passes meet it again, and say what it is
@@ -215,15 +219,15 @@ class _Batch:
         if plan.series_id == self.suspect or record.fingerprint != fingerprint(plan, contents.digests, self.options):
             return None
         self.notes.begin(plan.series_id)
-        store = self.store / plan.series_id
+        extraction = self._extraction(plan)
         try:
-            looked = look_again(plan, contents.digests, store, self.roots, self.options, record, self.pool)
+            looked = look_again(extraction, contents.digests, record)
         except (UserError, OSError):
             raise
         except Exception:  # the extraction meets it again, and says what it is
             looked = None
         if looked:
-            move_pictures(self.results, looked, pictures_of(store))
+            move_pictures(self.results, looked, pictures_of(extraction.store))
         return looked
 
     def _save(self, record: SeriesRecord) -> None:
@@ -240,14 +244,12 @@ class _Batch:
         In a child process if a job died at the series before; a series that fails has no array.
         """
         self.notes.begin(plan.series_id)
-        store, digests = self.store / plan.series_id, contents.digests
+        extraction, digests = self._extraction(plan), contents.digests
 
         def work() -> SeriesRecord:
             if base:
-                images = self.results.images
-                return extract_masks(plan, digests, store, images, base, self.roots, self.options, self.pool)
-            held = contents.small_files, contents.blocks
-            return extract(plan, digests, store, self.roots, self.pseudonyms, self.options, self.pool, *held)
+                return extract_masks(extraction, digests, self.results.images, base)
+            return extract(extraction, contents)
 
         try:
             record: SeriesRecord = sandbox.call_again(work) if suspect else work()
@@ -267,8 +269,8 @@ class _Batch:
             log.error(
                 "series %s: %s, %s; please open an issue", plan.series_id, reason, safe_messages.error_location(error)
             )
-        files.remove_tree(store)
-        files.remove_tree(pictures_of(store))
+        files.remove_tree(extraction.store)
+        files.remove_tree(pictures_of(extraction.store))
         return failed(plan, digests, self.options, reason)
 
 
