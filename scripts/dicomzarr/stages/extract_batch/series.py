@@ -158,7 +158,6 @@ def attempt(extraction: Extraction, files: Sequence[SourceFile], looker: Looker)
         At the first file that fails.
     """
     plan, options, pseudonyms = extraction.plan, extraction.options, extraction.pseudonyms
-    store, roots, pool = extraction.store, extraction.roots, extraction.pool
     remaining = [frame for file in files if file.own and not file.reason for frame in file.frames]
     if not remaining:
         return ()
@@ -177,7 +176,7 @@ def attempt(extraction: Extraction, files: Sequence[SourceFile], looker: Looker)
         flagged = dataclasses.replace(volume, flags=flags, group_id=group_id)
         name = f"{plan.series_id}/{volume_id}"
         frames = expected.frames[volume.discriminators]
-        records.append(write_volume(flagged, store, name, files, roots, options, frames, pool, looker))
+        records.append(write_volume(extraction, flagged, name, files, frames, looker))
     if aside := looker.set_aside():  # for what does not move
         raise BadFile(aside[0], NotExtracted(aside[1]))
     return tuple(records)
