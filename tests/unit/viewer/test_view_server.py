@@ -204,7 +204,7 @@ def configured(results: Path) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["abc00000000000", "--dataset", "."], "17 arrays begin with 'abc00000000000': abc0000000000001/2d957981"),
+        (["abc00000000000", "--dataset", "."], "'abc00000000000' names 17 arrays: abc0000000000001/2d957981"),
         (["abc0000000000002/2d957981", "--dataset", "."], f"the nearest is {CT}"),
         (["--configfile", "none.yaml"], "the configuration file 'none.yaml' does not exist in "),
         (["--configfile", "bad.yaml"], "bad.yaml, line 2, column 1: the file ends within brackets"),

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dicomzarr.commands.explain import array_ids
+from dicomzarr.commands import array_ids
 from dicomzarr.commands.explain.facts import add_paths, explain
 from dicomzarr.commands.explain.lines import lines_of
 from dicomzarr.commands.files import WARNING
