@@ -130,39 +130,19 @@ def label_report(wildcards):
     return [in_results("dataset/reports/labels.csv")] if is_joined else []
 
 
-def batch_priority(wildcards):
-    """Return the priority of a batch, its megabytes: the largest first, so that the last jobs are short."""
-    return planned_batches()[wildcards.batch]["work"] // 1_000_000
-
-
-# Bytes of source whose arrays fit into the page cache until they are read back.
-BYTES_IN_MEMORY = 8_000_000_000
+def check_priority(wildcards):
+    """Return the priority of the check of a batch."""
+    return job_resources.check_priority(planned_batches(), wildcards.batch)
 
 
 def extraction_priority(wildcards):
-    """Return the priority of the extraction of a batch: the largest first; for small datasets, before all checks.
-
-    Checks are short and independent, so they fill the cores at the end. Arrays of a large dataset are checked while
-    they are in the page cache.
-    """
-    extract_first = sum(batch["bytes"] for batch in planned_batches().values()) < BYTES_IN_MEMORY
-    return batch_priority(wildcards) + extract_first * 1_000_000
-
-
-# Bytes of native pixels (or of other encodings with the same decoding time) in a series for each further thread. With
-# fewer than two such portions, one thread per series is enough.
-BYTES_PER_THREAD = 256 << 20
+    """Return the priority of the extraction of a batch."""
+    return job_resources.extraction_priority(planned_batches(), wildcards.batch)
 
 
 def batch_threads(wildcards):
-    """Return the number of threads that share the frames of a series.
-
-    It depends on the largest series of the batch. If there are fewer batches than cores, smaller series get more too.
-    """
-    batches = planned_batches()
-    largest = batches[wildcards.batch]["largest"]
-    spare = min(other_nodes.local_cores(workflow) // len(batches), 8 * largest // BYTES_PER_THREAD)
-    return min(max(largest // BYTES_PER_THREAD, spare, 1), 8)
+    """Return the number of threads that share the frames of a series, in the extraction or the check of a batch."""
+    return job_resources.batch_threads(planned_batches(), wildcards.batch, other_nodes.local_cores(workflow))
 
 
 def group_of(name):
