@@ -20,7 +20,7 @@ from dicomzarr.commands.launcher.processes import (
     accept_any_text,
     is_lost,
     is_unread,
-    said,
+    messages,
     say,
     stopped_by_signals,
 )
@@ -32,14 +32,14 @@ from dicomzarr.vocabulary.errors import UserError
 def main(arguments: list[str]) -> int:
     """Run the command that is named first, or else pass all arguments to Snakemake; return the exit status."""
     json_output.begin()
-    said.clear()
+    messages.clear()
     status = _run(arguments)
     if status and status != 128 + signal.SIGPIPE:
-        messages = [text for text in said if not text.startswith(("note: ", "+ "))]
+        problems = [text for text in messages if not text.startswith(("note: ", "+ "))]
         if status > 128:
-            messages = [f"ended by {signal.Signals(status - 128).name}"]
-        with suppress(OSError):  # standard output is lost, which was said
-            json_output.show_failure(arguments, status, re.sub("^(run|Error): ", "", "".join(messages[-1:]).strip()))
+            problems = [f"ended by {signal.Signals(status - 128).name}"]
+        with suppress(OSError):  # standard output is lost, and a message has told so
+            json_output.show_failure(arguments, status, re.sub("^(run|Error): ", "", "".join(problems[-1:]).strip()))
     return status
 
 

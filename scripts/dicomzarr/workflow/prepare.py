@@ -187,7 +187,7 @@ def compare(settings: Settings, exports: Sequence[export_record.Kind] = (), *, a
     with claims.checking(results) as checked:
         rows = listing.list_sources(settings.sources, **settings.listing)
         refuse_drop(settings, rows, results.inventory)
-        rows, restored = restored_source.settle(settings, results, rows, asks=asks)
+        rows, restored = restored_source.accept_restored(settings, results, rows, asks=asks)
         fixed = settings.splits.get("fixed", {})
         labels = label_files.content(settings.labels, fixed) if settings.labels or fixed else None
         checked_claims = checked()

@@ -49,12 +49,12 @@ class Stopped(BaseException):
         self.status = 128 + number if status is None else status
 
 
-said: list[str] = []  # the messages of this command, of which `--json` shows the last if it fails
+messages: list[str] = []  # what `say` printed for this command, of which `--json` shows the last if it fails
 
 
 def say(text: str) -> None:
     """Print a message to standard error; standard output belongs to the child."""
-    said.append(text)
+    messages.append(text)
     print(text, file=sys.stderr, flush=True)
 
 

@@ -17,7 +17,7 @@ from dicomzarr.commands.launcher.command_table import TARGETS
 from dicomzarr.commands.launcher.environment import PLUGINS
 from dicomzarr.commands.launcher.mistakes import names_of_options, refuse_mistakes
 from dicomzarr.commands.launcher.processes import Interrupt, Stopped, call, say
-from dicomzarr.commands.run.prepared import Prepared
+from dicomzarr.commands.run.early_program import EarlyProgram
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
@@ -120,7 +120,7 @@ def run_snakemake(
     command = snakemake_command(arguments, folder)
     say("+ " + shlex.join(command))
     output = sys.stderr.buffer if as_json else None  # standard output belongs to a JSON object
-    search = Prepared(_SEARCH, folder, output=output, PYTHONPATH=str(ROOT / "scripts"))
+    search = EarlyProgram(_SEARCH, folder, output=output, PYTHONPATH=str(ROOT / "scripts"))
     with search, tempfile.TemporaryDirectory() as answers:
         answer, facts = Path(answers) / "results", Path(answers) / "facts"
         variables = {"DICOMZARR_RESULTS": str(answer), "DICOMZARR_FACTS": str(facts)}
@@ -140,7 +140,7 @@ def _conclude(
     results: Path | None,
     run: Mapping[str, Any],
     status: int,
-    search: Prepared,
+    search: EarlyProgram,
     arguments: Sequence[str],
     folder: Path,
     show: Callable[[dict[str, Any]], None] | None,

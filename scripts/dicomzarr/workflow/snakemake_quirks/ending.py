@@ -119,7 +119,7 @@ _end = _End()
 def _write(text: str) -> None:
     """Write to standard error from a signal handler, which may have interrupted a `print`."""
     with contextlib.suppress(OSError):
-        os.write(2, (live_line.before_last_words() + text).encode())
+        os.write(2, (live_line.stop_at_signal() + text).encode())
 
 
 def _end_children(known: set[Any], *, by_force: bool) -> None:
