@@ -268,10 +268,8 @@ def exits_line(command: Command) -> list[str]:
 
 
 def exit_codes_table() -> str:
-    """Return the exit codes of a run, and those of the commands that have others."""
-    lines = ["| exit code | meaning |", "|---|---|", *(f"| {code} | {meaning} |" for code, meaning in EXIT_CODES), ""]
-    lines += [f"- `{command.name}`: {command.exits}" for command in COMMANDS if command.exits != OF_A_RUN]
-    return "\n".join(lines)
+    """Return the exit codes of a run; those of other commands are beside their options."""
+    return "\n".join(["| exit code | meaning |", "|---|---|", *(f"| {code} | {text} |" for code, text in EXIT_CODES)])
 
 
 def json_text() -> str:

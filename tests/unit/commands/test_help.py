@@ -46,7 +46,7 @@ def test_run_alone_explains_itself_in_one_screen(project: Project) -> None:
 
 
 @pytest.mark.parametrize("name", ["", *(command.name for command in command_table.COMMANDS)])
-def test_the_help_of_a_word_is_one_screen_and_fits_narrow_ones(name: str) -> None:
+def test_the_help_of_a_command_is_one_screen_and_fits_narrow_ones(name: str) -> None:
     command = command_table.BY_NAME[name]
     for columns in (60, 80):
         lines = help_texts.help_of(command, columns).splitlines()
@@ -56,7 +56,7 @@ def test_the_help_of_a_word_is_one_screen_and_fits_narrow_ones(name: str) -> Non
     assert all(option.name in "\n".join(lines) for option in command.options)
 
 
-def test_each_word_has_its_help_without_an_environment(project: Project) -> None:
+def test_each_command_has_its_help_without_an_environment(project: Project) -> None:
     for arguments in (["status", "--configfile", "none.yaml", "--help"], ["help", "status"], ["status", "-h"]):
         done = project.run(*arguments, COLUMNS="60")
         assert (done.returncode, done.stdout) == (0, help_texts.help_of(command_table.BY_NAME["status"], 60))
@@ -70,7 +70,7 @@ def test_the_help_of_snakemake_is_its_own(tmp_path: Path) -> None:
     assert project.called("snakemake")[0]["arguments"] == ["--help"]
 
 
-def test_every_word_can_be_run() -> None:
+def test_every_command_can_be_run() -> None:
     for command in command_table.COMMANDS:
         assert callable(getattr(importlib.import_module(f"dicomzarr.commands.{command.module}"), command.function))
     assert {rule.name for rule in RULES if rule.name.startswith("export_")} == {
@@ -110,7 +110,7 @@ def test_a_reader_that_stops_early_is_no_error(project: Project) -> None:
         (["run", "--cores", "2"], "a run needs no command: ./run --cores 8 --configfile my.yaml"),
     ],
 )
-def test_a_mistyped_word_gets_the_closest(project: Project, arguments: list[str], says: str) -> None:
+def test_a_mistyped_command_gets_the_closest(project: Project, arguments: list[str], says: str) -> None:
     done = project.run(*arguments, cwd=project.elsewhere)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith("run: ") and says in done.stderr
