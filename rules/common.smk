@@ -31,11 +31,7 @@ envvars:
     "DICOMZARR_RUN",
 
 
-# Versions of the libraries that write arrays. A change reruns the extraction, so that a dataset has one version only.
-software = software_versions()
-
-# What dataset.json states as the configuration.
-shown_settings = shown_config.settings(config)
+# ---- Paths
 
 
 def in_results(path):
@@ -50,6 +46,9 @@ def under_results(path):
         return str(Path(config["results"]) / path)
 
     return path_in_results
+
+
+# ---- Batches of the plan
 
 
 @functools.cache
@@ -92,6 +91,14 @@ def plan_digest(wildcards):
     return planned_batches()[wildcards.batch]["digest"]
 
 
+# ---- What results depend on beside files: values of params
+
+# Versions of the libraries that write arrays. A change reruns the extraction, so that a dataset has one version only.
+software = software_versions()
+
+# What dataset.json states as the configuration.
+shown_settings = shown_config.settings(config)
+
 # The code that looks for text in pixels; arrays do not depend on it.
 detector_digest = code_digest("dicomzarr/burned_in/scan.py") if config["burned_in"] == "scan" else ""
 decisions_digest = main_process.decisions_digest(Path(config["results"]) / "private")
@@ -99,6 +106,17 @@ decisions_digest = main_process.decisions_digest(Path(config["results"]) / "priv
 # The crate holds the Snakefile, which no code digest covers.
 snakefile_digest = sha256_of(ROOT / "Snakefile")
 
+# Where to publish, as a digest: Snakemake keeps params, and names of buckets stay in private/publish.json.
+publish_digest = sha256_of_bytes(json.dumps(["publish", started.publish], sort_keys=True).encode())[:16]
+
+
+def signature_digest(wildcards):
+    """Return the digest of the signature of the dataset, empty without one: a new signature is published too."""
+    path = Path(in_results("dataset/dataset.json.sig"))
+    return sha256_of(path) if path.is_file() else ""
+
+
+# ---- Labels, splits and cards
 
 label_sources = shown_config.label_sources(config)
 is_joined = bool(label_sources or config["splits"].get("fixed"))
@@ -128,6 +146,20 @@ def label_record(wildcards):
 def label_report(wildcards):
     """Return the report of the labels if labels are configured."""
     return [in_results("dataset/reports/labels.csv")] if is_joined else []
+
+
+# ---- The gate
+
+# The rules of the exports check the findings of exports.
+dataset_gate = {finding: limit for finding, limit in config["gate"].items() if finding not in EXPORT_FINDINGS}
+
+
+def gate_record(wildcards):
+    """Return the record of the gate if a gate is configured."""
+    return [in_results("private/records/check_gate.json")] if dataset_gate else []
+
+
+# ---- Priority, threads, memory and time of jobs: see workflow/job_resources.py
 
 
 def check_priority(wildcards):
@@ -201,25 +233,6 @@ def tables_minutes(wildcards, attempt):
 def threads_up_to(most):
     """Return a function for `threads:`: Snakemake scales it down to local cores; on other nodes it is limited."""
     return other_nodes.threads_up_to(workflow, most)
-
-
-# The rules of the exports check the findings of exports.
-dataset_gate = {finding: limit for finding, limit in config["gate"].items() if finding not in EXPORT_FINDINGS}
-
-
-def gate_record(wildcards):
-    """Return the record of the gate if a gate is configured."""
-    return [in_results("private/records/check_gate.json")] if dataset_gate else []
-
-
-# Where to publish, as a digest: Snakemake keeps params, and names of buckets stay in private/publish.json.
-publish_digest = sha256_of_bytes(json.dumps(["publish", started.publish], sort_keys=True).encode())[:16]
-
-
-def signature_digest(wildcards):
-    """Return the digest of the signature of the dataset, empty without one: a new signature is published too."""
-    path = Path(in_results("dataset/dataset.json.sig"))
-    return sha256_of(path) if path.is_file() else ""
 
 
 def export_megabytes(wildcards, threads):
