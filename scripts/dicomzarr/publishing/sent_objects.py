@@ -47,7 +47,21 @@ class SentObjects:
         return etag if digest == claim.digest else ""
 
     def add(self, version: str, path: str, claim: FileClaim, etag: str, *, is_md5: bool = False) -> None:
-        """Note an object that was sent."""
+        """Note an object that was sent.
+
+        Parameters
+        ----------
+        version : str
+            Name of its version, the first digits of the seal.
+        path : str
+            Below the version.
+        claim : FileClaim
+            Size and digest of the file that was sent.
+        etag : str
+            The tag that the store gave it.
+        is_md5 : bool
+            Whether that is known to be the MD5 of what was sent.
+        """
         self._rows[version, path] = (claim.digest, etag, is_md5)
         self._new.append(self._line(version, path))
         if len(self._new) >= _FLUSHED:

@@ -103,6 +103,16 @@ class Transfer:
     def retrieve(self, study: Study, account: Series, rows: dict[str, Instance], wanted: set[str]) -> None:
         """Retrieve the wanted instances of a series; their rows say what came.
 
+        Parameters
+        ----------
+        study : Study
+        account : Series
+            The row of the series.
+        rows : dict of str to Instance
+            The rows of its instances, by UID.
+        wanted : set of str
+            UIDs; those that came are removed from it.
+
         Raises
         ------
         ServerProblem

@@ -174,7 +174,28 @@ def start(
     interrupt: Interrupt,
     stdin: int | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a program while signals are blocked; `restore_mask` unblocks them in the child."""
+    """Start a program while signals are blocked.
+
+    Parameters
+    ----------
+    command : sequence of str
+        Program and arguments.
+    folder : Path
+        Working directory.
+    restore_mask : callable
+        What `delayed_signals` yields; called in the child.
+    changes : mapping of str to str
+        Environment variables in addition to those of this process, except PYTHONPATH.
+    output, interrupt
+        As for `call`.
+    stdin : int, optional
+        As for `subprocess.Popen`; by default that of this process.
+
+    Raises
+    ------
+    Stopped
+        If a signal that stops a run waits already.
+    """
     awaited = not_ignored()  # an ignored signal would be delivered all the same to who waits for it
     if awaited & signal.sigpending():
         raise Stopped(signal.sigwait(awaited))
