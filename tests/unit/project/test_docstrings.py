@@ -1,5 +1,4 @@
-"""Public docstrings (numpydoc): those of the libraries and the reader are complete, no other names a wrong parameter.
-"""
+"""Public docstrings (numpydoc): complete in the libraries and the reader; nowhere is a wrong parameter described."""
 
 from __future__ import annotations
 
