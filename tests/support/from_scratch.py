@@ -113,13 +113,10 @@ def digest_from_scratch(config: Mapping[str, Any], folder: Path, decided: Mappin
     accounts.consolidate(
         results,
         batches,
-        results.inventory,
-        headers,
-        results.unplaced_masks,
+        accounts.SourceLists(results.inventory, results.members, headers, results.unplaced_masks),
         pseudonyms,
         outputs("consolidate_dataset", results),
         volume_rows.Joined(expected_masks=sorted(complete["masks"].get("expected", []))),
-        members=results.members,
     )
     write_cards(results, complete)
     sandbox.end_all()  # a child of this process would keep open the pipes of others that the test started
