@@ -92,9 +92,9 @@ def digest_from_scratch(config: Mapping[str, Any], folder: Path, decided: Mappin
     headers = results.private / "headers.jsonl"
     cache = results.private / "cache"
     bounds.use_configured(cache, complete["archives"])
-    tables = [results.private / name for name in ("manifest.csv", "archives.csv")]
-    outputs = discover_files.Outputs(tables[0], results.members, tables[1])
-    discover_files.write_manifest(results.inventory, outputs, cache)
+    manifest, archives = (results.private / name for name in ("manifest.csv", "archives.csv"))
+    written = discover_files.Outputs(manifest, results.members, archives)
+    discover_files.write_manifest(results.inventory, written, cache)
     index_headers(results.inventory, headers, cache, 1, members=results.members)
     contents = results.plans / "contents.json"
     size = complete["batch"]["megabytes"] * 1_000_000
