@@ -225,9 +225,9 @@ def main(arguments: list[str]) -> int:
     The tables of the source are part of the data: one more skipped file is a difference, even if all volumes are equal.
     """
     options = parse(BY_NAME["diff"], arguments)
-    if not options.places:
+    if not options.positional:
         raise UserError("the dataset to compare with is missing: ./run diff OLD. See ./run diff --help")
-    old, new = (*(folder_of_copy(place, "diff") for place in options.places), NEW)[:2]
+    old, new = (*(folder_of_copy(place, "diff") for place in options.positional), NEW)[:2]
     differences = compare(read(old), read(new))
     if options.has("--json"):
         json_output.show(differences)

@@ -28,9 +28,9 @@ def run_sign(arguments: Sequence[str]) -> int:
         0 if it is signed; 1 if there is no finished dataset.
     """
     options = parse(BY_NAME["sign"], arguments)
-    if not options.places:
+    if not options.positional:
         raise UserError("the key is missing: ./run sign KEY. See ./run sign --help")
-    key, identity = Path(options.places[0]), options.last("--identity") or IDENTITY
+    key, identity = Path(options.positional[0]), options.last("--identity") or IDENTITY
     results = results_of(options)
     signatures.allowed_signer(identity, b"")  # a name that cannot be used is refused before a passphrase is asked for
     with _no_run(results):

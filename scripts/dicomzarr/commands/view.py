@@ -38,7 +38,7 @@ def run_view(arguments: Sequence[str]) -> int:
     tables = catalogue.Tables(dataset)
     tables.refresh()
     arrays = list(tables.images())
-    array = array_ids.find_array(arrays, options.places[0]) if options.places else ""
+    array = array_ids.find_array(arrays, options.positional[0]) if options.positional else ""
     folder = client.client_folder()
     from dicomzarr.viewer import guards, server
 

@@ -31,7 +31,7 @@ def run_explain(arguments: Sequence[str]) -> int:
         0 if it is explained; 1 if there is no dataset.
     """
     options = parse(BY_NAME["explain"], arguments)
-    if not options.places:
+    if not options.positional:
         raise UserError(f"the array is missing: ./run explain ARRAY, an id of {TABLE}. See ./run explain --help")
     results, dataset = _places(options)
     if not (dataset / TABLE).is_file():
@@ -43,7 +43,7 @@ def run_explain(arguments: Sequence[str]) -> int:
         else:
             say(f"run: {no_dataset(results, options, f'dataset/{TABLE}')}")
         return 1
-    array, mask = array_ids.find(dataset, options.places[0])
+    array, mask = array_ids.find(dataset, options.positional[0])
     found = explain(dataset, array, mask)
     if options.has("--private"):
         add_paths(found, results)

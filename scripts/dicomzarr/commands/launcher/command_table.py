@@ -39,7 +39,7 @@ class Command(NamedTuple):
         Where it is: a module of this package and a function in it.
     passes_on : str
         Whose further arguments it takes: `Snakemake`, `pytest`, or nobody's (empty).
-    places : int
+    most_positional : int
         The most arguments that are no options, for commands that pass nothing on.
     """
 
@@ -53,7 +53,7 @@ class Command(NamedTuple):
     module: str
     function: str
     passes_on: str = ""
-    places: int = 0
+    most_positional: int = 0
 
 
 CONFIGFILE = Option("--configfile", "FILE", "your configuration; without one, the defaults in config.yaml")
@@ -207,7 +207,7 @@ COMMANDS = (
         examples=("./run diff old/dataset", "./run diff old/dataset results/dataset --json"),
         module="diff",
         function="main",
-        places=2,
+        most_positional=2,
     ),
     Command(
         name="files",
@@ -283,7 +283,7 @@ COMMANDS = (
         examples=("./run view --configfile my.yaml",),
         module="view",
         function="run_view",
-        places=1,
+        most_positional=1,
     ),
     Command(
         name="review",
@@ -325,7 +325,7 @@ COMMANDS = (
         examples=("./run explain 043bd196322912be/2d957980 --configfile my.yaml",),
         module="explain.command",
         function="run_explain",
-        places=1,
+        most_positional=1,
     ),
     Command(
         name="sign",
@@ -343,7 +343,7 @@ COMMANDS = (
         examples=("./run sign signing_key --identity curator@example.org",),
         module="sign",
         function="run_sign",
-        places=1,
+        most_positional=1,
     ),
     *(_export(*export) for export in EXPORTS),
     Command(

@@ -107,10 +107,10 @@ def _missing(path: str, folder: Path) -> str:
     files = [each.name for each in place.iterdir()] if place.is_dir() else []
     files = [name for name in files if name.endswith((".yaml", ".yml", ".json")) and name != Path(path).name]
     near = closest(Path(path).name, files) or "; write one with `source:` and `results:`, as README.md shows"
-    return _as_word(path) or f"the configuration file {path!r} does not exist in {str(folder)!r}{near}"
+    return _as_command(path) or f"the configuration file {path!r} does not exist in {str(folder)!r}{near}"
 
 
-def _as_word(text: str) -> str:
+def _as_command(text: str) -> str:
     """Return a message if a text that was taken for something else is, or is like, a command; else nothing."""
     rules = names_of_rules(str(ROOT))
     if text in BY_NAME or text in rules:
@@ -169,4 +169,4 @@ def _refuse_values(arguments: Sequence[str]) -> None:
 def _no_pair(option: str, found: str) -> UserError:
     example = "--config source=/data/dicom" if option in ("--config", "-C") else f"{option} NAME=VALUE"
     text = f"{option}: found {found!r}, needed is a name, = and a value, as in {example}"
-    return UserError(_as_word(found) or text)
+    return UserError(_as_command(found) or text)

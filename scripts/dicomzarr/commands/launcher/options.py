@@ -52,12 +52,12 @@ class Options:
     ----------
     values : dict of str to list of str
         By the long name of each option that was given, its values; an empty list for a switch.
-    places : list of str
+    positional : list of str
         Arguments that are no options.
     """
 
     values: dict[str, list[str]] = field(default_factory=dict)
-    places: list[str] = field(default_factory=list)
+    positional: list[str] = field(default_factory=list)
 
     def has(self, name: str) -> bool:
         """Return whether an option was given."""
@@ -82,10 +82,10 @@ def parse(command: Command, arguments: Sequence[str]) -> Options:
     while rest:
         argument = rest.pop(0)
         if argument == "--":
-            options.places.extend(rest)
+            options.positional.extend(rest)
             break
         if not argument.startswith("-") or argument == "-":
-            options.places.append(argument)
+            options.positional.append(argument)
             continue
         name, has_value, value = argument.partition("=")
         option = next((each for each in known if name in (each.name, each.short)), None)
@@ -106,10 +106,12 @@ def parse(command: Command, arguments: Sequence[str]) -> Options:
         if not has_value or not value:
             raise UserError(f"{option.name}: found nothing, needed is {option.value}. {see}")
         values.append(value)
-        while option.name in _SEVERAL and not command.places and rest and not rest[0].startswith("-"):
+        while option.name in _SEVERAL and not command.most_positional and rest and not rest[0].startswith("-"):
             values.append(rest.pop(0))
-    if len(options.places) > command.places:
-        raise UserError(f"unexpected argument {options.places[command.places]!r}; usage: {usage_of(command)}")
+    if len(options.positional) > command.most_positional:
+        raise UserError(
+            f"unexpected argument {options.positional[command.most_positional]!r}; usage: {usage_of(command)}"
+        )
     return options
 
 
