@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.records.batch_record import CHECK, EXTRACT, BatchRecord
@@ -105,6 +106,15 @@ class _Claims:
         )
 
 
+class _Last(NamedTuple):
+    """The last extraction of a series."""
+
+    record: SeriesRecord | None
+    size: int  # of the file of the record, in bytes
+    digest: str  # in that file
+    reason: Revocation  # why the record would be revoked
+
+
 @dataclass(slots=True)
 class _Batch:
     """The state of one job: what extracting a series needs, and counts."""
@@ -138,31 +148,16 @@ class _Batch:
         The second time (`again`) digests of the last run are not used: bytes may differ under the same stat.
         """
         path = self.results.series_record(EXTRACT, planned.series_id)
-        reason = Revocation.SUPERSEDED
-        try:
-            record, size, digest = SeriesRecord.read(path)
-        except FileNotFoundError:
-            record, size, digest = None, 0, ""
-        except (OSError, Damaged):
-            record, size, digest, reason = None, 0, "", Revocation.DAMAGED
-        if record and not files_exist(self.results, record):
-            reason = Revocation.FILE_MISSING
-        is_complete = record is not None and reason is not Revocation.FILE_MISSING
-        digest_of_plan = plan_digest(planned, self.options)
-        must_extract = (
-            record is None
-            or not is_complete
-            or record.failed
-            or record.limits not in ((), self.limits)
-            or faces.is_outdated(record, self.options.faces)
-        )
+        last = self._last(path)
+        record, digest_of_plan = last.record, plan_digest(planned, self.options)
+        must_extract = record is None or self._is_outdated(record, last.reason)
         must_look = record is not None and record.looked.get("code", "") != self.options.detector
         may_differ = self.paranoid or record is None or record.plan_digest != digest_of_plan or unreadable_in(record)
         if record and not (must_extract or must_look or may_differ):
-            self.claims.add(record, size, digest)
+            self.claims.add(record, last.size, last.digest)
             return False
         plan = planned.parse()
-        if record is None and (new := self._extract_in_one_pass(plan, path, reason)):
+        if record is None and (new := self._extract_in_one_pass(plan, path, last.reason)):
             self._add(new, digest_of_plan)
             return True
         contents = read_contents(plan, None if self.paranoid or again else record, self.roots, self.pool)
@@ -181,10 +176,30 @@ class _Batch:
             base = _with_paths_of(record, plan, contents) if record.image_fingerprint == images else None
         # The arrays that are written now must be read back, also if all their bytes are those of before.
         revoke(self.results, self.results.series_record(CHECK, planned.series_id), Revocation.SUPERSEDED)
-        revoke(self.results, path, reason)
+        revoke(self.results, path, last.reason)
         suspect = plan.series_id == self.suspect or bool(record and record.failed)
         self._add(self._extract(plan, contents, base, suspect=suspect), digest_of_plan)
         return True
+
+    def _last(self, path: Path) -> _Last:
+        """Return what the record of a series says, and why it would be revoked if the series is extracted again."""
+        try:
+            record, size, digest = SeriesRecord.read(path)
+        except FileNotFoundError:
+            return _Last(None, 0, "", Revocation.SUPERSEDED)
+        except (OSError, Damaged):
+            return _Last(None, 0, "", Revocation.DAMAGED)
+        is_complete = files_exist(self.results, record)
+        return _Last(record, size, digest, Revocation.SUPERSEDED if is_complete else Revocation.FILE_MISSING)
+
+    def _is_outdated(self, record: SeriesRecord, reason: Revocation) -> bool:
+        """Return whether a series must be extracted again, whatever its files and options are now."""
+        return (
+            reason is Revocation.FILE_MISSING
+            or record.failed
+            or record.limits not in ((), self.limits)
+            or faces.is_outdated(record, self.options.faces)
+        )
 
     def _add(self, record: SeriesRecord, digest_of_plan: str) -> None:
         """Commit a series that was extracted."""
