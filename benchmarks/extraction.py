@@ -32,6 +32,7 @@ def again(results: Path, profile: cProfile.Profile | None) -> tuple[float, float
     from dicomzarr.privacy import pseudonyms
     from dicomzarr.records.batch_record import EXTRACT
     from dicomzarr.source import inventory
+    from dicomzarr.source.archives import bounds
     from dicomzarr.stages.check_batch.batch import check_batch
     from dicomzarr.stages.extract_batch.batch import extract_batch
     from dicomzarr.stages.extract_batch.options import Options
@@ -45,6 +46,7 @@ def again(results: Path, profile: cProfile.Profile | None) -> tuple[float, float
         shutil.copytree(results / "private", folder.private, ignore=shutil.ignore_patterns("records", "cache"))
         folder.private.chmod(0o700)
         (folder.root / "dataset").mkdir()
+        bounds.use(bounds.Bounds(folder.private / "cache" / bounds.FOLDER))  # for members of archives
         files = sum(row[1] == "file" for row in list(inventory.previous_rows(folder.inventory))[1:])
         ids, plans = pseudonyms.load(folder.private), sorted(folder.plans.glob("[0-9]*-*.json"))
         if profile:

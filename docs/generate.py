@@ -15,9 +15,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
+from dicomzarr.commands.launcher.command_table import BY_NAME, COMMANDS, EXIT_CODES, EXPORTS, OF_A_RUN, RUN, Command  # noqa: E402
 from dicomzarr.commands.launcher.help_texts import usage_of  # noqa: E402
 from dicomzarr.commands.launcher.json_forms import FORMS  # noqa: E402
-from dicomzarr.commands.launcher.words import BY_NAME, EXIT_CODES, EXPORTS, OF_A_RUN, RUN, WORDS, Word  # noqa: E402
 from dicomzarr.retrieval.accounts import REASONS as RETRIEVAL_REASONS  # noqa: E402
 from dicomzarr.stages.export.refusals import REFUSALS  # noqa: E402
 from dicomzarr.vocabulary.flags import FLAG_TABLES  # noqa: E402
@@ -236,40 +236,40 @@ def retrieval_table() -> str:
 
 
 def commands_text() -> str:
-    """Return every word with its options, exit codes and examples; the exports, which have the same, together."""
+    """Return every command with its options, exit codes and examples; the exports, which have the same, together."""
     exports = [BY_NAME[name] for name, _, _ in EXPORTS]
     parts = []
-    for word in (RUN, *WORDS):
-        if word in exports[1:]:
+    for command in (RUN, *COMMANDS):
+        if command in exports[1:]:
             continue
-        group = exports if word in exports else [word]
-        names = ", ".join(f"`{each.name}`" for each in group) if word.name else "A run"
+        group = exports if command in exports else [command]
+        names = ", ".join(f"`{each.name}`" for each in group) if command.name else "A run"
         parts += [f"## {names}", "", *(f"- `{usage_of(each)}`: {each.text}" for each in group), ""]
-        parts += [*options_table(word), *exits_line(word)]
-        parts += ["```", *word.examples, "```", ""]
+        parts += [*options_table(command), *exits_line(command)]
+        parts += ["```", *command.examples, "```", ""]
     return "\n".join(parts).rstrip()
 
 
-def options_table(word: Word) -> list[str]:
-    """Return the options of a word as a table."""
-    if not word.options:
+def options_table(command: Command) -> list[str]:
+    """Return the options of a command as a table."""
+    if not command.options:
         return []
-    names = [", ".join(filter(None, (o.short, f"{o.name} {o.value}".strip()))) for o in word.options]
-    rows = [f"| `{name}` | {option.text} |" for name, option in zip(names, word.options, strict=True)]
+    names = [", ".join(filter(None, (o.short, f"{o.name} {o.value}".strip()))) for o in command.options]
+    rows = [f"| `{name}` | {option.text} |" for name, option in zip(names, command.options, strict=True)]
     return ["| option | meaning |", "|---|---|", *rows, ""]
 
 
-def exits_line(word: Word) -> list[str]:
-    """Return the exit codes of a word, if they are not those of a run, and whose further arguments it takes."""
-    own = [f"Exit codes: {word.exits}", ""] if word.exits not in ("", OF_A_RUN) else []
-    return own + ([f"Further arguments go to {word.passes_on}.", ""] if word.passes_on and word.options else [])
+def exits_line(command: Command) -> list[str]:
+    """Return the exit codes of a command, if they are not those of a run, and whose further arguments it takes."""
+    own = [f"Exit codes: {command.exits}", ""] if command.exits not in ("", OF_A_RUN) else []
+    return own + (
+        [f"Further arguments go to {command.passes_on}.", ""] if command.passes_on and command.options else []
+    )
 
 
 def exit_codes_table() -> str:
-    """Return the exit codes of a run, and those of the words that have others."""
-    lines = ["| exit code | meaning |", "|---|---|", *(f"| {code} | {meaning} |" for code, meaning in EXIT_CODES), ""]
-    lines += [f"- `{word.name}`: {word.exits}" for word in WORDS if word.exits != OF_A_RUN]
-    return "\n".join(lines)
+    """Return the exit codes of a run; those of other commands are beside their options."""
+    return "\n".join(["| exit code | meaning |", "|---|---|", *(f"| {code} | {text} |" for code, text in EXIT_CODES)])
 
 
 def json_text() -> str:

@@ -8,7 +8,7 @@ rule check_batch:
         "<results>/logs/check_batch/{batch}.log",
     benchmark:
         "<results>/benchmarks/check_batch/{batch}.tsv"
-    priority: batch_priority
+    priority: check_priority
     group:
         group_of("batch")
     conda:

@@ -31,11 +31,7 @@ envvars:
     "DICOMZARR_RUN",
 
 
-# Versions of the libraries that write arrays. A change reruns the extraction, so that a dataset has one version only.
-software = software_versions()
-
-# What dataset.json states as the configuration.
-shown_settings = shown_config.settings(config)
+# ---- Paths
 
 
 def in_results(path):
@@ -50,6 +46,9 @@ def under_results(path):
         return str(Path(config["results"]) / path)
 
     return path_in_results
+
+
+# ---- Batches of the plan
 
 
 @functools.cache
@@ -92,6 +91,14 @@ def plan_digest(wildcards):
     return planned_batches()[wildcards.batch]["digest"]
 
 
+# ---- What results depend on beside files: values of params
+
+# Versions of the libraries that write arrays. A change reruns the extraction, so that a dataset has one version only.
+software = software_versions()
+
+# What dataset.json states as the configuration.
+shown_settings = shown_config.settings(config)
+
 # The code that looks for text in pixels; arrays do not depend on it.
 detector_digest = code_digest("dicomzarr/burned_in/scan.py") if config["burned_in"] == "scan" else ""
 decisions_digest = main_process.decisions_digest(Path(config["results"]) / "private")
@@ -99,6 +106,17 @@ decisions_digest = main_process.decisions_digest(Path(config["results"]) / "priv
 # The crate holds the Snakefile, which no code digest covers.
 snakefile_digest = sha256_of(ROOT / "Snakefile")
 
+# Where to publish, as a digest: Snakemake keeps params, and names of buckets stay in private/publish.json.
+publish_digest = sha256_of_bytes(json.dumps(["publish", started.publish], sort_keys=True).encode())[:16]
+
+
+def signature_digest(wildcards):
+    """Return the digest of the signature of the dataset, empty without one: a new signature is published too."""
+    path = Path(in_results("dataset/dataset.json.sig"))
+    return sha256_of(path) if path.is_file() else ""
+
+
+# ---- Labels, splits and cards
 
 label_sources = shown_config.label_sources(config)
 is_joined = bool(label_sources or config["splits"].get("fixed"))
@@ -130,39 +148,33 @@ def label_report(wildcards):
     return [in_results("dataset/reports/labels.csv")] if is_joined else []
 
 
-def batch_priority(wildcards):
-    """Return the priority of a batch, its megabytes: the largest first, so that the last jobs are short."""
-    return planned_batches()[wildcards.batch]["work"] // 1_000_000
+# ---- The gate
+
+# The rules of the exports check the findings of exports.
+dataset_gate = {finding: limit for finding, limit in config["gate"].items() if finding not in EXPORT_FINDINGS}
 
 
-# Bytes of source whose arrays fit into the page cache until they are read back.
-BYTES_IN_MEMORY = 8_000_000_000
+def gate_record(wildcards):
+    """Return the record of the gate if a gate is configured."""
+    return [in_results("private/records/check_gate.json")] if dataset_gate else []
+
+
+# ---- Priority, threads, memory and time of jobs: see workflow/job_resources.py
+
+
+def check_priority(wildcards):
+    """Return the priority of the check of a batch."""
+    return job_resources.check_priority(planned_batches(), wildcards.batch)
 
 
 def extraction_priority(wildcards):
-    """Return the priority of the extraction of a batch: the largest first; for small datasets, before all checks.
-
-    Checks are short and independent, so they fill the cores at the end. Arrays of a large dataset are checked while
-    they are in the page cache.
-    """
-    extract_first = sum(batch["bytes"] for batch in planned_batches().values()) < BYTES_IN_MEMORY
-    return batch_priority(wildcards) + extract_first * 1_000_000
-
-
-# Bytes of native pixels (or of other encodings with the same decoding time) in a series for each further thread. With
-# fewer than two such portions, one thread per series is enough.
-BYTES_PER_THREAD = 256 << 20
+    """Return the priority of the extraction of a batch."""
+    return job_resources.extraction_priority(planned_batches(), wildcards.batch)
 
 
 def batch_threads(wildcards):
-    """Return the number of threads that share the frames of a series.
-
-    It depends on the largest series of the batch. If there are fewer batches than cores, smaller series get more too.
-    """
-    batches = planned_batches()
-    largest = batches[wildcards.batch]["largest"]
-    spare = min(other_nodes.local_cores(workflow) // len(batches), 8 * largest // BYTES_PER_THREAD)
-    return min(max(largest // BYTES_PER_THREAD, spare, 1), 8)
+    """Return the number of threads that share the frames of a series, in the extraction or the check of a batch."""
+    return job_resources.batch_threads(planned_batches(), wildcards.batch, other_nodes.local_cores(workflow))
 
 
 def group_of(name):
@@ -221,25 +233,6 @@ def tables_minutes(wildcards, attempt):
 def threads_up_to(most):
     """Return a function for `threads:`: Snakemake scales it down to local cores; on other nodes it is limited."""
     return other_nodes.threads_up_to(workflow, most)
-
-
-# The rules of the exports check the findings of exports.
-dataset_gate = {finding: limit for finding, limit in config["gate"].items() if finding not in EXPORT_FINDINGS}
-
-
-def gate_record(wildcards):
-    """Return the record of the gate if a gate is configured."""
-    return [in_results("private/records/check_gate.json")] if dataset_gate else []
-
-
-# Where to publish, as a digest: Snakemake keeps params, and names of buckets stay in private/publish.json.
-publish_digest = sha256_of_bytes(json.dumps(["publish", started.publish], sort_keys=True).encode())[:16]
-
-
-def signature_digest(wildcards):
-    """Return the digest of the signature of the dataset, empty without one: a new signature is published too."""
-    path = Path(in_results("dataset/dataset.json.sig"))
-    return sha256_of(path) if path.is_file() else ""
 
 
 def export_megabytes(wildcards, threads):

@@ -14,34 +14,30 @@ from dicomzarr.workflow import job
 def consolidate_dataset(
     results: Path,
     batches: list[str],
-    inventory: Path,
-    index: Path,
-    unplaced_masks: Path,
+    source: accounts.SourceLists,
     outputs: dict[str, Path],
     joined: Joined,
     code: str,
-    members: Path | None = None,
 ) -> RuleRecord:
     """Bring tables, accounts and provenance up to date.
 
     Parameters
     ----------
-    results, inventory, index, unplaced_masks : Path
-        The results folder, the listing of the source, the header index, and the mask files without an image.
+    results : Path
+        The results folder.
     batches : list of str
         Names of all batches.
+    source : SourceLists
+        The listing of the source, archives, the header index, and the mask files without an image.
     outputs : dict of str to Path
         Paths of the tables and of the two groups above the images.
     joined : Joined
         Labels and splits.
     code : str
         Digest of the code that consolidates.
-    members : Path, optional
-        The rows of archives and of their members.
     """
     folders = Results(results)
-    key = pseudonyms.load(folders.private)
-    return accounts.consolidate(folders, batches, inventory, index, unplaced_masks, key, outputs, joined, code, members)
+    return accounts.consolidate(folders, batches, source, pseudonyms.load(folders.private), outputs, joined, code)
 
 
 if __name__ == "__main__":
@@ -51,9 +47,12 @@ if __name__ == "__main__":
         step.result = consolidate_dataset(
             results=Path(snakemake.params.results),
             batches=snakemake.params.batches,
-            inventory=Path(snakemake.input.inventory),
-            index=Path(snakemake.input.index),
-            unplaced_masks=Path(snakemake.input.unplaced_masks),
+            source=accounts.SourceLists(
+                inventory=Path(snakemake.input.inventory),
+                members=Path(snakemake.input.members),
+                index=Path(snakemake.input.index),
+                unplaced_masks=Path(snakemake.input.unplaced_masks),
+            ),
             outputs={name: Path(snakemake.output[name]) for name in names},
             joined=Joined(
                 labels=snakemake.params.labels,
@@ -62,5 +61,4 @@ if __name__ == "__main__":
                 series=json_files.read_json(Path(snakemake.input.joined[0])) if snakemake.input.joined else {},
             ),
             code=snakemake.params.code,
-            members=Path(snakemake.input.members),
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.source.archives import bounds
-from dicomzarr.stages.discover_files import write_manifest
+from dicomzarr.stages.discover_files import Outputs, write_manifest
 from dicomzarr.system import limits
 from dicomzarr.workflow import job
 
@@ -46,10 +46,8 @@ def discover_files(
     decisive = json.dumps([kept, str(limits.current()), code], sort_keys=True)
     found = write_manifest(
         inventory,
-        manifest,
-        members,
+        Outputs(manifest, members, table),
         cache,
-        table,
         is_read=archives["content"] == "read",
         processes=processes,
         tag=hashlib.sha256(decisive.encode()).hexdigest(),

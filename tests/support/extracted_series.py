@@ -17,6 +17,8 @@ from dicomzarr.records.plan import SeriesPlan
 from dicomzarr.records.series_record import SeriesRecord, VolumeRecord
 from dicomzarr.source.row import HeaderRow
 from dicomzarr.stages.check_batch.verdicts import size_row
+from dicomzarr.stages.extract_batch.contents import SeriesContents
+from dicomzarr.stages.extract_batch.extraction import Extraction
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series import extract
 from dicomzarr.stages.extract_batch.series_files import UNREADABLE, Roots
@@ -74,4 +76,5 @@ def extract_folder(source: Path, *unreadable: str) -> Extracted:
     contents |= dict.fromkeys(unreadable, UNREADABLE)
     plan = SeriesPlan("s", "t", "u", (), tuple(rows))
     roots = Roots({"": os.fsencode(source)})
-    return Extracted(extract(plan, contents, store, roots, Pseudonyms(b"k" * 32), OPTIONS), store)
+    extraction = Extraction(plan, store, roots, Pseudonyms(b"k" * 32), OPTIONS)
+    return Extracted(extract(extraction, SeriesContents(contents)), store)

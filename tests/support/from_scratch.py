@@ -92,7 +92,9 @@ def digest_from_scratch(config: Mapping[str, Any], folder: Path, decided: Mappin
     headers = results.private / "headers.jsonl"
     cache = results.private / "cache"
     bounds.use_configured(cache, complete["archives"])
-    discover_files.write_manifest(results.inventory, results.private / "manifest.csv", results.members, cache)
+    manifest, archives = (results.private / name for name in ("manifest.csv", "archives.csv"))
+    written = discover_files.Outputs(manifest, results.members, archives)
+    discover_files.write_manifest(results.inventory, written, cache)
     index_headers(results.inventory, headers, cache, 1, members=results.members)
     contents = results.plans / "contents.json"
     size = complete["batch"]["megabytes"] * 1_000_000
@@ -111,13 +113,10 @@ def digest_from_scratch(config: Mapping[str, Any], folder: Path, decided: Mappin
     accounts.consolidate(
         results,
         batches,
-        results.inventory,
-        headers,
-        results.unplaced_masks,
+        accounts.SourceLists(results.inventory, results.members, headers, results.unplaced_masks),
         pseudonyms,
         outputs("consolidate_dataset", results),
         volume_rows.Joined(expected_masks=sorted(complete["masks"].get("expected", []))),
-        members=results.members,
     )
     write_cards(results, complete)
     sandbox.end_all()  # a child of this process would keep open the pipes of others that the test started

@@ -21,7 +21,7 @@ def wait(path):
             break
         time.sleep(0.01)
 if name == "python" and arguments[:3] == ["-P", "-m", "dicomzarr.commands"]:
-    os.execv(sys.executable, [sys.executable, *arguments])  # the words are real
+    os.execv(sys.executable, [sys.executable, *arguments])  # the commands are real
 if name == "python" and "snakemake_process.py" in arguments[1]:
     name, arguments = "snakemake", arguments[2:]
 if arguments[-1:] == ["dicomzarr.stages.check_privacy"] and not sys.stdin.read():

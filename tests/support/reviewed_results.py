@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageDraw
-from viewed_dataset import SCRIPTS, Viewer
+from viewed_dataset import Viewer, start
 
 from dicomzarr.records import plan, record_file
 from dicomzarr.records.series_record import SeriesRecord
@@ -117,21 +114,9 @@ def everything(root: Path) -> dict[str, tuple[bytes, int]]:
 @contextmanager
 def reviewing(results: Results) -> Iterator[Viewer]:
     """Run `./run review` for the time of a block."""
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "dicomzarr.commands", "review", "--no-open", "--results", str(results.root)],
-        env=os.environ | {"PYTHONPATH": str(SCRIPTS), "DISPLAY": "", "WAYLAND_DISPLAY": "", "BROWSER": ""},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    viewer = start("review", "--no-open", "--results", str(results.root.absolute()), folder=results.root)
     try:
-        assert process.stdout
-        process.stdout.readline()
-        address = process.stdout.readline().strip()
-        if not address:
-            raise AssertionError(process.communicate()[1])
-        process.stdout.readline()
-        yield Viewer(process, address)
+        yield viewer
     finally:
-        process.kill()
-        process.communicate()
+        viewer.process.kill()
+        viewer.process.communicate()

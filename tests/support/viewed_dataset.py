@@ -123,7 +123,7 @@ def _set(dataset: Path, array: str, **facts: Any) -> None:
 
 @dataclass
 class Viewer:
-    """A running `./run view`."""
+    """A running `./run view` or `./run review`."""
 
     process: subprocess.Popen[str]
     address: str
@@ -138,10 +138,10 @@ class Viewer:
         return "/" + "/".join(self.address.split("/")[3:]).rstrip("/")
 
 
-def start(*arguments: str, folder: Path) -> Viewer:
-    """Start `./run view` in a folder, as the launcher does; return when it answers."""
+def start(command: str, *arguments: str, folder: Path) -> Viewer:
+    """Start `./run view` or `./run review` in a folder, as the launcher does; return when it answers."""
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "dicomzarr.commands", "view", *arguments],
+        [sys.executable, "-P", "-m", "dicomzarr.commands", command, *arguments],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(SCRIPTS), "DISPLAY": "", "WAYLAND_DISPLAY": "", "BROWSER": ""},
         stdout=subprocess.PIPE,
@@ -160,7 +160,7 @@ def start(*arguments: str, folder: Path) -> Viewer:
 @contextmanager
 def viewing(*arguments: str, folder: Path) -> Iterator[Viewer]:
     """Run `./run view` for the time of a block."""
-    viewer = start(*arguments, folder=folder)
+    viewer = start("view", *arguments, folder=folder)
     try:
         yield viewer
     finally:

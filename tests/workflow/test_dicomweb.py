@@ -27,9 +27,9 @@ from waiting import wait_until
 from dicomzarr.commands.launcher.json_forms import FORMS
 from dicomzarr.retrieval.accounts import Accounts
 from dicomzarr.retrieval.folder import Folder
+from dicomzarr.retrieval.request_list import Line
 from dicomzarr.retrieval.retrieve import Summary, retrieve
 from dicomzarr.retrieval.server import Server, credentials
-from dicomzarr.retrieval.wanted import Line
 
 NAME, PATIENT, ACCESSION = "Zyxwolf^Canaria", "CANPID7719", "CANACC/5521&x=ü"
 SERIES = 6  # made up

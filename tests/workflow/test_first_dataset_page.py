@@ -46,7 +46,7 @@ def here(text: str, folder: Path) -> str:
     return text.replace("/data/", f"{folder}/data/")
 
 
-def test_the_page(folder: Path, environment: Path) -> None:
+def test_the_commands_and_snippets_of_the_page_work(folder: Path, environment: Path) -> None:
     variables = {**os.environ, "DICOMZARR_VENV": str(environment), "PYTHONPATH": str(ROOT / "scripts")}
     variables.pop("DICOMZARR_KEY", None)
     printed = ""

@@ -129,7 +129,7 @@ PLAIN = {name: value for name, value in os.environ.items() if name not in ("DICO
 
 
 @pytest.mark.slow
-def test_the_page(tmp_path: Path, warm: Forks | None, environment: Path) -> None:
+def test_the_commands_of_the_page_do_what_it_says(tmp_path: Path, warm: Forks | None, environment: Path) -> None:
     for series in ("alpha", "beta", "gamma"):
         save_series(tmp_path / "incoming" / series, series, 3)
     with forked_runs(warm, tmp_path) as runs:

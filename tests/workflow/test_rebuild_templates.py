@@ -125,7 +125,7 @@ def test_the_script_passes_shellcheck() -> None:
     subprocess.run(["shellcheck", str(TEMPLATES / "rebuild.sh")], check=True)
 
 
-# ---- The drill
+# ---- Three rebuilds, one with each template
 
 
 @dataclass
@@ -204,116 +204,153 @@ def runner_of(environment: Path, tmp_path: Path) -> Any:
 
 
 @pytest.mark.slow
-def test_the_drill(tmp_path: Path, runner_of: Any) -> None:
-    """The first release by cron; a new folder arrives; another runner restores the state, publishes and releases."""
+def test_cron_releases_github_restores_and_publishes_and_gitlab_has_nothing_to_do(
+    tmp_path: Path, runner_of: Any
+) -> None:
     with moto() as server:
-        drill(tmp_path, runner_of, server.endpoint)
-
-
-def drill(tmp_path: Path, runner_of: Any, endpoint: str) -> None:
-    for series in BEFORE:
-        save_series(tmp_path / "a/incoming" / series, series, 3)
-    origin, state = tmp_path / "origin.git", tmp_path / "mnt/state.tar.gpg"
-    state.parent.mkdir()
-    subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(origin)], check=True)
-    first = tmp_path / "a/dataset"
-    subprocess.run(["git", "clone", "-q", str(origin), str(first)], check=True, capture_output=True)
-    configuration = f"{{source: ../incoming, results: results, publish: {{target: 's3://{BUCKET}/ct'}}}}"
-    (first / "my.yaml").write_text(configuration)
-    (first / ".gitignore").write_text("/results/\n/.snakemake/\n/rebuild/\n/dicomzarr/\n/rebuild.log\n")
-    git(first, "checkout", "-q", "-b", "main")
-    git(first, "add", ".")
-    git(first, "commit", "-q", "-m", "configuration")
-
-    # 1. The first release, by the crontab, with a state that is kept for other runners.
-    command, settings = commands_of_cron(first, clean_clone(tmp_path / "opt/dicomzarr"))
-    settings |= {"STATE": str(state), "STATE_PASSPHRASE": PASSPHRASE, "PUSH_TO": "origin", "DICOMZARR_KEY": KEY}
-    done = runner_of(first).run(command, **settings)
-    log = (first / "rebuild.log").read_text()
-    assert done.returncode == 0, log + done.stdout
-    steps = re.findall(r"^== (.*)$", log, re.M)
-    assert steps[:4] == ["status", "run", "verify", "release"] and steps[-1] == "save state"
-    assert stat.S_IMODE(state.stat().st_mode) == 0o600
-    assert not PASSPHRASE or b"private/headers.jsonl" not in state.read_bytes()  # not the names of its files either
-    (tag,) = git(origin, "tag").split()
-    assert sorted(git(origin, "ls-tree", "--name-only", "main:released").split()) == [
-        "changes.txt",
-        "dataset.json",
-        "masks.csv",
-        "volumes.csv",
-    ]
-
-    # 2. New files arrive. The other runner sees the source on another mount: other inodes, other change times.
-    source = tmp_path / "b/incoming"
-    shutil.copytree(tmp_path / "a/incoming", source)
-    for series in NEW:
-        save_series(source / "of today" / series, series, 3)
-    shutil.rmtree(tmp_path / "a")
-    second = tmp_path / "b/elsewhere"
-    subprocess.run(["git", "clone", "-q", str(origin), str(second)], check=True)
-    clean_clone(second / "dicomzarr")
-    assert not (second / "results").exists()
-    key = tmp_path / "signing_key"
-    if shutil.which("ssh-keygen"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
-    command, settings = commands_of_github(state, key)
-    done = runner_of(second).run(command, **settings, AWS_ENDPOINT_URL=endpoint)
-    assert done.returncode == 0, done.stdout + done.stderr
-    steps = printed(done)
-    signed = ["sign"] if key.exists() else []
-    expected = ["restore state", "status", "run", "verify", "diff", "gate", *signed, "publish", "release"]
-    assert steps[: len(expected)] == expected and steps[-1] == "save state"
-    reports = {path.name: path.read_text() for path in (second / "rebuild").iterdir()}
-    signers = ["allowed_signers"] * len(signed)
-    assert {*reports} == {"status.json", "run.json", "report.html", "verify.json", "diff.json", "diff.txt", *signers}
-    status = json.loads(reports["status.json"])
-    assert status["pending"] and {"reason": "source_new", "count": 6} in status["reasons"]
-    assert not [reason for reason in status["reasons"] if reason["reason"] in ("source_changed", "lost")]
-    assert json.loads(reports["verify.json"])["good"] is True
-    volumes = json.loads(reports["diff.json"])["volumes"]
-    assert [array.split("/")[0] for array in volumes["added"]] == sorted(map(series_id, NEW))
-    assert {**volumes, "added": []} == {**NO_CHANGES, "rewritten": volumes["rewritten"]}
-    assert volumes["rewritten"] == 0
-    # Only what is new was read, extracted and read back, but for a sample of contents. The arrays of the restored
-    # state are as the archive had them, with times in whole seconds.
-    assert re.search(r"^Headers +6 files read, 6 known already ", done.stderr, re.M)
-    for stage in ("Extraction", "Read back"):
-        assert re.search(rf"^{stage} +2 series, \S+ kB; 2 up to date already ", done.stderr, re.M)
-    assert "this looks like a remount or a restored copy" in done.stderr
-    for series in BEFORE:
-        arrays = (second / "results/dataset/images.zarr" / series_id(series)).rglob("c/*/*/*")
-        assert {path.stat().st_mtime_ns % 10**9 for path in arrays} == {0}
-    records = [*(second / "results/private/records/extract_batch").glob("*.json")]
-    assert sum(json.loads(path.read_text())["counts"]["extracted"] for path in records) == len(NEW)
-    for array, series in zip(volumes["added"], sorted(NEW, key=series_id), strict=True):
-        voxels = zarr.open_array(second / "results/dataset/images.zarr" / array / "0", mode="r")
-        for index in range(3):
-            assert np.array_equal(voxels[index], slice_pixels(series, index))
-    # What was published, over HTTP: one slice of one new series.
-    assert git(origin, "show", "main:released/dataset.json") == (second / "results/dataset/dataset.json").read_text()
-    published = open_dataset(f"{endpoint}/{BUCKET}/ct", sample="slice")
-    wanted = [sample for sample in published if sample["array"] == volumes["added"][0]]
-    known = slice_pixels(sorted(NEW, key=series_id)[0], 1)
-    assert len(published) == 4 * 3 and np.array_equal(wanted[1]["image"].squeeze(), known)
-    assert len(git(origin, "tag").split()) == 2
-    assert git(origin, "log", "-1", "--format=%b", "main").strip() == "2 added, 0 grown, 0 changed, 0 retired"
-
-    # 3. Nothing new: GitLab's job has nothing to do, and pushes what may not have been pushed.
-    command, settings = commands_of_gitlab()
-    url = f"https://release:{TOKEN}@gitlab.example/group/project.git"
-    settings |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.{origin}.insteadOf", "GIT_CONFIG_VALUE_0": url}
-    git(origin, "tag", "-d", next(name for name in git(origin, "tag").split() if name != tag))
-    again = runner_of(second).run(command, **settings, DICOMZARR_KEY=KEY)
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert printed(again)[:2] == ["status", "nothing to do since the last release"]
-    assert len(git(origin, "tag").split()) == 2
-
+        rebuilds = Rebuilds(tmp_path, runner_of, server.endpoint)
+        rebuilds.release_by_cron()
+        rebuilds.release_by_github()
+        rebuilds.do_nothing_by_gitlab()
     # Nothing that others see holds an identity, the key, or where the source is.
-    history = git(origin, "log", "--all", "-p", "--format=%B%an%ae")
-    shown = [*reports.values(), history, log, done.stdout, done.stderr, again.stdout, again.stderr]
+    history = git(rebuilds.origin, "log", "--all", "-p", "--format=%B%an%ae")
     secrets = ("patient-", "Made^Up", uid("series", "alpha"), "of today", "incoming", KEY, PASSPHRASE, TOKEN, BUCKET)
     for secret in filter(None, secrets):
-        assert not any(secret in text.replace(configuration, "") for text in shown), secret
+        assert not any(secret in text.replace(CONFIGURATION, "") for text in [*rebuilds.shown, history]), secret
+
+
+CONFIGURATION = f"{{source: ../incoming, results: results, publish: {{target: 's3://{BUCKET}/ct'}}}}"
+
+
+class Rebuilds:
+    """Rebuilds of one dataset by two runners, with their common repository and state; `shown` is what others see."""
+
+    def __init__(self, folder: Path, runner_of: Any, endpoint: str) -> None:
+        self.folder, self.runner_of, self.endpoint = folder, runner_of, endpoint
+        self.origin, self.state, self.second = (
+            folder / "origin.git",
+            folder / "mnt/state.tar.gpg",
+            folder / "b/elsewhere",
+        )
+        self.tag = ""  # of the first release
+        self.shown: list[str] = []
+
+    def release_by_cron(self) -> None:
+        """Release for the first time, with a state that is kept for other runners."""
+        tmp_path, origin, state, runner_of = self.folder, self.origin, self.state, self.runner_of
+        for series in BEFORE:
+            save_series(tmp_path / "a/incoming" / series, series, 3)
+        state.parent.mkdir()
+        subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(origin)], check=True)
+        first = tmp_path / "a/dataset"
+        subprocess.run(["git", "clone", "-q", str(origin), str(first)], check=True, capture_output=True)
+        (first / "my.yaml").write_text(CONFIGURATION)
+        (first / ".gitignore").write_text("/results/\n/.snakemake/\n/rebuild/\n/dicomzarr/\n/rebuild.log\n")
+        git(first, "checkout", "-q", "-b", "main")
+        git(first, "add", ".")
+        git(first, "commit", "-q", "-m", "configuration")
+
+        command, settings = commands_of_cron(first, clean_clone(tmp_path / "opt/dicomzarr"))
+        settings |= {"STATE": str(state), "STATE_PASSPHRASE": PASSPHRASE, "PUSH_TO": "origin", "DICOMZARR_KEY": KEY}
+        done = runner_of(first).run(command, **settings)
+        log = (first / "rebuild.log").read_text()
+        assert done.returncode == 0, log + done.stdout
+        steps = re.findall(r"^== (.*)$", log, re.M)
+        assert steps[:4] == ["status", "run", "verify", "release"] and steps[-1] == "save state"
+        assert stat.S_IMODE(state.stat().st_mode) == 0o600
+        assert not PASSPHRASE or b"private/headers.jsonl" not in state.read_bytes()  # not the names of its files either
+        (self.tag,) = git(origin, "tag").split()
+        assert sorted(git(origin, "ls-tree", "--name-only", "main:released").split()) == [
+            "changes.txt",
+            "dataset.json",
+            "masks.csv",
+            "volumes.csv",
+        ]
+        self.shown.append(log)
+
+    def release_by_github(self) -> None:
+        """Restore the state on another runner after new files came, publish and release.
+
+        It sees the source on another mount: other inodes, other change times.
+        """
+        tmp_path, origin, state, endpoint = self.folder, self.origin, self.state, self.endpoint
+        source = tmp_path / "b/incoming"
+        shutil.copytree(tmp_path / "a/incoming", source)
+        for series in NEW:
+            save_series(source / "of today" / series, series, 3)
+        shutil.rmtree(tmp_path / "a")
+        second = self.second
+        subprocess.run(["git", "clone", "-q", str(origin), str(second)], check=True)
+        clean_clone(second / "dicomzarr")
+        assert not (second / "results").exists()
+        key = tmp_path / "signing_key"
+        if shutil.which("ssh-keygen"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+        command, settings = commands_of_github(state, key)
+        done = self.runner_of(second).run(command, **settings, AWS_ENDPOINT_URL=endpoint)
+        assert done.returncode == 0, done.stdout + done.stderr
+        steps = printed(done)
+        signed = ["sign"] if key.exists() else []
+        expected = ["restore state", "status", "run", "verify", "diff", "gate", *signed, "publish", "release"]
+        assert steps[: len(expected)] == expected and steps[-1] == "save state"
+        reports = {path.name: path.read_text() for path in (second / "rebuild").iterdir()}
+        signers = ["allowed_signers"] * len(signed)
+        assert {*reports} == {
+            "status.json",
+            "run.json",
+            "report.html",
+            "verify.json",
+            "diff.json",
+            "diff.txt",
+            *signers,
+        }
+        status = json.loads(reports["status.json"])
+        assert status["pending"] and {"reason": "source_new", "count": 6} in status["reasons"]
+        assert not [reason for reason in status["reasons"] if reason["reason"] in ("source_changed", "lost")]
+        assert json.loads(reports["verify.json"])["good"] is True
+        volumes = json.loads(reports["diff.json"])["volumes"]
+        assert [array.split("/")[0] for array in volumes["added"]] == sorted(map(series_id, NEW))
+        assert {**volumes, "added": []} == {**NO_CHANGES, "rewritten": volumes["rewritten"]}
+        assert volumes["rewritten"] == 0
+        # Only what is new was read, extracted and read back, but for a sample of contents. The arrays of the restored
+        # state are as the archive had them, with times in whole seconds.
+        assert re.search(r"^Headers +6 files read, 6 known already ", done.stderr, re.M)
+        for stage in ("Extraction", "Read back"):
+            assert re.search(rf"^{stage} +2 series, \S+ kB; 2 up to date already ", done.stderr, re.M)
+        assert "this looks like a remount or a restored copy" in done.stderr
+        for series in BEFORE:
+            arrays = (second / "results/dataset/images.zarr" / series_id(series)).rglob("c/*/*/*")
+            assert {path.stat().st_mtime_ns % 10**9 for path in arrays} == {0}
+        records = [*(second / "results/private/records/extract_batch").glob("*.json")]
+        assert sum(json.loads(path.read_text())["counts"]["extracted"] for path in records) == len(NEW)
+        for array, series in zip(volumes["added"], sorted(NEW, key=series_id), strict=True):
+            voxels = zarr.open_array(second / "results/dataset/images.zarr" / array / "0", mode="r")
+            for index in range(3):
+                assert np.array_equal(voxels[index], slice_pixels(series, index))
+        # What was published, over HTTP: one slice of one new series.
+        assert (
+            git(origin, "show", "main:released/dataset.json") == (second / "results/dataset/dataset.json").read_text()
+        )
+        published = open_dataset(f"{endpoint}/{BUCKET}/ct", sample="slice")
+        wanted = [sample for sample in published if sample["array"] == volumes["added"][0]]
+        known = slice_pixels(sorted(NEW, key=series_id)[0], 1)
+        assert len(published) == 4 * 3 and np.array_equal(wanted[1]["image"].squeeze(), known)
+        assert len(git(origin, "tag").split()) == 2
+        assert git(origin, "log", "-1", "--format=%b", "main").strip() == "2 added, 0 grown, 0 changed, 0 retired"
+        self.shown += [*reports.values(), done.stdout, done.stderr]
+
+    def do_nothing_by_gitlab(self) -> None:
+        """Do nothing without new files, but push what may not have been pushed."""
+        origin = self.origin
+        command, settings = commands_of_gitlab()
+        url = f"https://release:{TOKEN}@gitlab.example/group/project.git"
+        settings |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.{origin}.insteadOf", "GIT_CONFIG_VALUE_0": url}
+        git(origin, "tag", "-d", next(name for name in git(origin, "tag").split() if name != self.tag))
+        again = self.runner_of(self.second).run(command, **settings, DICOMZARR_KEY=KEY)
+        assert again.returncode == 0, again.stdout + again.stderr
+        assert printed(again)[:2] == ["status", "nothing to do since the last release"]
+        assert len(git(origin, "tag").split()) == 2
+        self.shown += [again.stdout, again.stderr]
 
 
 # ---- The script by itself, with a stand-in for ./run that answers as a test says

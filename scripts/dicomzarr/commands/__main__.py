@@ -13,17 +13,17 @@ from contextlib import suppress
 from importlib import import_module
 
 from dicomzarr.commands.launcher import json_output
+from dicomzarr.commands.launcher.command_table import BY_NAME, RUN, TARGETS
 from dicomzarr.commands.launcher.help_texts import status_of_failure
 from dicomzarr.commands.launcher.processes import (
     Stopped,
     accept_any_text,
     is_lost,
     is_unread,
-    said,
+    messages,
     say,
     stopped_by_signals,
 )
-from dicomzarr.commands.launcher.words import BY_NAME, RUN, TARGETS
 from dicomzarr.system import limits
 from dicomzarr.system.stop_signals import STOPPING
 from dicomzarr.vocabulary.errors import UserError
@@ -32,28 +32,27 @@ from dicomzarr.vocabulary.errors import UserError
 def main(arguments: list[str]) -> int:
     """Run the command that is named first, or else pass all arguments to Snakemake; return the exit status."""
     json_output.begin()
-    said.clear()
+    messages.clear()
     status = _run(arguments)
     if status and status != 128 + signal.SIGPIPE:
-        messages = [text for text in said if not text.startswith(("note: ", "+ "))]
+        problems = [text for text in messages if not text.startswith(("note: ", "+ "))]
         if status > 128:
-            messages = [f"ended by {signal.Signals(status - 128).name}"]
-        with suppress(OSError):  # standard output is lost, which was said
-            json_output.show_failure(arguments, status, re.sub("^(run|Error): ", "", "".join(messages[-1:]).strip()))
+            problems = [f"ended by {signal.Signals(status - 128).name}"]
+        with suppress(OSError):  # standard output is lost, and a message has told so
+            json_output.show_failure(arguments, status, re.sub("^(run|Error): ", "", "".join(problems[-1:]).strip()))
     return status
 
 
 def _run(arguments: list[str]) -> int:
-    command = arguments[0] if arguments else ""
     accept_any_text(sys.stdout)
     try:
         with stopped_by_signals():
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
-            word = BY_NAME.get(command, RUN)  # a module is imported when its command runs
-            if word.module != "development":  # its tests try out core dumps
+            command = BY_NAME.get(arguments[0] if arguments else "", RUN)  # its module is imported when it runs
+            if command.module != "development":  # its tests try out core dumps
                 limits.dump_no_core()  # of this process, which may have the key and paths, and of what it starts
-            run = getattr(import_module(f"dicomzarr.commands.{word.module}"), word.function)
-            is_target = word is RUN or word.name in TARGETS  # of Snakemake, which needs its name
+            run = getattr(import_module(f"dicomzarr.commands.{command.module}"), command.function)
+            is_target = command is RUN or command.name in TARGETS  # of Snakemake, which needs its name
             status: int = run(arguments if is_target else arguments[1:])
             return status
     except (UserError, OSError) as error:

@@ -13,8 +13,8 @@ from typing import Any
 
 from dicomzarr.commands import tables
 from dicomzarr.commands.launcher import json_output
+from dicomzarr.commands.launcher.command_table import BY_NAME
 from dicomzarr.commands.launcher.options import folder_of_copy, parse
-from dicomzarr.commands.launcher.words import BY_NAME
 from dicomzarr.vocabulary.errors import UserError
 
 NEW = Path("results") / "dataset"
@@ -225,9 +225,9 @@ def main(arguments: list[str]) -> int:
     The tables of the source are part of the data: one more skipped file is a difference, even if all volumes are equal.
     """
     options = parse(BY_NAME["diff"], arguments)
-    if not options.places:
+    if not options.positional:
         raise UserError("the dataset to compare with is missing: ./run diff OLD. See ./run diff --help")
-    old, new = (*(folder_of_copy(place, "diff") for place in options.places), NEW)[:2]
+    old, new = (*(folder_of_copy(place, "diff") for place in options.positional), NEW)[:2]
     differences = compare(read(old), read(new))
     if options.has("--json"):
         json_output.show(differences)

@@ -16,10 +16,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from dicomzarr.commands.launcher import json_output
+from dicomzarr.commands.launcher.command_table import BY_NAME
 from dicomzarr.commands.launcher.help_texts import closest
 from dicomzarr.commands.launcher.options import Options, no_dataset, note_unless_sealed, parse, results_of
 from dicomzarr.commands.launcher.processes import say
-from dicomzarr.commands.launcher.words import BY_NAME
 from dicomzarr.source.inventory import read_roots
 from dicomzarr.system import csv_tables
 from dicomzarr.system.path_text import decode_path

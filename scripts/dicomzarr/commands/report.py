@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dicomzarr.commands import browser
+from dicomzarr.commands.launcher.command_table import BY_NAME, NO_OPEN
 from dicomzarr.commands.launcher.options import no_dataset, note_unless_sealed, parse, results_of
 from dicomzarr.commands.launcher.processes import say
-from dicomzarr.commands.launcher.words import BY_NAME, NO_OPEN
 from dicomzarr.commands.run import last_build
 from dicomzarr.commands.run.summary import changes_in_short, in_words
 from dicomzarr.system import json_files

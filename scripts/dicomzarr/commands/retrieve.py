@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dicomzarr.commands.launcher import json_output
+from dicomzarr.commands.launcher.command_table import AGAIN, BY_NAME, DRY_RUN, JSON
 from dicomzarr.commands.launcher.options import Options, configuration_of, parse
 from dicomzarr.commands.launcher.processes import say
-from dicomzarr.commands.launcher.words import AGAIN, BY_NAME, DRY_RUN, JSON
 from dicomzarr.system import files, locks, safe_messages
 from dicomzarr.system.results_folder import Results
 from dicomzarr.terminal.screen import counted
 from dicomzarr.vocabulary.errors import ConfigProblem, UserError
 
 if TYPE_CHECKING:
+    from dicomzarr.retrieval.request_list import Line
     from dicomzarr.retrieval.retrieve import Summary
     from dicomzarr.retrieval.server import Patience, Server
-    from dicomzarr.retrieval.wanted import Line
 
 REPORT_EVERY = 30.0  # s between lines of progress
 FULL = "run: the disk of the source or the results is full, or refuses to write: "
@@ -47,7 +47,7 @@ def run_retrieve(arguments: Sequence[str], patience: Patience | None = None) -> 
     Parameters
     ----------
     arguments : sequence of str
-        Those of the word.
+        Those of the command.
     patience : Patience, optional
         How long the server gets; by default that of the class.
 
@@ -65,9 +65,9 @@ def run_retrieve(arguments: Sequence[str], patience: Patience | None = None) -> 
         raise UserError(with_line(problem, arguments)) from None
     safe_messages.silence_libraries()
     logging.disable()  # warnings of urllib3 name the address
-    from dicomzarr.retrieval import accounts, folder, identity, server, wanted
+    from dicomzarr.retrieval import accounts, file_uids, folder, request_list, server
 
-    lines = wanted.read_list(place.studies)
+    lines = request_list.read_list(place.studies)
     headers = server.credentials()
     folder.refuse_foreign(place.source)
     if place.url.startswith("http://") and headers and not _is_this_machine(place.url):
@@ -75,7 +75,7 @@ def run_retrieve(arguments: Sequence[str], patience: Patience | None = None) -> 
     patience = patience or server.Patience()
     report = _Report()
     try:
-        identity.start_reader()
+        file_uids.start_reader()
         connection = server.Server(place.url, headers, patience, report.waiting)
         if options.has(DRY_RUN.name):
             from dicomzarr.retrieval import retrieve
@@ -99,7 +99,7 @@ def run_retrieve(arguments: Sequence[str], patience: Patience | None = None) -> 
     except Exception as error:
         say(f"run: the retrieval failed ({safe_messages.error_location(error)}); please report this")
     finally:
-        identity.stop_reader()
+        file_uids.stop_reader()
     return 1
 
 

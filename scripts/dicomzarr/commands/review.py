@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dicomzarr.commands.launcher import json_output
+from dicomzarr.commands.launcher.command_table import BY_NAME, CONFIGFILE, DECIDE, NO_OPEN
 from dicomzarr.commands.launcher.options import Options, no_dataset, parse, results_of
 from dicomzarr.commands.launcher.processes import Stopped, say
-from dicomzarr.commands.launcher.words import BY_NAME, CONFIGFILE, DECIDE, NO_OPEN
 from dicomzarr.terminal.screen import counted
 from dicomzarr.vocabulary.errors import UserError
 
 if TYPE_CHECKING:
-    from dicomzarr.review.found import Found
+    from dicomzarr.review.read_results import ReviewList
     from dicomzarr.system.results_folder import Results
 
 WARNING = "These digests and pictures may identify patients: keep them on site."
@@ -41,13 +41,13 @@ def run_review(arguments: Sequence[str]) -> int:
     if decides and options.has("--list"):
         raise UserError("--list and decisions exclude each other. See ./run review --help")
     results = results_of(options)
-    from dicomzarr.review import found
+    from dicomzarr.review import read_results
 
     try:
-        if not (results.records / found.EXTRACT).is_dir():
+        if not (results.records / read_results.EXTRACT).is_dir():
             say(f"run: {no_dataset(results, options, 'private/records')}")
             return 1
-        there = found.read(results)
+        there = read_results.read(results)
     except PermissionError:
         say(f"run: {str(results.private)!r} is not readable by this user; private/ belongs to who ran the workflow")
         return 1
@@ -56,7 +56,7 @@ def run_review(arguments: Sequence[str]) -> int:
         say(f"note: {records} damaged, and images may be missing here; the next run repairs them")
     if decides or options.has("--list") or options.has("--json"):
         changed = _decide(results, there, options) if decides else 0
-        there = found.read(results) if decides else there
+        there = read_results.read(results) if decides else there
         if options.has("--json"):
             json_output.show(_as_json(there, changed))
         elif not decides:
@@ -73,7 +73,7 @@ def run_review(arguments: Sequence[str]) -> int:
 # ---- Without a browser
 
 
-def _decide(results: Results, there: Found, options: Options) -> int:
+def _decide(results: Results, there: ReviewList, options: Options) -> int:
     """Write the decisions that the options name; return how many changed."""
     from dicomzarr.records import decisions
 
@@ -100,7 +100,7 @@ def _content(text: str, known: dict[str, str]) -> str:
     raise UserError(f"no image {text!r} is listed: see ./run review --list; nothing was written")
 
 
-def _print(there: Found) -> None:
+def _print(there: ReviewList) -> None:
     """Print the images, one a line: content, decision, modality, series, places."""
     from dicomzarr.review.review_page import IN_WORDS, places
 
@@ -115,9 +115,9 @@ def _print(there: Found) -> None:
         say("No image is set aside for text in its pixels")
 
 
-def _as_json(there: Found, changed: int) -> dict[str, object]:
+def _as_json(there: ReviewList, changed: int) -> dict[str, object]:
     """Return what there is, as `--json` prints it."""
-    from dicomzarr.review.waiting import undecided
+    from dicomzarr.review.reviewed_images import undecided
 
     return {
         "images": [
@@ -140,9 +140,9 @@ def _as_json(there: Found, changed: int) -> dict[str, object]:
     }
 
 
-def _in_words(there: Found, options: Options, changed: int) -> str:
+def _in_words(there: ReviewList, options: Options, changed: int) -> str:
     """Return what was decided, and what comes next."""
-    from dicomzarr.review.waiting import undecided
+    from dicomzarr.review.reviewed_images import undecided
 
     config = f" --configfile {shlex.quote(options.last(CONFIGFILE.name))}" if options.has(CONFIGFILE.name) else ""
     applies = (
@@ -154,11 +154,11 @@ def _in_words(there: Found, options: Options, changed: int) -> str:
 # ---- The page
 
 
-def _serve(results: Results, there: Found, options: Options, wanted_port: int) -> int:
+def _serve(results: Results, there: ReviewList, options: Options, wanted_port: int) -> int:
     """Serve the page until a signal ends it; return the number of the signal."""
     from dicomzarr.commands import serving
-    from dicomzarr.review import found, server
-    from dicomzarr.review.waiting import undecided
+    from dicomzarr.review import read_results, server
+    from dicomzarr.review.reviewed_images import undecided
     from dicomzarr.viewer import guards
 
     served = server.Served(results, there, secrets.token_urlsafe(12))
@@ -173,7 +173,7 @@ def _serve(results: Results, there: Found, options: Options, wanted_port: int) -
         lambda port: server.start(served, port), wanted_port, announce, opens=not options.has(NO_OPEN.name)
     )
     before = {image.content: image.decision for image in there.images}
-    now = found.read(results)
+    now = read_results.read(results)
     after = {image.content: image.decision for image in now.images}
     changed = sum(after.get(content, decision) != decision for content, decision in before.items())
     say(_in_words(now, options, changed))

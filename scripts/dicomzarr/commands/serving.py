@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dicomzarr.commands import browser
-from dicomzarr.system.stop_signals import heeded
+from dicomzarr.system.stop_signals import not_ignored
 from dicomzarr.vocabulary.errors import UserError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def serve(
 
     async def serve_until_stopped() -> int:
         stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        for number in heeded():
+        for number in not_ignored():
             asyncio.get_running_loop().add_signal_handler(number, _end, stopped, number)
         try:
             listening, port = start(wanted_port)

@@ -8,9 +8,9 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from dicomzarr.commands.launcher.command_table import BY_NAME
 from dicomzarr.commands.launcher.options import no_dataset, parse, results_of
 from dicomzarr.commands.launcher.processes import say
-from dicomzarr.commands.launcher.words import BY_NAME
 from dicomzarr.records.rule_record import load_common
 from dicomzarr.system import files, locks, signatures
 from dicomzarr.system.results_folder import Results
@@ -28,9 +28,9 @@ def run_sign(arguments: Sequence[str]) -> int:
         0 if it is signed; 1 if there is no finished dataset.
     """
     options = parse(BY_NAME["sign"], arguments)
-    if not options.places:
+    if not options.positional:
         raise UserError("the key is missing: ./run sign KEY. See ./run sign --help")
-    key, identity = Path(options.places[0]), options.last("--identity") or IDENTITY
+    key, identity = Path(options.positional[0]), options.last("--identity") or IDENTITY
     results = results_of(options)
     signatures.allowed_signer(identity, b"")  # a name that cannot be used is refused before a passphrase is asked for
     with _no_run(results):

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dicomzarr.commands.launcher import json_output
+from dicomzarr.commands.launcher.command_table import BY_NAME, COPY, CORES, JSON, TARGETS
 from dicomzarr.commands.launcher.mistakes import refuse_mistakes
 from dicomzarr.commands.launcher.options import parse
 from dicomzarr.commands.launcher.processes import say
-from dicomzarr.commands.launcher.words import BY_NAME, COPY, CORES, JSON, TARGETS
 from dicomzarr.commands.run.command import call_snakemake, run_snakemake, snakemake_command
 from dicomzarr.system import signatures
 from dicomzarr.system.project import ROOT

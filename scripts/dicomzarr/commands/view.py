@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 
+from dicomzarr.commands.launcher.command_table import BY_NAME, NO_OPEN
 from dicomzarr.commands.launcher.options import folder_of_copy, no_dataset, parse, results_of
 from dicomzarr.commands.launcher.processes import Stopped, say
-from dicomzarr.commands.launcher.words import BY_NAME, NO_OPEN
 from dicomzarr.terminal.screen import counted
 
 
@@ -21,7 +21,7 @@ def run_view(arguments: Sequence[str]) -> int:
     Stopped
         When SIGINT or SIGTERM ends it.
     """
-    from dicomzarr.commands import serving
+    from dicomzarr.commands import array_ids, serving
 
     options = parse(BY_NAME["view"], arguments)
     wanted_port = serving.port_of(options.last("--port") or "0")
@@ -37,16 +37,16 @@ def run_view(arguments: Sequence[str]) -> int:
     place = dataset if results else place
     tables = catalogue.Tables(dataset)
     tables.refresh()
-    images = list(tables.images().values())
-    image = catalogue.find(images, options.places[0]) if options.places else None
+    arrays = list(tables.images())
+    array = array_ids.find_array(arrays, options.positional[0]) if options.positional else ""
     folder = client.client_folder()
     from dicomzarr.viewer import guards, server
 
     served = server.Served(dataset, tables, folder, secrets.token_urlsafe(12))
 
     def announce(port: int) -> str:
-        address = f"http://{guards.HOST}:{port}/{served.token}/" + (f"view/{image.array}" if image else "")
-        print(f"{counted(len(images), 'array')} in {place}\n{address}\nCtrl-C ends the viewer", flush=True)
+        address = f"http://{guards.HOST}:{port}/{served.token}/" + (f"view/{array}" if array else "")
+        print(f"{counted(len(arrays), 'array')} in {place}\n{address}\nCtrl-C ends the viewer", flush=True)
         return address
 
     number = serving.serve(

@@ -20,7 +20,7 @@ from typing import Any
 
 from dicomzarr.publishing import checklist, stores
 from dicomzarr.publishing.checklist import Checklist, NotSealed
-from dicomzarr.publishing.ledger import Ledger
+from dicomzarr.publishing.sent_objects import SentObjects
 from dicomzarr.publishing.stores import Stored
 from dicomzarr.records.digests import CHECKSUMS, SEALED, SIGNATURE
 from dicomzarr.records.record_file import FileClaim
@@ -140,13 +140,13 @@ class Publication:
     dataset : Path
         The sealed dataset.
     store : obstore store
-    ledger : Ledger
+    sent : SentObjects
         The objects that earlier publications sent.
     progress : Progress
     """
 
-    def __init__(self, dataset: Path, store: Any, ledger: Ledger, progress: Progress) -> None:
-        self._dataset, self._store, self._ledger, self._progress = dataset, store, ledger, progress
+    def __init__(self, dataset: Path, store: Any, sent: SentObjects, progress: Progress) -> None:
+        self._dataset, self._store, self._sent, self._progress = dataset, store, sent, progress
         self.work = Work()
         self.expected = read_sealed(dataset)
         self.version = self.expected.seal[:16]
@@ -186,7 +186,7 @@ class Publication:
         self._point(pointer)
         if keep is not None:
             self._prune(keep)
-        self._ledger.keep({self.version})
+        self._sent.keep({self.version})
 
     def _signature(self) -> FileClaim | None:
         try:
@@ -201,11 +201,11 @@ class Publication:
         """Return whether an object has the recorded content: by the tag that it got when it was sent, or by MD5."""
         if found is None or found.size != claim.size:
             return False
-        if self._ledger.etag_of(self.version, path, claim) == found.etag != "":
+        if self._sent.etag_of(self.version, path, claim) == found.etag != "":
             return True
         if found.etag not in self._etags(path, claim):
             return False
-        self._ledger.add(self.version, path, claim, found.etag, is_md5=True)
+        self._sent.add(self.version, path, claim, found.etag, is_md5=True)
         return True
 
     def _etags(self, path: str, claim: FileClaim) -> set[str]:
@@ -228,9 +228,9 @@ class Publication:
             return  # it is damaged: everything is sent
         there = stores.listed(self._store, folder)
         for path, claim in claims.items():
-            found, known = there.get(path), self._ledger.etag_of(version, path, claim)
+            found, known = there.get(path), self._sent.etag_of(version, path, claim)
             if found and found.size == claim.size and found.etag and known in ("", found.etag):
-                is_md5 = self._ledger.is_md5(version, path)
+                is_md5 = self._sent.is_md5(version, path)
                 self._earlier[claim] = _Earlier(folder + path, found.etag, bool(known), is_md5)
 
     def _check_all(self, claims: Mapping[str, FileClaim]) -> None:
@@ -246,7 +246,7 @@ class Publication:
         wrong = sum(
             path not in there
             or there[path].size != claim.size
-            or self._ledger.etag_of(self.version, path, claim) != there[path].etag
+            or self._sent.etag_of(self.version, path, claim) != there[path].etag
             for path, claim in claims.items()
         )
         if wrong:
@@ -256,7 +256,7 @@ class Publication:
                 else f"{wrong} objects in the target are not as they were"
             )
             raise UserError(f"{words} sent; run the same command again")
-        self.work.proven = self._ledger.proven(self.version)
+        self.work.proven = self._sent.proven(self.version)
 
     # ---- Sending
 
@@ -268,7 +268,7 @@ class Publication:
                     answers = pool.map(lambda path: self._send(path, claims[path]), part)
                     for path, (how, etag, is_md5) in zip(part, answers, strict=True):
                         self._progress.add(1, claims[path].size)
-                        self._ledger.add(self.version, path, claims[path], etag, is_md5=is_md5)
+                        self._sent.add(self.version, path, claims[path], etag, is_md5=is_md5)
                         self.work.copied += how == "copied"
                         self.work.uploaded += how == "uploaded"
                         self.work.bytes += claims[path].size if how == "uploaded" else 0

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from dicomzarr.retrieval.accounts import Instance, Series, Study
 from dicomzarr.retrieval.folder import relative_path
+from dicomzarr.retrieval.request_list import Line
 from dicomzarr.retrieval.server import QueryFailed, SeriesFound, Server
-from dicomzarr.retrieval.wanted import Line
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dicomzarr.retrieval import identity, plan
+from dicomzarr.retrieval import file_uids, plan
 from dicomzarr.retrieval.accounts import LEFT, MISMATCH, MISSING, REFUSED, RETRIEVED, Accounts, Instance
 from dicomzarr.retrieval.folder import Folder, sha256_of
+from dicomzarr.retrieval.request_list import Line
 from dicomzarr.retrieval.server import Patience, QueryFailed, Server
 from dicomzarr.retrieval.transfer import Transfer
-from dicomzarr.retrieval.wanted import Line
 
 
 @dataclass(slots=True)
@@ -196,7 +196,7 @@ class _Checked:
         if row.size >= 0:
             return size == row.size
         path = self._folder.root / row.path
-        found = identity.identity_of(path)
+        found = file_uids.uids_of(path)
         if found is None or (found.study, found.series, found.instance) != (row.study, row.series, row.uid):
             return False
         row.size, row.sha256 = size, sha256_of(path)

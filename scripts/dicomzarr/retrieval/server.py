@@ -20,9 +20,9 @@ from dicomweb_client.uri import URI
 from dicomweb_client.web import DICOMwebClient
 from requests.adapters import HTTPAdapter
 
+from dicomzarr.retrieval.minimum_rate import MinimumRate
 from dicomzarr.retrieval.multipart import BrokenOff
-from dicomzarr.retrieval.trickle import Trickle
-from dicomzarr.retrieval.wanted import UID, Line
+from dicomzarr.retrieval.request_list import UID, Line
 from dicomzarr.vocabulary.errors import UserError
 
 TOKEN, USER, PASSWORD, HEADER = "DICOMWEB_TOKEN", "DICOMWEB_USER", "DICOMWEB_PASSWORD", "DICOMWEB_HEADER"
@@ -114,7 +114,7 @@ class Answer:
     """
 
     def __init__(self, response: requests.Response, slow: float) -> None:
-        self._response, self._trickle = response, Trickle(slow)
+        self._response, self._rate = response, MinimumRate(slow)
         self.status = response.status_code
         self.content_type = response.headers.get("Content-Type", "")
 
@@ -131,15 +131,15 @@ class Answer:
         content = self._response.iter_content(BLOCK)
         while True:
             try:
-                with self._trickle.limit():
+                with self._rate.limit():
                     block = next(content, None)
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
-                if self._trickle.is_over:
+                if self._rate.is_over:
                     raise NoAnswer(_TRICKLES) from None
                 raise BrokenOff from None
             if block is None:
                 return
-            self._trickle.came(len(block))
+            self._rate.count(len(block))
             yield block
 
 
@@ -363,7 +363,7 @@ class Server:
         offset = 0
         for _ in range(_PAGES):
             try:
-                with Trickle(3 * self._slow).limit():
+                with MinimumRate(3 * self._slow).limit():
                     page = search(offset=offset or None, **arguments)
                 self._failures, self._has_answered = 0, True
             except requests.HTTPError as error:

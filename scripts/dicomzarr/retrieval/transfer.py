@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from dicomzarr.retrieval.accounts import Accounts, Instance, Series, Study
+from dicomzarr.retrieval.file_uids import FileUids, uids_of
 from dicomzarr.retrieval.folder import Folder, Received, relative_path
-from dicomzarr.retrieval.identity import Identity, identity_of
 from dicomzarr.retrieval.multipart import BrokenOff, boundary_of, media_type_of, split
+from dicomzarr.retrieval.request_list import UID
 from dicomzarr.retrieval.server import BUSY, FAILURES, Answer, NoAnswer, Patience, Server
-from dicomzarr.retrieval.wanted import UID
 from dicomzarr.system import files
 
 ATTEMPTS = 3  # for an instance alone
@@ -103,6 +103,16 @@ class Transfer:
     def retrieve(self, study: Study, account: Series, rows: dict[str, Instance], wanted: set[str]) -> None:
         """Retrieve the wanted instances of a series; their rows say what came.
 
+        Parameters
+        ----------
+        study : Study
+        account : Series
+            The row of the series.
+        rows : dict of str to Instance
+            The rows of its instances, by UID.
+        wanted : set of str
+            UIDs; those that came are removed from it.
+
         Raises
         ------
         ServerProblem
@@ -169,7 +179,7 @@ class Transfer:
             self._folder.discard(received)
             work.problem = "broken_off"
             return
-        found = identity_of(received.path) if is_dicom else None
+        found = uids_of(received.path) if is_dicom else None
         problem = _difference(work, found)
         if problem:
             work.problem = problem
@@ -181,7 +191,7 @@ class Transfer:
             self._take_instance(work, received, found)
         self._report()
 
-    def _take_instance(self, work: Work, received: Received, found: Identity) -> None:
+    def _take_instance(self, work: Work, received: Received, found: FileUids) -> None:
         """Give a file its name that is what was asked for."""
         uid = found.instance
         earlier = work.sha256.get(uid)
@@ -225,7 +235,7 @@ class Transfer:
         else:
             self.tally.new += 1
 
-    def _note_conflict(self, work: Work, received: Received, found: Identity) -> None:
+    def _note_conflict(self, work: Work, received: Received, found: FileUids) -> None:
         """Two different files have one UID: neither is kept, and the instance is asked for by itself."""
         uid, row = found.instance, work.rows.get(found.instance)
         work.problem = "conflicting"
@@ -237,7 +247,7 @@ class Transfer:
             self.tally.new -= 1
         self._set_aside(work, received, found, "conflicting")
 
-    def _set_aside(self, work: Work, received: Received, found: Identity | None, reason: str) -> None:
+    def _set_aside(self, work: Work, received: Received, found: FileUids | None, reason: str) -> None:
         """Move a file to the private folder that is not what was asked for, and note what it is."""
         self.tally.set_aside += 1
         work.account.set_aside += 1
@@ -257,7 +267,7 @@ class Transfer:
             work.study.aside.append(row)
 
 
-def _difference(work: Work, found: Identity | None) -> str:
+def _difference(work: Work, found: FileUids | None) -> str:
     """Return why a file is not what was asked for; empty if it is."""
     if found is None:
         return "not_dicom"

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from dicomzarr.review.waiting import Box, Reviewed, undecided
+from dicomzarr.review.reviewed_images import Box, Reviewed, undecided
 
 TEMPLATE = Path(__file__).parent / "page" / "review.html"
 MOST_BOXES = 4  # in words; the picture has all of its frame

@@ -17,8 +17,8 @@ import tornado.httpserver
 import tornado.web
 
 from dicomzarr.records import decisions
-from dicomzarr.review import found, review_page
-from dicomzarr.review.found import Found
+from dicomzarr.review import read_results, review_page
+from dicomzarr.review.read_results import ReviewList
 from dicomzarr.system.results_folder import Results
 from dicomzarr.viewer import guards
 from dicomzarr.vocabulary.errors import UserError
@@ -35,7 +35,7 @@ class Served:
     Attributes
     ----------
     results : Results
-    found : Found
+    listed : ReviewList
         What there was when it started; decisions are read again each time.
     token : str
         First part of every path.
@@ -44,13 +44,13 @@ class Served:
     """
 
     results: Results
-    found: Found
+    listed: ReviewList
     token: str
     series: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Index the images."""
-        self.series.update({image.content: image.series_id for image in self.found.images})
+        self.series.update({image.content: image.series_id for image in self.listed.images})
 
 
 class Handler(guards.Guarded):
@@ -81,7 +81,7 @@ class Page(Handler):
             self.finish(f"{error}\n")
             return
         self.set_header("Content-Type", "text/html; charset=utf-8")
-        images = [image._replace(decision=decided.get(image.content, "")) for image in self.served.found.images]
+        images = [image._replace(decision=decided.get(image.content, "")) for image in self.served.listed.images]
         self.finish(review_page.render(images))
 
 
@@ -101,7 +101,7 @@ class Pictures(Handler):
         series_id = self.served.series.get(content)
         if series_id is None:
             raise tornado.web.HTTPError(404)
-        await self.send_file(found.pictures_folder(self.served.results), f"{series_id}/{content}.jpg")
+        await self.send_file(read_results.pictures_folder(self.served.results), f"{series_id}/{content}.jpg")
 
 
 class Decisions(Handler):

@@ -67,7 +67,17 @@ class Answer(NamedTuple):
 
 
 def send(connection: socket.socket, message: Any, data: bytes = b"", descriptor: int = -1) -> None:
-    """Send a message, the bytes behind it and a descriptor."""
+    """Send a message, the bytes behind it and a descriptor.
+
+    Parameters
+    ----------
+    connection : socket
+        A stream between processes of this machine.
+    message : JSON value
+    data : bytes
+    descriptor : int
+        Of a file; negative for none.
+    """
     body = json.dumps(message).encode("ascii")
     head = _HEAD.pack(len(body), len(data))
     if descriptor >= 0:
@@ -156,7 +166,16 @@ class Client:
         return meta._replace(data=self._bytes(answer, min(meta.size, FIRST)))
 
     def part(self, item: Item, etag: str, offset: int, length: int) -> bytes:
-        """Return a range of an object that has this etag."""
+        """Return a range of an object that has this etag.
+
+        Parameters
+        ----------
+        item : Item
+        etag : str
+            Empty for any.
+        offset, length : int
+            In bytes.
+        """
         return self._bytes(self._get(item, range=(offset, offset + length), if_match=etag or None), length)
 
     def whole(self, item: Item, expected: int | None = None, *, in_memory: bool | None = None) -> Answer:

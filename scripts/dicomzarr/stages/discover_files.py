@@ -61,12 +61,29 @@ class Discovered:
     unreadable: list[str] = dataclasses.field(default_factory=list)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outputs:
+    """The files to write.
+
+    Attributes
+    ----------
+    manifest : Path
+        The table of all files.
+    members : Path
+        The rows of archives and members, sorted by path as the inventory is; empty if no archive is opened.
+    archives : Path
+        The table of archives.
+    """
+
+    manifest: Path
+    members: Path
+    archives: Path
+
+
 def write_manifest(
     inventory: Path,
-    manifest: Path,
-    members: Path | None = None,
-    cache: Path | None = None,
-    table: Path | None = None,
+    outputs: Outputs,
+    cache: Path,
     *,
     is_read: bool = True,
     processes: int = 1,
@@ -78,15 +95,11 @@ def write_manifest(
 
     Parameters
     ----------
-    inventory, manifest : Path
-        The listing of the source, and the table to write.
-    members : Path, optional
-        The rows of archives and members, to write; sorted by path as the inventory is, empty if there are no archives.
-        Without it no archive is opened.
-    cache : Path, optional
-        Folder of the listings of earlier runs; needed with `members`.
-    table : Path, optional
-        The table of archives to write.
+    inventory : Path
+        The listing of the source.
+    outputs : Outputs
+    cache : Path
+        Folder of the listings of earlier runs.
     is_read : bool
         If false, no archive is opened.
     processes : int
@@ -118,22 +131,18 @@ def write_manifest(
                     archives.append((row[0], (row[2], row[3], row[4], row[5])))
                 yield csv_tables.line(row[:1])
 
-    csv_tables.write(manifest, csv_tables.MANIFEST, lines(), private=True)
+    csv_tables.write(outputs.manifest, csv_tables.MANIFEST, lines(), private=True)
     result = Discovered({"files": kinds["file"], **{name: kinds[kind] for kind, name in _COUNTS.items()}})
-    if members is None or cache is None or not archives or not is_read:
-        if members is not None:
-            files.write_atomically(members, b"", private=True)
-        if table is not None:
-            csv_tables.write(table, csv_tables.ARCHIVES, [], private=True)
-        if cache is not None:  # names of members of archives that are gone
-            (cache / LISTINGS).unlink(missing_ok=True)
-            files.remove_tree(cache / bounds.FOLDER)
+    if not archives or not is_read:
+        files.write_atomically(outputs.members, b"", private=True)
+        csv_tables.write(outputs.archives, csv_tables.ARCHIVES, [], private=True)
+        (cache / LISTINGS).unlink(missing_ok=True)  # names of members of archives that are gone
+        files.remove_tree(cache / bounds.FOLDER)
         return result
     if not trust:
         files.remove_tree(bounds.current().folder)
-    progress = Progress(manifest.parent, "discover_files")
-    Progress(manifest.parent, "discover_files.all").put(len(archives))
-    survey = _Survey(read_roots(inventory), archives, progress, result)
+    survey = _Survey(read_roots(inventory), archives, Progress(outputs.manifest.parent, "discover_files"), result)
+    Progress(outputs.manifest.parent, "discover_files.all").put(len(archives))
     with ListingCache(cache / LISTINGS, tag) as known:
         listings = survey.run(known, processes, trust=trust)
         if survey.failed > largest_loss * len(archives):
@@ -142,20 +151,19 @@ def write_manifest(
                 "or the network failed; nothing was changed. Check the disk or the mount. To go on and quarantine "
                 "them, add: --config confirm_drop=true"
             )
-        _write_members(members, known, listings, {path: key for path, key in archives if path not in listings})
+        _write_members(outputs.members, known, listings, {path: key for path, key in archives if path not in listings})
         known.keep_only({_known_as(path, listing.reason) for path, listing in listings.items()})
     tar_cache.keep_only(bounds.current().folder, {tar_cache.name_of(path, fingerprint(key)) for path, key in archives})
-    merged = (csv_tables.line(row[:1]) for row in rows_of(inventory, members) if row[1] in _IN_MANIFEST)
-    csv_tables.write(manifest, csv_tables.MANIFEST, merged, private=True)
-    if table is not None:
-        csv_tables.write(table, csv_tables.ARCHIVES, _table_rows(listings), private=True)
+    merged = (csv_tables.line(row[:1]) for row in rows_of(inventory, outputs.members) if row[1] in _IN_MANIFEST)
+    csv_tables.write(outputs.manifest, csv_tables.MANIFEST, merged, private=True)
+    csv_tables.write(outputs.archives, csv_tables.ARCHIVES, _table_rows(listings), private=True)
     result.counts |= {
         "archives": sum(bool(listing.reason) for listing in listings.values()),
         "members": sum(listing.members for listing in listings.values()),
     }
     # The header stage has the members to read, too.
     read = sum(listing.members - bool(listing.reason) for listing in listings.values())
-    Progress(manifest.parent, "index_headers.all").put(kinds["file"] + read)
+    Progress(outputs.manifest.parent, "index_headers.all").put(kinds["file"] + read)
     return result
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dicomzarr.publishing import stores, upload
-from dicomzarr.publishing.ledger import Ledger
+from dicomzarr.publishing.sent_objects import SentObjects
 from dicomzarr.records.digests import DATASET, SEALED
 from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.source import object_store
@@ -48,12 +48,12 @@ def publish(results: Results, config: Mapping[str, Any]) -> RuleRecord:
     if not results.sealed.is_file() or files.sha256_of(results.sealed) != recorded.digest:
         raise UserError("the dataset is not sealed, or its seal is damaged: run ./run verify; nothing was published")
     store = stores.open_store(target, os.environ)
-    ledger = Ledger(results.private / "published.jsonl", json.dumps(dataclasses.astuple(target)[:3]))
-    publication = upload.Publication(results.dataset, store, ledger, Progress(results.private, "publish"))
+    sent = SentObjects(results.private / "published.jsonl", json.dumps(dataclasses.astuple(target)[:3]))
+    publication = upload.Publication(results.dataset, store, sent, Progress(results.private, "publish"))
     try:
         publication.publish(config.get("keep"))
     finally:
-        ledger.flush()
+        sent.flush()
     work = publication.work
     objects = work.uploaded + work.copied + work.unchanged  # with the signature, if there is one
     log.info(

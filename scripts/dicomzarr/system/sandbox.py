@@ -9,7 +9,6 @@ only carry their sizes. The child ends with its parent. Where hostile data are r
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import faulthandler
 import itertools
@@ -28,6 +27,7 @@ import numpy as np
 
 from dicomzarr.system import files, json_files, limits, shortage
 from dicomzarr.system.limits import Limits
+from dicomzarr.system.parent_process import end_with_parent
 from dicomzarr.system.shortage import Shortage
 from dicomzarr.system.thread_pool import ThreadPool
 from dicomzarr.vocabulary.errors import SourceChanged
@@ -36,7 +36,6 @@ from dicomzarr.vocabulary.reasons import NotExtracted
 DEATHS = 2  # children of a call that may die before `call_again` gives up
 AHEAD = 4  # calls per process that `each` submits ahead: waiting results cost memory
 _REUSED = 64 << 20  # bytes; a memory file up to this size is reused for the next call, a larger one is truncated
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 # Kinds of answer.
 _VALUE, _REASON, _CHANGED, _STOPPED, _DISK, _FAULT, _SHORT = range(7)
@@ -373,7 +372,7 @@ def _serve(calls: int, answers: int, inbox: int, outbox: int, budget: Limits | N
     try:
         _is_confined[0] = budget is not None
         _forking.release()  # locked during the fork, by a thread that does not exist here; this child may fork too
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        end_with_parent()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent has it too, and decides
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)

@@ -7,7 +7,6 @@ source. `sandbox.each` is for what reads bytes of the source.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import os
 import pickle
@@ -17,10 +16,11 @@ import warnings
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Generic, NoReturn, TypeVar
 
+from dicomzarr.system.parent_process import end_with_parent
+
 Piece = TypeVar("Piece")
 Answer = TypeVar("Answer")
 
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 # Seconds without an answer after which this process works on the rest. A child could wait for a lock that another
 # thread held during the fork; what it calls takes none.
 _SILENT = 60.0
@@ -86,7 +86,7 @@ class SharedWork(Generic[Piece, Answer]):
         """Work in a child until the queue is empty, then write all answers."""
         status = 1
         try:
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            end_with_parent()
             if os.getppid() != parent:  # killed before: nobody waits, and this process would keep its lock
                 os._exit(status)
             signal.set_wakeup_fd(-1)

@@ -7,6 +7,6 @@ import signal
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
-def heeded() -> set[signal.Signals]:
-    """Return those that this process does not ignore: nohup lets it ignore SIGHUP, `&` in a script SIGINT."""
+def not_ignored() -> set[signal.Signals]:
+    """Return those that this process does not ignore: nohup lets it ignore SIGHUP, and `&` in a script SIGINT."""
     return {number for number in STOPPING if signal.getsignal(number) is not signal.SIG_IGN}

@@ -20,8 +20,8 @@ _shown_length = [0]  # of the line on the terminal of this process; a signal han
 _ending = [False]
 
 
-def before_last_words() -> str:
-    """Return what erases the live line, and stop it: for messages of signal handlers, which may not wait for a lock."""
+def stop_at_signal() -> str:
+    """Stop the live line and return what erases it, for messages of signal handlers, which may not wait for a lock."""
     _ending[0] = True
     length, _shown_length[0] = _shown_length[0], 0
     return f"\r{' ' * length}\r" if length else ""

@@ -1,12 +1,11 @@
-"""The images of a dataset folder, from its tables, and the one that a user means by an id."""
+"""The images of a dataset folder, from its tables."""
 
 from __future__ import annotations
 
 import contextlib
 import csv
-import difflib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -18,7 +17,6 @@ IMAGES = "images.zarr"
 TABLES = ("volumes.csv", "masks.csv")
 # Types of voxels that the client cannot read; the server sends them as float32.
 CONVERTED = frozenset({"float64", "int64", "uint64"})
-_SHOWN = 5  # ids in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,29 +158,6 @@ class Tables:
         if state and state != self._state:
             self._images = {image.array: image for image in read_images(self._dataset)}
             self._state = state
-
-
-def find(images: Sequence[Image], word: str) -> Image:
-    """Return the image that an id names: a whole id, the beginning of one, or the part after its slash.
-
-    Raises
-    ------
-    UserError
-        If none or several have it; the message names them, or the nearest.
-    """
-    word = word.strip("/")
-    matches = [image for image in images if image.array.startswith(word)]
-    matches = matches or [image for image in images if image.array.partition("/")[2] == word]
-    exact = [image for image in matches if image.array == word]
-    if len(exact or matches) == 1:
-        return (exact or matches)[0]
-    if matches:
-        shown = ", ".join(image.array for image in matches[:_SHOWN])
-        more = f" and {len(matches) - _SHOWN} more" if len(matches) > _SHOWN else ""
-        raise UserError(f"{len(matches)} arrays begin with {word!r}: {shown}{more}. Give more of the id")
-    close = difflib.get_close_matches(word, [image.array for image in images], n=1, cutoff=0)
-    nearest = f"; the nearest is {close[0]}" if close else ""
-    raise UserError(f"the dataset has no array {word!r}{nearest}. volumes.csv lists them, and so does ./run view alone")
 
 
 def notes(image: Image) -> list[str]:

@@ -223,7 +223,24 @@ def mask_layer(
     of_image: Opened,
     address: str,
 ) -> dict[str, Any] | None:
-    """Return the layer of a mask; None if nothing tells where it lies on its image."""
+    """Return the layer of a mask; None if nothing tells where it lies on its image.
+
+    Parameters
+    ----------
+    dataset : Path
+        The dataset folder.
+    image : Image
+    mask : Mask
+        One of its masks.
+    affine : ndarray of float64, shape (4, 4)
+        That of the image, as `placement.affine_of` returns it.
+    unit : list
+        `MILLIMETRE` or `NO_UNIT` of `placement`.
+    of_image : Opened
+        The image.
+    address : str
+        URL below which the server gives out `images.zarr`.
+    """
     array = f"{image.array}/labels/{mask.name}"
     opened = open_array(dataset, array)
     if mask.own_grid:

@@ -175,8 +175,8 @@ def _yaml(text: str, shown: str) -> Any:
 
 
 def _explained(error: Any, shown: str) -> UserError:
-    said = " ".join(filter(None, (error.context, error.problem)))
-    advice = next((advice for pattern, advice in _ADVICE if re.search(pattern, said)), f"not YAML: {said}")
+    problem = " ".join(filter(None, (error.context, error.problem)))
+    advice = next((advice for pattern, advice in _ADVICE if re.search(pattern, problem)), f"not YAML: {problem}")
     is_opening = "not closed" in advice and error.context_mark  # where it was opened says more than where the file ends
     mark = error.context_mark if is_opening else error.problem_mark or error.context_mark
     return _problem(shown, mark.line, mark.column, advice)

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import ctypes
 import gc
 import importlib
 import json
@@ -31,7 +30,6 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 # Parts of what a script imports, before it: a job that comes meanwhile waits for one import at most.
 _BEFORE = {
     "discover_files": ("snakemake.io", "numpy"),
@@ -152,7 +150,9 @@ class _Server:
 
     def _become_job(self, link: socket.socket, server: int) -> NoReturn:
         """Be the process of a job: what a new process would have at its start, then its script."""
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        from dicomzarr.system.parent_process import end_with_parent
+
+        end_with_parent()
         if os.getppid() != server:
             os._exit(1)
         signal.set_wakeup_fd(-1)

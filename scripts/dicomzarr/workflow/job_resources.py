@@ -1,8 +1,8 @@
-"""Memory and time that a job asks a cluster for, from the plan of its batch and the size of the inventory.
+"""Priority, threads, memory and time of a job, from the plan of its batch and the size of the inventory.
 
-A queue ends a job that takes more than it asked for. So these are bounds, not expectations: several times what was
-measured (docs/scaling.md), and that times the attempt. They decide nothing on one machine, unless a run is limited by
-`--resources mem_mb=…`. They are no params: other values rerun nothing.
+A queue ends a job that takes more than it asked for. So memory and time are bounds, not expectations: several times
+what was measured (docs/scaling.md), and that times the attempt. They decide nothing on one machine, unless a run is
+limited by `--resources mem_mb=…`. None of them is a param: other values rerun nothing.
 """
 
 from __future__ import annotations
@@ -25,6 +25,13 @@ OF_A_DETECTOR = 250  # MB of the child of a thread that looks for text in pixels
 # A frame of 8 bits in single precision, and what is made of it: 345 MB were measured for 4096 x 4096.
 FRAMES_OF_A_DETECTOR = 8
 LARGEST_MASK = 2 << 30  # bytes; a mask is in memory as a whole (0070)
+# Bytes of source whose arrays fit into the page cache until they are read back.
+BYTES_IN_MEMORY = 8_000_000_000
+BEFORE_CHECKS = 1_000_000  # added to a priority: more than the megabytes of any batch
+# Bytes of native pixels (or of other encodings with the same decoding time) in a series for each further thread. With
+# fewer than two such portions, one thread per series is enough.
+BYTES_PER_THREAD = 256 << 20
+MOST_THREADS = 8
 BYTES_OF_A_ROW = 150  # of the inventory: bytes per file, roughly
 # Bytes of native pixels per second that a slow disk or network still reads or writes; a core alone does twenty times as
 # much. `small` compresses at 12 MB/s.
@@ -34,6 +41,48 @@ SLOW_INFLATING = 50 * MEGABYTE  # bytes of an archive per second; of a zip file 
 FILES_PER_SECOND = 100  # opened on a slow network share, by each thread
 OTHER_FILES_PER_SECOND = 5_000  # planned, or written into tables
 SERIES_PER_SECOND = 10
+
+
+def check_priority(batches: Mapping[str, Mapping[str, Any]], name: str) -> int:
+    """Return the priority of the check of a batch, its megabytes: the largest first, so that the last jobs are short.
+
+    Parameters
+    ----------
+    batches : mapping of str to mapping
+        All batches in `contents.json`: `work` is the bytes of a batch as bytes of native pixels.
+    name : str
+        That of the batch.
+    """
+    return int(batches[name]["work"]) // MEGABYTE
+
+
+def extraction_priority(batches: Mapping[str, Mapping[str, Any]], name: str) -> int:
+    """Return the priority of the extraction of a batch: the largest first; for small datasets, before all checks.
+
+    Checks are short and independent, so they fill the cores at the end. Arrays of a large dataset are checked while
+    they are in the page cache. Parameters as for `check_priority`.
+    """
+    extracts_first = sum(int(batch["bytes"]) for batch in batches.values()) < BYTES_IN_MEMORY
+    return check_priority(batches, name) + extracts_first * BEFORE_CHECKS
+
+
+def batch_threads(batches: Mapping[str, Mapping[str, Any]], name: str, cores: int) -> int:
+    """Return the number of threads that share the frames of a series, 1 to `MOST_THREADS`.
+
+    It depends on the largest series of the batch. If there are fewer batches than cores, smaller series get more too.
+
+    Parameters
+    ----------
+    batches : mapping of str to mapping
+        All batches in `contents.json`: `largest` is the bytes of the largest series as bytes of native pixels.
+    name : str
+        That of the batch.
+    cores : int
+        Cores for all jobs together.
+    """
+    largest = int(batches[name]["largest"])
+    spare = min(cores // len(batches), MOST_THREADS * largest // BYTES_PER_THREAD)
+    return min(max(largest // BYTES_PER_THREAD, spare, 1), MOST_THREADS)
 
 
 def batch_megabytes(

@@ -35,11 +35,11 @@ from dicomzarr.workflow.snakemake_quirks import (
     forked_jobs,
     keyed_checksums,
     known_inputs,
-    last_reading,
+    module_readings,
     one_timer,
     other_nodes,
     planned_jobs,
-    tried,
+    tested_versions,
     until,
 )
 from dicomzarr.workflow.snakemake_quirks.command_line import Purpose
@@ -141,34 +141,49 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
         command_line.refuse_copies(parsed)
         if workflow.is_main_process and used_as is Use.MAIN:
             config_file.refuse_repeated(arguments)
+        if purpose is Purpose.BUILD:
+            _prepare_other_nodes(workflow, parsed, with_defaults, is_module=used_as is Use.MODULE)
+            folders.clear_paths_of_snakemake()
+        if purpose is not Purpose.OTHER:
+            checked = _checked(with_defaults, parsed, used_as)
     if purpose is not Purpose.OTHER:
-        with errors_in_one_line():
-            if purpose is Purpose.BUILD:
-                _prepare_other_nodes(workflow, parsed, with_defaults, is_module=used_as is Use.MODULE)
-                folders.clear_paths_of_snakemake()
-            # A Snakefile that includes this one has config keys of its own.
-            known = settings.known_keys(with_defaults) if used_as is Use.INCLUDED else with_defaults
-            checked = settings.check(known)
-            command_line.refuse_names(parsed, checked.sources.values())
-            _check_decisions(Results(checked.results))
         damaged_metadata.take_damaged_for_missing()
-        if not _noted:
-            _noted.append(True)
-            tried.note_if_untried()
-            _note_missing_settings(parsed)
+        _note_once(parsed)
     if purpose is Purpose.BUILD and used_as is Use.MAIN:
-        forked_jobs.fork_jobs(workflow)
-        known_inputs.ask_once()
-        one_timer.keep_one_timer()
-        gc.freeze()  # what is imported stays
-        gc.set_threshold(50_000, 20, 100)  # as in jobs: lists of a million rows are not looked at again and again
-        if checked and not Results(checked.results).sealed.exists():
-            forked_jobs.expect_jobs()
+        _save_time(workflow, checked)
     has_objects, publish = "s3://" in str(with_defaults.get("source")), with_defaults["publish"]
     if used_as is not Use.INCLUDED:
         with_defaults = without_patterns(without_places(with_defaults))
     has_groups = not workflow.is_main_process or purpose is Purpose.BUILD and bool(other_nodes.executor_of(parsed))
     return Start(purpose, with_defaults, checked, parsed, publish, has_groups, has_objects)
+
+
+def _checked(config: Mapping[str, Any], parsed: Mapping[str, Any], used_as: Use) -> settings.Settings:
+    """Return the checked configuration; refuse it, the options and the decisions before any job if they are wrong."""
+    # A Snakefile that includes this one has config keys of its own.
+    checked = settings.check(settings.known_keys(config) if used_as is Use.INCLUDED else config)
+    command_line.refuse_names(parsed, checked.sources.values())
+    _check_decisions(Results(checked.results))
+    return checked
+
+
+def _note_once(parsed: Mapping[str, Any]) -> None:
+    """Print notes on the version of Snakemake and its settings, once a process."""
+    if not _noted:
+        _noted.append(True)
+        tested_versions.note_if_untested()
+        _note_missing_settings(parsed)
+
+
+def _save_time(workflow: Any, checked: settings.Settings | None) -> None:
+    """Let Snakemake, and this process, do less; start the process that forks jobs if there will be jobs for certain."""
+    forked_jobs.fork_jobs(workflow)
+    known_inputs.ask_once()
+    one_timer.keep_one_timer()
+    gc.freeze()  # what is imported stays
+    gc.set_threshold(50_000, 20, 100)  # as in jobs: lists of a million rows are not looked at again and again
+    if checked and not Results(checked.results).sealed.exists():
+        forked_jobs.expect_jobs()
 
 
 def _check_decisions(results: Results) -> None:
@@ -264,7 +279,7 @@ def finish(workflow: Any, started: Start, rules: Any) -> None:
     rules : snakemake.common.Rules
         The rules of this workflow, by their names in this Snakefile even if it is used as a module.
     """
-    last_reading.know_checkpoint(workflow, rules, "plan_batches")
+    module_readings.know_checkpoint(workflow, rules, "plan_batches")
     used_as, folder = use_of(workflow, ROOT / "Snakefile"), Path.cwd()
     if started.settings is None:
         if used_as is Use.MAIN and started.parsed.get("report"):
@@ -285,7 +300,7 @@ def finish(workflow: Any, started: Start, rules: Any) -> None:
     else:
         with errors_in_one_line():
             given = (started.settings, started.config)
-            last_reading.prepare_after_reading(workflow, started.settings.results, given, prepare)
+            module_readings.prepare_after_reading(workflow, started.settings.results, given, prepare)
 
 
 def _refuse_report_of_nothing(config: Mapping[str, Any]) -> None:

@@ -187,7 +187,7 @@ def compare(settings: Settings, exports: Sequence[export_record.Kind] = (), *, a
     with claims.checking(results) as checked:
         rows = listing.list_sources(settings.sources, **settings.listing)
         refuse_drop(settings, rows, results.inventory)
-        rows, restored = restored_source.settle(settings, results, rows, asks=asks)
+        rows, restored = restored_source.accept_restored(settings, results, rows, asks=asks)
         fixed = settings.splits.get("fixed", {})
         labels = label_files.content(settings.labels, fixed) if settings.labels or fixed else None
         checked_claims = checked()
@@ -312,7 +312,7 @@ def carry_out(preparation: Preparation, revoked: Mapping[Path, Revocation]) -> b
     results, settings = preparation.results, preparation.settings
     try:
         shorten_log(results)
-        _set_clocks_back(results)
+        _set_future_times_back(results)
         _write_state(results, card_path(results), preparation.card, ("write_cards", "write_crate", "check_privacy"))
         files.write_if_changed(results.publish_config, json_files.canonical_json(settings.publish), private=True)
         if preparation.labels is not None:
@@ -395,7 +395,7 @@ _TIMED = (
 )
 
 
-def _set_clocks_back(results: Results) -> None:
+def _set_future_times_back(results: Results) -> None:
     """Give files whose times lie ahead of the clock the time of a second ago.
 
     The clock ran ahead once, or the results were made on a host whose clock does. What changes from now on would look

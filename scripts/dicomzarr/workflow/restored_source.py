@@ -12,7 +12,9 @@ from dicomzarr.vocabulary.notes import RESTORED
 from dicomzarr.workflow.settings import Settings
 
 
-def settle(settings: Settings, results: Results, rows: list[list[Any]], *, asks: bool) -> tuple[list[list[Any]], bytes]:
+def accept_restored(
+    settings: Settings, results: Results, rows: list[list[Any]], *, asks: bool
+) -> tuple[list[list[Any]], bytes]:
     """Return the rows of a listing with the keys under which restored files were verified; read-only.
 
     Parameters

@@ -1,4 +1,4 @@
-"""`./run` explains itself at once, without an environment and with an old Python; a mistyped word gets the closest."""
+"""`./run` explains itself at once, without an environment and with an old Python; mistyped commands get the closest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 from launched_project import Project
 
-from dicomzarr.commands.launcher import help_texts, words
+from dicomzarr.commands.launcher import command_table, help_texts
 from dicomzarr.vocabulary.rules import RULES
 
 COMMANDS = ROOT / "scripts" / "dicomzarr" / "commands"
@@ -29,7 +29,7 @@ def test_the_help_imports_little(project: Project) -> None:
     imported = project.imported(cwd=project.elsewhere)
     assert len(imported) < 100 and not {"subprocess", "shutil", "argparse", "json", "pathlib"} & {*imported}
     ours = {name for name in imported if name.startswith("dicomzarr.")}
-    needed = ("", ".launcher", ".launcher.words", ".launcher.help_texts")
+    needed = ("", ".launcher", ".launcher.command_table", ".launcher.help_texts")
     assert ours == {f"dicomzarr.commands{name}" for name in needed}
 
 
@@ -38,29 +38,29 @@ def test_run_alone_explains_itself_in_one_screen(project: Project) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert len(lines) <= 24 and max(map(len, lines)) <= 60
-    for word in words.WORDS:
-        assert word.name.removeprefix("export_") in done.stdout.replace(",", "").split()
+    for command in command_table.COMMANDS:
+        assert command.name.removeprefix("export_") in done.stdout.replace(",", "").split()
     assert not project.venv.exists() and not list(project.elsewhere.iterdir())
     for arguments in (("help",), ("--help",), ("-h",)):
         assert project.run(*arguments).stdout == done.stdout
 
 
-@pytest.mark.parametrize("name", ["", *(word.name for word in words.WORDS)])
-def test_the_help_of_a_word_is_one_screen_and_fits_narrow_ones(name: str) -> None:
-    word = words.BY_NAME[name]
+@pytest.mark.parametrize("name", ["", *(command.name for command in command_table.COMMANDS)])
+def test_the_help_of_a_command_is_one_screen_and_fits_narrow_ones(name: str) -> None:
+    command = command_table.BY_NAME[name]
     for columns in (60, 80):
-        lines = help_texts.help_of(word, columns).splitlines()
-        assert max(len(line) for line in lines if not line.endswith(word.examples)) <= columns
+        lines = help_texts.help_of(command, columns).splitlines()
+        assert max(len(line) for line in lines if not line.endswith(command.examples)) <= columns
         assert len(lines) <= 24 or columns < 80
     assert lines[0].startswith(f"./run {name}".strip())
-    assert all(option.name in "\n".join(lines) for option in word.options)
+    assert all(option.name in "\n".join(lines) for option in command.options)
 
 
-def test_each_word_has_its_help_without_an_environment(project: Project) -> None:
+def test_each_command_has_its_help_without_an_environment(project: Project) -> None:
     for arguments in (["status", "--configfile", "none.yaml", "--help"], ["help", "status"], ["status", "-h"]):
         done = project.run(*arguments, COLUMNS="60")
-        assert (done.returncode, done.stdout) == (0, help_texts.help_of(words.BY_NAME["status"], 60))
-    assert project.run("--cores", "2", "--help").stdout == help_texts.help_of(words.RUN, 80)
+        assert (done.returncode, done.stdout) == (0, help_texts.help_of(command_table.BY_NAME["status"], 60))
+    assert project.run("--cores", "2", "--help").stdout == help_texts.help_of(command_table.RUN, 80)
     assert not project.venv.exists()
 
 
@@ -70,15 +70,17 @@ def test_the_help_of_snakemake_is_its_own(tmp_path: Path) -> None:
     assert project.called("snakemake")[0]["arguments"] == ["--help"]
 
 
-def test_every_word_can_be_run() -> None:
-    for word in words.WORDS:
-        assert callable(getattr(importlib.import_module(f"dicomzarr.commands.{word.module}"), word.function))
-    assert {rule.name for rule in RULES if rule.name.startswith("export_")} == {name for name, _, _ in words.EXPORTS}
+def test_every_command_can_be_run() -> None:
+    for command in command_table.COMMANDS:
+        assert callable(getattr(importlib.import_module(f"dicomzarr.commands.{command.module}"), command.function))
+    assert {rule.name for rule in RULES if rule.name.startswith("export_")} == {
+        name for name, _, _ in command_table.EXPORTS
+    }
 
 
 def test_the_readme_has_the_same_exit_codes() -> None:
     table = (ROOT / "README.md").read_text().split("| exit code |")[1].split("\n\n")[0]
-    assert re.findall(r"\b\d+\b(?=[\d, ]*\|)", table) == [str(code) for code, _ in words.EXIT_CODES]
+    assert re.findall(r"\b\d+\b(?=[\d, ]*\|)", table) == [str(code) for code, _ in command_table.EXIT_CODES]
 
 
 def test_a_reader_that_stops_early_is_no_error(project: Project) -> None:
@@ -90,7 +92,7 @@ def test_a_reader_that_stops_early_is_no_error(project: Project) -> None:
         assert process.stderr.read() == b""
 
 
-# ---- Mistyped words
+# ---- Mistyped commands
 
 
 @pytest.mark.parametrize(
@@ -105,10 +107,10 @@ def test_a_reader_that_stops_early_is_no_error(project: Project) -> None:
         (["help", "verfy"], "no command 'verfy'; the closest is 'verify'"),
         (["export"], "'export_nnunet', 'export_npz', 'export_png'"),
         (["qwxyz"], "no command or rule 'qwxyz'. See ./run help"),
-        (["run", "--cores", "2"], "a run needs no word: ./run --cores 8 --configfile my.yaml"),
+        (["run", "--cores", "2"], "a run needs no command: ./run --cores 8 --configfile my.yaml"),
     ],
 )
-def test_a_mistyped_word_gets_the_closest(project: Project, arguments: list[str], says: str) -> None:
+def test_a_mistyped_command_gets_the_closest(project: Project, arguments: list[str], says: str) -> None:
     done = project.run(*arguments, cwd=project.elsewhere)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith("run: ") and says in done.stderr
@@ -118,7 +120,7 @@ def test_a_mistyped_word_gets_the_closest(project: Project, arguments: list[str]
 # ---- Old Pythons
 
 
-LAUNCHER = ("words.py", "help_texts.py", "json_output.py", "__init__.py")
+LAUNCHER = ("command_table.py", "help_texts.py", "json_output.py", "__init__.py")
 STARTING = tuple(f"commands/launcher/{name}" for name in LAUNCHER)
 
 
@@ -134,7 +136,7 @@ def test_an_old_python_prints_the_help(project: Project, python: Path) -> None:
     environment = project.environment(LC_ALL="C")
     for arguments, status, says in (
         ([], 0, help_texts.overview()),
-        (["files", "--help"], 0, help_texts.help_of(words.BY_NAME["files"], 80)),
+        (["files", "--help"], 0, help_texts.help_of(command_table.BY_NAME["files"], 80)),
         (["repot"], 2, "run: there is no command or rule 'repot'; the closest is 'report'. See ./run help\n"),
     ):
         command = [str(python), "-B", str(project.root / "run"), *arguments]

@@ -12,20 +12,24 @@ from launched_project import Project
 from dicomzarr.commands import __main__ as commands
 from dicomzarr.commands import verify
 from dicomzarr.commands.launcher import json_output
+from dicomzarr.commands.launcher.command_table import COMMANDS, JSON
 from dicomzarr.commands.launcher.processes import Stopped
-from dicomzarr.commands.launcher.words import JSON, WORDS
 
-WITH_JSON = [word.name for word in WORDS if JSON.name in [option.name for option in word.options]]
+WITH_JSON = [command.name for command in COMMANDS if JSON.name in [option.name for option in command.options]]
 
 
 @pytest.mark.snakemake
-@pytest.mark.parametrize("word", ["", *WITH_JSON])
+@pytest.mark.parametrize("command", ["", *WITH_JSON])
 @pytest.mark.parametrize("mistake", [["--nope"], ["--configfile", "nowhere.yaml"], ["--results"]])
 def test_a_mistake_in_the_arguments_is_an_object_too(
-    word: str, mistake: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: str,
+    mistake: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    status = commands.main([*filter(None, [word]), JSON.name, *mistake])
+    status = commands.main([*filter(None, [command]), JSON.name, *mistake])
     printed, said = capsys.readouterr()
     answer = json.loads(printed)
     assert status and answer.pop("status") == status and f"run: {answer.pop('error')}\n" in said and not answer
@@ -60,20 +64,20 @@ def test_results_that_are_not_there_are_an_object_too(
     assert commands.main(arguments) == status and not capsys.readouterr().out
 
 
-@pytest.mark.parametrize("word", ["files", "audit", "review", "explain", "report"])
+@pytest.mark.parametrize("command", ["files", "audit", "review", "explain", "report"])
 def test_a_file_and_a_dataset_in_place_of_results_are_named(
-    word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
     Path("dataset").mkdir()
     Path("dataset/volumes.csv").touch()
-    array = ["12"] if word == "explain" else []
+    array = ["12"] if command == "explain" else []
     for place, words in (
         ("file", "'file' is a file; needed is a results folder"),
         ("dataset", "'dataset' is a dataset folder; needed is the results folder around it, which has private/ too"),
     ):
-        assert commands.main([word, *array, "--results", place]) == 1
+        assert commands.main([command, *array, "--results", place]) == 1
         assert capsys.readouterr().err == f"run: {words}\n"
 
 

@@ -21,8 +21,8 @@ from conftest import ROOT
 from launched_project import Project
 from waiting import wait_until
 
+from dicomzarr.commands.launcher.command_table import TARGETS
 from dicomzarr.commands.launcher.environment import DEV, MINORS, PLAIN, default_folder, stamp_of
-from dicomzarr.commands.launcher.words import TARGETS
 from dicomzarr.commands.run.command import snakemake_command
 from dicomzarr.records import export_record
 
@@ -71,14 +71,14 @@ def test_streams_that_were_closed_are_open_before_any_file_is(tmp_path: Path, cl
     ]
 
 
-# A word that prints one line.
+# A command that prints one line.
 PRINTS = (
     "import sys; from dicomzarr.commands import __main__ as main, diff; diff.main = lambda _: print(1, flush=True); "
 )
 PRINTS += "sys.exit(main.main(['diff']))"
 
 
-@pytest.mark.parametrize("start", [[str(ROOT / "run"), "help"], ["-c", PRINTS]], ids=["help", "word"])
+@pytest.mark.parametrize("start", [[str(ROOT / "run"), "help"], ["-c", PRINTS]], ids=["help", "command"])
 def test_output_that_a_full_disk_does_not_take_is_named_as_such(start: list[str]) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
     with open("/dev/full", "wb") as full:

@@ -135,8 +135,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         (["-dry-run"], "'-dry-run' begins with one dash; type --dry-run"),  # Snakemake's --directory ry-run
         (["-configfile", "my.yaml"], "'-configfile' begins with one dash; type --configfile"),
         (["-json"], "'-json' begins with one dash; type --json"),
-        (["--cores", "2", "status"], "the word comes first: ./run status"),
-        (["--configfile", "none.yaml", "files"], "the word comes first: ./run files"),
+        (["--cores", "2", "status"], "the command comes first: ./run status"),
+        (["--configfile", "none.yaml", "files"], "the command comes first: ./run files"),
         (["--configfile", "bad.yaml", "all_checked"], "the rule comes first: ./run all_checked"),
         (
             ["--configfile", "bad.yaml", "seal_datasett"],

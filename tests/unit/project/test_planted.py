@@ -250,7 +250,7 @@ BUGS = [
         f"{CORE}/commands/audit/facts.py",
         'in examples else "", name in allowed)',
         'in examples else "", name in examples or name in allowed)',
-        "commands/test_audit_word.py::test_what_is_not_on_the_list_is_marked",
+        "commands/test_audit_command.py::test_what_is_not_on_the_list_is_marked",
     ),
     Bug(
         "ultrasound is recognized by its modality only",

@@ -11,8 +11,8 @@ import pytest
 from dicoms import ct_slice
 from faulty_pacs import HASTY, FaultyPacs, serving
 
+from dicomzarr.retrieval.request_list import Line
 from dicomzarr.retrieval.server import Server, ServerProblem, credentials
-from dicomzarr.retrieval.wanted import Line
 from dicomzarr.vocabulary.errors import UserError
 
 SECRET = "Zyxwsecret"

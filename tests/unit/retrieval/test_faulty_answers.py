@@ -14,12 +14,12 @@ from faulty_pacs import HASTY, HTML, FaultyPacs, Reply, as_file, multipart, serv
 from pydicom.dataset import Dataset
 from waiting import HANG
 
-from dicomzarr.retrieval import folder, server, trickle
+from dicomzarr.retrieval import folder, minimum_rate, server
 from dicomzarr.retrieval.accounts import Accounts
 from dicomzarr.retrieval.folder import Folder
+from dicomzarr.retrieval.request_list import Line
 from dicomzarr.retrieval.retrieve import Summary, look, retrieve
 from dicomzarr.retrieval.server import NoAnswer, Server, ServerProblem
-from dicomzarr.retrieval.wanted import Line
 from dicomzarr.system import sandbox
 from dicomzarr.system.flush import Disk
 from dicomzarr.vocabulary.errors import UserError
@@ -199,7 +199,8 @@ def test_a_server_that_sends_next_to_nothing_counts_as_one_that_does_not_answer(
 ) -> None:
     retrieval.patience = dataclasses.replace(HASTY, slow=0.1)
     if kind == "series":  # the queries before may take as long as a busy machine needs
-        monkeypatch.setattr(server, "Trickle", lambda seconds: trickle.Trickle(seconds if seconds == 0.1 else HANG))
+        rate = minimum_rate.MinimumRate
+        monkeypatch.setattr(server, "MinimumRate", lambda seconds: rate(seconds if seconds == 0.1 else HANG))
     whole = retrieval.pacs.answer(f"/studies/{A[0].StudyInstanceUID}/series/{A[0].SeriesInstanceUID}")
     slow = dataclasses.replace(whole, trickles=0.02)
     retrieval.pacs.wrong[kind] = [slow]

@@ -164,7 +164,7 @@ def test_what_a_job_on_another_node_said_is_shown(
 def test_a_job_that_ctrl_c_ended_has_not_failed(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_line, "_ending", [False])
     view_lines = [*job(1, "index_headers", 10), event(LogEvent.JOB_ERROR, logging.ERROR, jobid=1, at=12)]
-    live_line.before_last_words()
+    live_line.stop_at_signal()
     (line,) = shown(results, *view_lines)
     assert " ".join(line.split()) == "Headers ended before it was done 2.0 s"
 

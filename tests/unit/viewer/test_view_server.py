@@ -186,7 +186,7 @@ def test_a_reader_of_zarr_opens_the_address(viewer: Viewer, results: Path) -> No
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_it_quietly(results: Path, number: int, status: int) -> None:
     """Also while the stream of events of a page is open."""
-    viewer = start("--configfile", "my.yaml", "--no-open", folder=configured(results))
+    viewer = start("view", "--configfile", "my.yaml", "--no-open", folder=configured(results))
     with socket.create_connection(("127.0.0.1", viewer.port)) as page:
         page.sendall(f"GET {viewer.path}/events/client HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         assert b"text/event-stream" in page.recv(4096)
@@ -204,7 +204,7 @@ def configured(results: Path) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["abc00000000000", "--dataset", "."], "17 arrays begin with 'abc00000000000': abc0000000000001/2d957981"),
+        (["abc00000000000", "--dataset", "."], "'abc00000000000' names 17 arrays: abc0000000000001/2d957981"),
         (["abc0000000000002/2d957981", "--dataset", "."], f"the nearest is {CT}"),
         (["--configfile", "none.yaml"], "the configuration file 'none.yaml' does not exist in "),
         (["--configfile", "bad.yaml"], "bad.yaml, line 2, column 1: the file ends within brackets"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from snakemake.utils import update_config
 
 from dicomzarr.commands.launcher import options
-from dicomzarr.commands.launcher.words import BY_NAME
+from dicomzarr.commands.launcher.command_table import BY_NAME
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.workflow import config_file
 

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from conftest import ROOT
 from waiting import HANG
 
-from dicomzarr.workflow.snakemake_quirks import tried
+from dicomzarr.workflow.snakemake_quirks import tested_versions
 
 SCRIPTS = ROOT / "scripts"
 # A timer of Snakemake that would block the process for ten minutes, and one of a plugin.
@@ -56,4 +56,4 @@ def test_the_handler_of_sigterm_takes_no_lock() -> None:
 
 
 def test_the_installed_version_of_snakemake_was_tried() -> None:
-    assert version("snakemake") in tried.TRIED
+    assert version("snakemake") in tested_versions.TESTED

@@ -10,7 +10,7 @@ import pytest
 
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.workflow.main_process import _refuse_other_places, errors_in_one_line
-from dicomzarr.workflow.snakemake_quirks import last_reading
+from dicomzarr.workflow.snakemake_quirks import module_readings
 
 
 @pytest.mark.parametrize("output", ["/data/out/private/headers.jsonl", "pre/out/private/headers.jsonl"])
@@ -28,20 +28,20 @@ def test_a_working_directory_that_comes_later_is_refused(tmp_path: Path) -> None
 
 
 def test_of_several_readings_the_last_one_prepares(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(last_reading, "_waiting", {})
+    monkeypatch.setattr(module_readings, "_waiting", {})
     done: list[str] = []
     workflow = types.SimpleNamespace(_prepare_dag=lambda: done.append("DAG"))
     for results, given, name in (("one", 1, "a"), ("two", 2, "b"), ("one", 1, "c")):
-        last_reading.prepare_after_reading(workflow, tmp_path / results, given, lambda name=name: done.append(name))
+        module_readings.prepare_after_reading(workflow, tmp_path / results, given, lambda name=name: done.append(name))
     with pytest.raises(UserError, match="two modules have the same folder"):
-        last_reading.prepare_after_reading(workflow, tmp_path / "one", 2, lambda: None)
+        module_readings.prepare_after_reading(workflow, tmp_path / "one", 2, lambda: None)
     workflow._prepare_dag()
     assert done == ["c", "b", "DAG"]
 
 
 def test_without_the_method_of_snakemake_each_reading_prepares(tmp_path: Path) -> None:
     done: list[int] = []
-    last_reading.prepare_after_reading(types.SimpleNamespace(), tmp_path, 1, lambda: done.append(1))
+    module_readings.prepare_after_reading(types.SimpleNamespace(), tmp_path, 1, lambda: done.append(1))
     assert done == [1]
 
 

@@ -30,8 +30,8 @@ rule second:
 START = """
 import sys
 sys.path.insert(0, {scripts!r})
-from dicomzarr.workflow.snakemake_quirks import plain_metadata, tried
-tried.TRIED = {tried!r}
+from dicomzarr.workflow.snakemake_quirks import plain_metadata, tested_versions
+tested_versions.TESTED = {tried!r}
 if {plain}:
     plain_metadata.use_plain_metadata()
 """

@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 
 from dicomzarr.vocabulary.errors import UserError
-from dicomzarr.workflow.snakemake_quirks import assumed_files, command_line, tried
+from dicomzarr.workflow.snakemake_quirks import assumed_files, command_line, tested_versions
 from dicomzarr.workflow.snakemake_quirks.command_line import Purpose, all_options, common_options
 from dicomzarr.workflow.snakemake_quirks.planned_jobs import cause_of, planned_jobs
 
@@ -86,10 +86,10 @@ def test_names_of_a_source_below_the_working_folder_are_not_printed(
 def test_with_another_version_internals_are_not_used_and_a_note_is_printed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(tried, "version", lambda: "10.0.0")
+    monkeypatch.setattr(tested_versions, "version", lambda: "10.0.0")
     assert not assumed_files.assume_files(object(), [], {})
-    tried.note_if_untried()
-    assert "note: Snakemake 10.0.0 was not tried" in capsys.readouterr().err
+    tested_versions.note_if_untested()
+    assert "note: Snakemake 10.0.0 was not tested" in capsys.readouterr().err
 
 
 # ---- Which jobs a dry run would start

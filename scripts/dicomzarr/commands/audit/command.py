@@ -11,9 +11,9 @@ from pathlib import Path
 from dicomzarr.commands.audit.facts import gather
 from dicomzarr.commands.audit.page import render
 from dicomzarr.commands.launcher import json_output
+from dicomzarr.commands.launcher.command_table import BY_NAME
 from dicomzarr.commands.launcher.options import Options, configuration_of, folder_of_copy, no_dataset, parse, results_of
 from dicomzarr.commands.launcher.processes import say
-from dicomzarr.commands.launcher.words import BY_NAME
 from dicomzarr.privacy import needles, positive_control, unread
 from dicomzarr.privacy.plain_words import own_words, shipped_parts
 from dicomzarr.system import files

@@ -7,14 +7,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dicomzarr.commands.explain import array_ids
+from dicomzarr.commands import array_ids
 from dicomzarr.commands.explain.facts import add_paths, explain
 from dicomzarr.commands.explain.lines import lines_of
 from dicomzarr.commands.files import WARNING
 from dicomzarr.commands.launcher import json_output
+from dicomzarr.commands.launcher.command_table import BY_NAME
 from dicomzarr.commands.launcher.options import Options, folder_of_copy, no_dataset, parse, results_of
 from dicomzarr.commands.launcher.processes import say
-from dicomzarr.commands.launcher.words import BY_NAME
 from dicomzarr.system.results_folder import Results
 from dicomzarr.terminal.screen import Screen
 from dicomzarr.vocabulary.errors import UserError
@@ -31,7 +31,7 @@ def run_explain(arguments: Sequence[str]) -> int:
         0 if it is explained; 1 if there is no dataset.
     """
     options = parse(BY_NAME["explain"], arguments)
-    if not options.places:
+    if not options.positional:
         raise UserError(f"the array is missing: ./run explain ARRAY, an id of {TABLE}. See ./run explain --help")
     results, dataset = _places(options)
     if not (dataset / TABLE).is_file():
@@ -43,7 +43,7 @@ def run_explain(arguments: Sequence[str]) -> int:
         else:
             say(f"run: {no_dataset(results, options, f'dataset/{TABLE}')}")
         return 1
-    array, mask = array_ids.find(dataset, options.places[0])
+    array, mask = array_ids.find(dataset, options.positional[0])
     found = explain(dataset, array, mask)
     if options.has("--private"):
         add_paths(found, results)

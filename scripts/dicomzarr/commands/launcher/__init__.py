@@ -1,1 +1,1 @@
-"""What all words of `./run` share: their table, help, options and mistakes, the environment, and child processes."""
+"""What all commands of `./run` share: their table, help, options and mistakes, the environment, and child processes."""

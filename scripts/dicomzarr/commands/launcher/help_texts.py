@@ -1,4 +1,4 @@
-"""The help of `./run` and of its words, and the answer to a mistyped word: see `words.py`.
+"""The help of `./run` and of its commands, and the answer to a mistyped one: see `command_table.py`.
 
 In the syntax of Python 3.6, without `from __future__ import annotations`.
 """
@@ -6,67 +6,76 @@ In the syntax of Python 3.6, without `from __future__ import annotations`.
 import os
 import re
 
-from dicomzarr.commands.launcher.words import BY_NAME, EXIT_CODES, EXPORTS, OF_A_RUN, ONE_ON_FAILURE, RUN, WORDS, Word
+from dicomzarr.commands.launcher.command_table import (
+    BY_NAME,
+    COMMANDS,
+    EXIT_CODES,
+    EXPORTS,
+    OF_A_RUN,
+    ONE_ON_FAILURE,
+    RUN,
+    Command,
+)
 
 OVERVIEW = """\
 ./run: from folders of DICOM to a verified OME-Zarr dataset
 First try   ./run demo
 Your data   ./run --cores 8 --configfile my.yaml
 
-{words}
+{commands}
 
   --configfile FILE   your source, results and options
   --cores N           cores to use; all if left out
   -n                  list the jobs of a run, and run none
-Help of a word: ./run status --help; pages: docs/README.md
+More on each: ./run status --help; pages: docs/README.md
 """
 HELP = ("help", "--help", "-h")
-OF_THE_PROJECT = ("bench", "test", "check", "snakemake")  # words that share a line of the overview
+OF_THE_PROJECT = ("bench", "test", "check", "snakemake")  # commands that share a line of the overview
 
 
 def overview() -> str:
     """Return the help of `./run`: one screen of 24 lines and 60 columns."""
     lines = []
-    for word in WORDS:
-        if word.name == EXPORTS[0][0]:
+    for command in COMMANDS:
+        if command.name == EXPORTS[0][0]:
             lines.append("  export_*   " + ", ".join(name[len("export_") :] for name, _, _ in EXPORTS))
-        elif word.name == OF_THE_PROJECT[0]:
-            lines.append("  {:<11}{} (to work on the project)".format(word.name, ", ".join(OF_THE_PROJECT[1:])))
-        elif not word.name.startswith("export_") and word.name not in OF_THE_PROJECT:
-            lines.append(f"  {word.name:<11}{word.summary}")
-    return OVERVIEW.format(words="\n".join(lines))
+        elif command.name == OF_THE_PROJECT[0]:
+            lines.append("  {:<11}{} (to work on the project)".format(command.name, ", ".join(OF_THE_PROJECT[1:])))
+        elif not command.name.startswith("export_") and command.name not in OF_THE_PROJECT:
+            lines.append(f"  {command.name:<11}{command.summary}")
+    return OVERVIEW.format(commands="\n".join(lines))
 
 
-def help_of(word: Word, columns: int) -> str:
-    """Return the help of a word, in lines of at most so many columns."""
+def help_of(command: Command, columns: int) -> str:
+    """Return the help of a command, in lines of at most so many columns."""
     import textwrap
 
     def wrapped(text: str, first: str = "", other: str = "") -> "list[str]":
         return textwrap.wrap(text, columns, initial_indent=first, subsequent_indent=other, break_on_hyphens=False)
 
-    lines = wrapped(usage_of(word), "", "    ")
-    lines += ["", *wrapped(word.text)]
-    if word.options:
-        names = [", ".join(filter(None, (o.short, (o.name + " " + o.value).strip()))) for o in word.options]
+    lines = wrapped(usage_of(command), "", "    ")
+    lines += ["", *wrapped(command.text)]
+    if command.options:
+        names = [", ".join(filter(None, (o.short, (o.name + " " + o.value).strip()))) for o in command.options]
         width = max(map(len, names)) + 4
         lines.append("")
-        for name, option in zip(names, word.options):  # noqa: B905 (since Python 3.10)
+        for name, option in zip(names, command.options):  # noqa: B905 (since Python 3.10)
             lines += wrapped(option.text, "  {:<{}}".format(name, width - 2), " " * width)
     lines.append("")
-    if word.passes_on and word.name != "snakemake":
-        own = {"Snakemake": "./run snakemake --help", "pytest": "docs.pytest.org"}.get(word.passes_on, "")
-        lines += wrapped("Further arguments go to {}{}".format(word.passes_on, own and ": " + own))
-    if word.exits == OF_A_RUN:
+    if command.passes_on and command.name != "snakemake":
+        own = {"Snakemake": "./run snakemake --help", "pytest": "docs.pytest.org"}.get(command.passes_on, "")
+        lines += wrapped("Further arguments go to {}{}".format(command.passes_on, own and ": " + own))
+    if command.exits == OF_A_RUN:
         lines += wrapped("Exit codes are those of a run: ./run help run")
     else:
-        lines += wrapped("Exit codes: " + (word.exits or " ".join("{}: {}.".format(*code) for code in EXIT_CODES)))
-    lines += [("Example: " if number == 0 else " " * 9) + text for number, text in enumerate(word.examples)]
+        lines += wrapped("Exit codes: " + (command.exits or " ".join("{}: {}.".format(*code) for code in EXIT_CODES)))
+    lines += [("Example: " if number == 0 else " " * 9) + text for number, text in enumerate(command.examples)]
     return "\n".join(lines) + "\n"
 
 
-def usage_of(word: Word) -> str:
-    """Return how a word is called."""
-    return " ".join(filter(None, ("./run", word.name, word.usage)))
+def usage_of(command: Command) -> str:
+    """Return how a command is called."""
+    return " ".join(filter(None, ("./run", command.name, command.usage)))
 
 
 def asked_help(arguments: "list[str]") -> str:
@@ -95,7 +104,7 @@ def columns_of_terminal() -> int:
 
 
 def mistyped(arguments: "list[str]", folder: str, root: str) -> str:
-    """Return a message if the first argument is no word, and no rule or file that Snakemake could make; else nothing.
+    """Return a message if the first argument is no command, and no rule or file that Snakemake could make; else "".
 
     Parameters
     ----------
@@ -120,8 +129,8 @@ def mistyped(arguments: "list[str]", folder: str, root: str) -> str:
     if name in rules:
         return ""
     if name == "run":
-        return "a run needs no word: ./run --cores 8 --configfile my.yaml. See ./run help"
-    known = [word.name for word in WORDS] + ["help"] + rules
+        return "a run needs no command: ./run --cores 8 --configfile my.yaml. See ./run help"
+    known = [command.name for command in COMMANDS] + ["help"] + rules
     return f"there is no command or rule {name!r}{closest(name, known)}. See ./run help"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dicomzarr.commands.status import mask_names
 from dicomzarr.commands.status.command import CAUSES, LINES
 
-# By word, empty for a run: each field, with a dot for a field within another and [] for each item of a list, and its
+# By command, empty for a run: each field, with a dot for a field within another and [] for each item of a list, and its
 # meaning.
 FORMS: dict[str, tuple[tuple[str, str], ...]] = {
     "": (

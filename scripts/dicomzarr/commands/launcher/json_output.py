@@ -5,7 +5,7 @@ In the syntax of Python 3.6, without `from __future__ import annotations`: `run`
 
 import json
 
-from dicomzarr.commands.launcher.words import BY_NAME, JSON, RUN
+from dicomzarr.commands.launcher.command_table import BY_NAME, JSON, RUN
 
 _printed: "list[bool]" = []  # whether an object was printed by this process
 
@@ -16,10 +16,10 @@ def begin() -> None:
 
 
 def is_asked(arguments: "list[str]") -> bool:
-    """Return whether the arguments of `./run` ask for an object, and their word has one."""
-    word = BY_NAME.get(arguments[0] if arguments else "", RUN)
+    """Return whether the arguments of `./run` ask for an object, and their command has one."""
+    command = BY_NAME.get(arguments[0] if arguments else "", RUN)
     before = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    return JSON.name in before and JSON.name in [option.name for option in word.options]
+    return JSON.name in before and JSON.name in [option.name for option in command.options]
 
 
 def show(content: "dict[str, object]") -> None:

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dicomzarr.commands.launcher.command_table import BY_NAME, COMMANDS, RUN, TARGETS
 from dicomzarr.commands.launcher.help_texts import closest, mistyped, names_of_rules
-from dicomzarr.commands.launcher.words import BY_NAME, RUN, TARGETS, WORDS
 from dicomzarr.system.project import ROOT
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.workflow import config_file
@@ -36,7 +36,7 @@ def names_of_options(arguments: Sequence[str]) -> set[str]:
 
 
 def refuse_mistakes(arguments: Sequence[str], folder: Path) -> None:
-    """Refuse unknown words, rules and options, values that are none, and configuration files that cannot be read.
+    """Refuse unknown commands, rules and options, values that are none, and configuration files that cannot be read.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def refuse_mistakes(arguments: Sequence[str], folder: Path) -> None:
     _refuse_first(arguments, folder)
     for before, argument in itertools.pairwise(arguments):
         if argument in {*BY_NAME} - {*TARGETS} and not before.startswith("-") and not (folder / argument).exists():
-            raise UserError(f"the word comes first: ./run {argument} ...")
+            raise UserError(f"the command comes first: ./run {argument} ...")
     _refuse_unknown_options(arguments)
     _refuse_values(arguments)
     read_configuration(config_files(arguments), folder)
@@ -107,15 +107,15 @@ def _missing(path: str, folder: Path) -> str:
     files = [each.name for each in place.iterdir()] if place.is_dir() else []
     files = [name for name in files if name.endswith((".yaml", ".yml", ".json")) and name != Path(path).name]
     near = closest(Path(path).name, files) or "; write one with `source:` and `results:`, as README.md shows"
-    return _as_word(path) or f"the configuration file {path!r} does not exist in {str(folder)!r}{near}"
+    return _as_command(path) or f"the configuration file {path!r} does not exist in {str(folder)!r}{near}"
 
 
-def _as_word(text: str) -> str:
-    """Return a message if a text that was taken for something else is, or is like, a word; else nothing."""
+def _as_command(text: str) -> str:
+    """Return a message if a text that was taken for something else is, or is like, a command; else nothing."""
     rules = names_of_rules(str(ROOT))
     if text in BY_NAME or text in rules:
-        return f"the {'word' if text in BY_NAME else 'rule'} comes first: ./run {text} ..."
-    near = closest(text, [*(word.name for word in WORDS), *rules]) if re.fullmatch("[a-z_-]+", text) else ""
+        return f"the {'command' if text in BY_NAME else 'rule'} comes first: ./run {text} ..."
+    near = closest(text, [*(command.name for command in COMMANDS), *rules]) if re.fullmatch("[a-z_-]+", text) else ""
     return near and f"there is no command or rule {text!r}{near}. See ./run help"
 
 
@@ -131,10 +131,10 @@ def _refuse_unknown_options(arguments: Sequence[str]) -> None:
                 is_one_value = not isinstance(defaults[key], dict | list)
                 how = f"--config {key}=VALUE" if is_one_value else "write it into a file, for --configfile"
                 raise UserError(f"{option!r} is a key of the configuration, no option: {how}")
-            words = [word.name for word in WORDS if any(option == own.name for own in word.options)]
+            commands = [command.name for command in COMMANDS if any(option == own.name for own in command.options)]
             near = (
-                f"; it belongs to ./run {words[0]}"
-                if words
+                f"; it belongs to ./run {commands[0]}"
+                if commands
                 else closest(option, [*known, *(own.name for own in RUN.options)])
             )
             raise UserError(f"Snakemake has no option {option!r}{near}. See ./run help run")
@@ -169,4 +169,4 @@ def _refuse_values(arguments: Sequence[str]) -> None:
 def _no_pair(option: str, found: str) -> UserError:
     example = "--config source=/data/dicom" if option in ("--config", "-C") else f"{option} NAME=VALUE"
     text = f"{option}: found {found!r}, needed is a name, = and a value, as in {example}"
-    return UserError(_as_word(found) or text)
+    return UserError(_as_command(found) or text)

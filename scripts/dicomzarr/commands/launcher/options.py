@@ -1,4 +1,4 @@
-"""Options of words that start no Snakemake, and the results folder that they mean."""
+"""Options of commands that start no Snakemake, and the results folder that they mean."""
 
 from __future__ import annotations
 
@@ -9,17 +9,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dicomzarr.commands.launcher.command_table import (
+    CONFIG,
+    CONFIGFILE,
+    CORES,
+    DECIDE,
+    DRY_RUN,
+    RESULTS,
+    Command,
+    Option,
+)
 from dicomzarr.commands.launcher.help_texts import closest, usage_of
 from dicomzarr.commands.launcher.mistakes import read_configuration
 from dicomzarr.commands.launcher.processes import say
-from dicomzarr.commands.launcher.words import CONFIG, CONFIGFILE, CORES, DECIDE, DRY_RUN, RESULTS, Option, Word
 from dicomzarr.system import locks
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.workflow import config_file
 
-# Also understood where a word has --results: somebody puts the word in front of the arguments of a run.
+# Also understood where a command has --results: somebody puts its name in front of the arguments of a run.
 OF_A_RUN = (
     CONFIGFILE,
     CONFIG,
@@ -32,23 +41,23 @@ _SEVERAL = (
     CONFIGFILE.name,
     CONFIG.name,
     *(option.name for option in DECIDE),
-)  # they take every word up to the next option
+)  # they take every command up to the next option
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The arguments of a word.
+    """The arguments of a command.
 
     Attributes
     ----------
     values : dict of str to list of str
         By the long name of each option that was given, its values; an empty list for a switch.
-    places : list of str
+    positional : list of str
         Arguments that are no options.
     """
 
     values: dict[str, list[str]] = field(default_factory=dict)
-    places: list[str] = field(default_factory=list)
+    positional: list[str] = field(default_factory=list)
 
     def has(self, name: str) -> bool:
         """Return whether an option was given."""
@@ -59,24 +68,24 @@ class Options:
         return self.values.get(name, [""])[-1]
 
 
-def parse(word: Word, arguments: Sequence[str]) -> Options:
-    """Return the options of a word that passes nothing on.
+def parse(command: Command, arguments: Sequence[str]) -> Options:
+    """Return the options of a command that passes nothing on.
 
     Raises
     ------
     UserError
         If an option is unknown, lacks its value, or has one that it does not take, or an argument is too many.
     """
-    see = f"See ./run {word.name} --help"
-    known = (*word.options, *(OF_A_RUN if RESULTS in word.options else ()))
+    see = f"See ./run {command.name} --help"
+    known = (*command.options, *(OF_A_RUN if RESULTS in command.options else ()))
     options, rest = Options(), list(arguments)
     while rest:
         argument = rest.pop(0)
         if argument == "--":
-            options.places.extend(rest)
+            options.positional.extend(rest)
             break
         if not argument.startswith("-") or argument == "-":
-            options.places.append(argument)
+            options.positional.append(argument)
             continue
         name, has_value, value = argument.partition("=")
         option = next((each for each in known if name in (each.name, each.short)), None)
@@ -84,7 +93,9 @@ def parse(word: Word, arguments: Sequence[str]) -> Options:
             name, has_value, value = argument[:2], "=", argument[2:]
             option = next((each for each in known if each.value and name == each.short), None)
         if option is None:
-            raise UserError(f"unknown option {argument!r}{closest(name, [each.name for each in word.options])}. {see}")
+            raise UserError(
+                f"unknown option {argument!r}{closest(name, [each.name for each in command.options])}. {see}"
+            )
         values = options.values.setdefault(option.name, [])
         if not option.value:
             if has_value:
@@ -95,10 +106,12 @@ def parse(word: Word, arguments: Sequence[str]) -> Options:
         if not has_value or not value:
             raise UserError(f"{option.name}: found nothing, needed is {option.value}. {see}")
         values.append(value)
-        while option.name in _SEVERAL and not word.places and rest and not rest[0].startswith("-"):
+        while option.name in _SEVERAL and not command.most_positional and rest and not rest[0].startswith("-"):
             values.append(rest.pop(0))
-    if len(options.places) > word.places:
-        raise UserError(f"unexpected argument {options.places[word.places]!r}; usage: {usage_of(word)}")
+    if len(options.positional) > command.most_positional:
+        raise UserError(
+            f"unexpected argument {options.positional[command.most_positional]!r}; usage: {usage_of(command)}"
+        )
     return options
 
 

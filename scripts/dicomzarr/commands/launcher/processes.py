@@ -22,7 +22,7 @@ from types import FrameType
 from typing import IO, TextIO
 
 from dicomzarr.system.project import ROOT
-from dicomzarr.system.stop_signals import STOPPING, heeded
+from dicomzarr.system.stop_signals import STOPPING, not_ignored
 
 _SI_KERNEL = 0x80  # origin of a signal: the terminal, not a process (sigaction(2))
 
@@ -49,12 +49,12 @@ class Stopped(BaseException):
         self.status = 128 + number if status is None else status
 
 
-said: list[str] = []  # the messages of this command, of which `--json` shows the last if it fails
+messages: list[str] = []  # what `say` printed for this command, of which `--json` shows the last if it fails
 
 
 def say(text: str) -> None:
     """Print a message to standard error; standard output belongs to the child."""
-    said.append(text)
+    messages.append(text)
     print(text, file=sys.stderr, flush=True)
 
 
@@ -174,8 +174,29 @@ def start(
     interrupt: Interrupt,
     stdin: int | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a program while signals are blocked; `restore_mask` unblocks them in the child."""
-    awaited = heeded()  # an ignored signal would be delivered all the same to who waits for it
+    """Start a program while signals are blocked.
+
+    Parameters
+    ----------
+    command : sequence of str
+        Program and arguments.
+    folder : Path
+        Working directory.
+    restore_mask : callable
+        What `delayed_signals` yields; called in the child.
+    changes : mapping of str to str
+        Environment variables in addition to those of this process, except PYTHONPATH.
+    output, interrupt
+        As for `call`.
+    stdin : int, optional
+        As for `subprocess.Popen`; by default that of this process.
+
+    Raises
+    ------
+    Stopped
+        If a signal that stops a run waits already.
+    """
+    awaited = not_ignored()  # an ignored signal would be delivered all the same to who waits for it
     if awaited & signal.sigpending():
         raise Stopped(signal.sigwait(awaited))
 
@@ -198,7 +219,7 @@ def start(
 
 def wait(child: subprocess.Popen[bytes], interrupt: Interrupt) -> int:
     """Return the exit status of a child that was started while signals were blocked, as they are still."""
-    stopped, awaited = None, heeded()
+    stopped, awaited = None, not_ignored()
     # Sent just before or after the fork.
     child_may_have_missed_it = signal.SIGINT in signal.sigpending() & awaited
     while child.poll() is None:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from dicomzarr.commands.launcher import home, json_output
+from dicomzarr.commands.launcher.command_table import TARGETS
 from dicomzarr.commands.launcher.environment import PLUGINS
 from dicomzarr.commands.launcher.mistakes import names_of_options, refuse_mistakes
 from dicomzarr.commands.launcher.processes import Interrupt, Stopped, call, say
-from dicomzarr.commands.launcher.words import TARGETS
-from dicomzarr.commands.run.prepared import Prepared
+from dicomzarr.commands.run.early_program import EarlyProgram
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
@@ -66,7 +66,7 @@ def is_a_run(arguments: Sequence[str]) -> bool:
 
 
 def shows_stages(arguments: Sequence[str]) -> bool:
-    """Return whether a run shows lines of stages: not if its arguments ask for words of Snakemake."""
+    """Return whether a run shows lines of stages: not if its arguments ask for what Snakemake prints."""
     return is_a_run(arguments) and not _has_option(arguments, _WORDS_OF_SNAKEMAKE, "")
 
 
@@ -120,7 +120,7 @@ def run_snakemake(
     command = snakemake_command(arguments, folder)
     say("+ " + shlex.join(command))
     output = sys.stderr.buffer if as_json else None  # standard output belongs to a JSON object
-    search = Prepared(_SEARCH, folder, output=output, PYTHONPATH=str(ROOT / "scripts"))
+    search = EarlyProgram(_SEARCH, folder, output=output, PYTHONPATH=str(ROOT / "scripts"))
     with search, tempfile.TemporaryDirectory() as answers:
         answer, facts = Path(answers) / "results", Path(answers) / "facts"
         variables = {"DICOMZARR_RESULTS": str(answer), "DICOMZARR_FACTS": str(facts)}
@@ -140,7 +140,7 @@ def _conclude(
     results: Path | None,
     run: Mapping[str, Any],
     status: int,
-    search: Prepared,
+    search: EarlyProgram,
     arguments: Sequence[str],
     folder: Path,
     show: Callable[[dict[str, Any]], None] | None,
@@ -172,7 +172,7 @@ def _conclude(
 
 
 def results_options(arguments: Sequence[str]) -> list[str]:
-    """Return the options with which a word such as `report` finds the results of a run with these arguments."""
+    """Return the options with which a command such as `report` finds the results of a run with these arguments."""
     files = config_files(arguments)
     options = ["--configfile", *files] if files else []
     folder = set_value(arguments, "results")

@@ -256,9 +256,9 @@ def _text_undecided(results: Results, content: Mapping[str, Any]) -> int:
     """Return how many images wait for a decision of `./run review`; 0 also if the decisions cannot be read."""
     if not any(row["reason"] in REVIEWED for row in content.get("set_aside", ())):
         return 0
-    from dicomzarr.review import found
+    from dicomzarr.review import read_results
 
     try:
-        return found.undecided(results)
+        return read_results.undecided(results)
     except (UserError, OSError):
         return 0

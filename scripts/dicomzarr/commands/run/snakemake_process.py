@@ -35,16 +35,13 @@ def end_thread_in_one_line(ended: threading.ExceptHookArgs) -> None:
     )
 
 
-_PR_SET_PDEATHSIG = 1  # prctl(2)
-
-
 def end_with_launcher() -> None:
     """Be killed when the launcher is: else the run would go on without it, and hold a lock that the next run meets."""
     launcher = os.environ.pop("DICOMZARR_LAUNCHER", "")
     if launcher:
-        import ctypes
+        from dicomzarr.system.parent_process import end_with_parent
 
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        end_with_parent()
         try:
             os.kill(int(launcher), 0)
         except ProcessLookupError:  # it was killed before
@@ -57,13 +54,13 @@ PLUGIN = "--logger=dicomzarr"  # with `=`, since the option takes all words afte
 
 def main() -> int:
     """Run Snakemake with the arguments of this process and return its exit status."""
+    sys.path.insert(0, SCRIPTS)
     end_with_launcher()
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     argparse.ArgumentParser.error = refuse_in_one_line  # type: ignore[assignment, method-assign]
     threading.excepthook = end_thread_in_one_line
-    sys.path.insert(0, SCRIPTS)
     logging.raiseExceptions = False  # Snakemake's log cannot hold the name of every folder: no traceback
     gc.disable()  # what is imported stays: looking for garbage in it takes a tenth of the time
     from dicomzarr.workflow.snakemake_quirks.plain_metadata import use_plain_metadata

@@ -83,7 +83,19 @@ class ListingCache:
         return listing if listing is not None and listing.key == key else None
 
     def add(self, path: str, key: StatKey, reason: str, rows: bytes) -> Listing:
-        """Add the listing of an archive."""
+        """Add the listing of an archive, and return it.
+
+        Parameters
+        ----------
+        path : str
+            The name under which it is found again.
+        key : tuple of int
+            Size, times and inode of the archive when it was listed.
+        reason : str
+            Reason code of the archive; `archive_listed` if it was listed to its end.
+        rows : bytes
+            The rows of its members, a line each.
+        """
         line = _line(path, key, reason, rows)
         offset = self._stream.seek(0, os.SEEK_END) + len(line)
         self._stream.write(line + rows)

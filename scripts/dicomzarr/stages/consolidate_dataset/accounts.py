@@ -33,6 +33,28 @@ from dicomzarr.vocabulary.reasons import REASONS
 log = logging.getLogger("dicomzarr")
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class SourceLists:
+    """What earlier rules found in the source.
+
+    Attributes
+    ----------
+    inventory : Path
+        The listing of the source.
+    members : Path
+        The rows of archives and of their members.
+    index : Path
+        The header index.
+    unplaced_masks : Path
+        The mask files of which no image is known, from the plan.
+    """
+
+    inventory: Path
+    members: Path
+    index: Path
+    unplaced_masks: Path
+
+
 def _not_files(inventory: Path) -> Iterator[bytes]:
     """Yield the rows of directory entries that are not regular files."""
     with open(inventory, "rb") as stream:
@@ -45,13 +67,11 @@ def _not_files(inventory: Path) -> Iterator[bytes]:
             yield file_row(row[0], reason.outcome, reason.code, "")
 
 
-def _not_read(members: Path | None) -> Iterator[bytes]:
+def _not_read(members: Path) -> Iterator[bytes]:
     """Yield the rows of archives that could not be listed as a whole, and of members that are not read.
 
     An archive that was listed has none, as a folder has none: the accounts do not depend on how files are packed.
     """
-    if members is None:
-        return
     with open(members, "rb") as stream:
         for line in stream:
             if line.find(_REGULAR) >= 0:
@@ -154,17 +174,31 @@ def _write_collection(path: Path, volumes: Iterable[bytes]) -> None:
 _ARRAY = "array"  # in place of the list of images
 
 
+def _write_outcomes(path: Path, totals: Mapping[bytes, int]) -> dict[tuple[str, ...], int]:
+    """Write the number of files by outcome and reason, and return it."""
+    outcomes = {tuple(key.decode().split(" ")): count for key, count in totals.items()}
+    rows = [csv_tables.line((*key, count)) for key, count in sorted(outcomes.items())]
+    csv_tables.write(path, csv_tables.OUTCOMES, rows)
+    return outcomes
+
+
+def _write_policy(path: Path, parts: Sequence[partitions.Partition]) -> None:
+    """Write the number of files that a policy leaves out, by policy and kind of risk."""
+    risks: Counter[str] = Counter()
+    for part in parts:
+        risks.update(part.risks)
+    rows = [csv_tables.line((*kind.split(" "), count)) for kind, count in sorted(risks.items())]
+    csv_tables.write(path, csv_tables.POLICY, rows)
+
+
 def consolidate(
     results: Results,
     batches: Sequence[str],
-    inventory: Path,
-    index: Path,
-    unplaced_masks: Path,
+    source: SourceLists,
     pseudonyms: Pseudonyms,
     outputs: Mapping[str, Path],
     joined: Joined,
     code: str = "",
-    members: Path | None = None,
 ) -> RuleRecord:
     """Write the tables of the dataset, the accounts of the source and the provenance by series; no pixel is read.
 
@@ -173,10 +207,7 @@ def consolidate(
     results : Results
     batches : sequence of str
         Names of all batches.
-    inventory, index : Path
-        The listing of the source, and the header index.
-    unplaced_masks : Path
-        The mask files of which no image is known, from the plan.
+    source : SourceLists
     pseudonyms : Pseudonyms
         Makes keyed digests of source files for the provenance.
     outputs : mapping of str to Path
@@ -186,8 +217,6 @@ def consolidate(
         Labels and splits.
     code : str
         Digest of the code that consolidates; partitions that other code cached are rebuilt.
-    members : Path, optional
-        The rows of archives and of their members.
 
     Returns
     -------
@@ -199,14 +228,14 @@ def consolidate(
     SourceChanged
         If files changed while their headers were read; the record of the header index is revoked first.
     """
-    joined = dataclasses.replace(joined, uncertain=mask_rows.uncertain_series(unplaced_masks))
+    joined = dataclasses.replace(joined, uncertain=mask_rows.uncertain_series(source.unplaced_masks))
     basis = partitions.Basis(results, pseudonyms, joined, code)
     parts, rebuilt = partitions.refresh(basis, batches)
     totals: Counter[bytes] = Counter()
     try:
         volumes = _chained(parts, "volumes")
         tied = ties.tied_arrays([part.rows("digests") for part in parts])
-        mask_files = mask_rows.outcomes(_chained(parts, "mask_files"), unplaced_masks)
+        mask_files = mask_rows.outcomes(_chained(parts, "mask_files"), source.unplaced_masks)
         flags = mask_rows.flags_of_segmentations(_chained(parts, "segmentations"), mask_files)
         for array in tied:
             flags.setdefault(array, set()).add(ties.FLAG)
@@ -216,7 +245,9 @@ def consolidate(
         _write(outputs["mask_names"], csv_tables.MASK_NAMES, _chained(parts, "mask_names"), private=True)
         _write(outputs["mask_files"], csv_tables.MASK_FILES, mask_rows.private_rows(mask_files), private=True)
         csv_tables.write(outputs["mask_outcomes"], csv_tables.MASK_OUTCOMES, mask_rows.outcome_rows(mask_files))
-        others = heapq.merge(_not_files(inventory), _not_read(members), _without_image(index, mask_files))
+        others = heapq.merge(
+            _not_files(source.inventory), _not_read(source.members), _without_image(source.index, mask_files)
+        )
         file_rows = _account(others, [part.rows("files") for part in parts], totals)
         entries = _write(outputs["files"], csv_tables.FILES, file_rows, private=True)
         frame_rows = _frames([part.rows("frames") for part in parts])
@@ -227,22 +258,15 @@ def consolidate(
         for rule in ("discover_files", "index_headers"):
             revoke(results, results.records / f"{rule}.json", Revocation.SOURCE_CHANGED)
         raise
-    outcomes = {tuple(key.decode().split(" ")): count for key, count in totals.items()}
-    csv_tables.write(
-        outputs["outcomes"], csv_tables.OUTCOMES, [csv_tables.line((*key, outcomes[key])) for key in sorted(outcomes)]
-    )
-    risks: Counter[str] = Counter()
-    for part in parts:
-        risks.update(part.risks)
-    not_extracted = [csv_tables.line((*kind.split(" "), count)) for kind, count in sorted(risks.items())]
-    csv_tables.write(outputs["policy"], csv_tables.POLICY, not_extracted)
+    outcomes = _write_outcomes(outputs["outcomes"], totals)
+    _write_policy(outputs["policy"], parts)
     _write_collection(outputs["group"], _chained(parts, "volumes"))
     files.write_atomically(outputs["root"], GROUP)
     with contextlib.suppress(OSError):  # the folder of the pictures, if there are none: it would be surplus
         results.pictures.rmdir()
     counts = {"entries": entries, "frames": frame_count, "arrays": arrays, "masks": masks}
     counts |= dict.fromkeys(("extracted", "skipped", "quarantined", "ignored"), 0)
-    for (outcome, _), count in outcomes.items():
+    for (outcome, *_), count in outcomes.items():
         counts[outcome] += count
     log.info(
         "entries %d, arrays %d, frames %d; parts rebuilt %d of %d", entries, arrays, frame_count, rebuilt, len(parts)

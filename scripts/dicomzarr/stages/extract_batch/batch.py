@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.records.batch_record import CHECK, EXTRACT, BatchRecord
@@ -26,6 +27,7 @@ from dicomzarr.stages.extract_batch.commit import (
     remove_unplanned,
 )
 from dicomzarr.stages.extract_batch.contents import SeriesContents, read_contents, unreadable_in
+from dicomzarr.stages.extract_batch.extraction import Extraction
 from dicomzarr.stages.extract_batch.look_for_text import control
 from dicomzarr.stages.extract_batch.one_pass import extract_in_one_pass
 from dicomzarr.stages.extract_batch.options import Options
@@ -104,6 +106,15 @@ class _Claims:
         )
 
 
+class _Last(NamedTuple):
+    """The last extraction of a series."""
+
+    record: SeriesRecord | None
+    size: int  # of the file of the record, in bytes
+    digest: str  # in that file
+    reason: Revocation  # why the record would be revoked
+
+
 @dataclass(slots=True)
 class _Batch:
     """The state of one job: what extracting a series needs, and counts."""
@@ -127,37 +138,26 @@ class _Batch:
         """The limits for one file, as a record has them if a file exceeded one."""
         return tuple(dataclasses.astuple(limits.current()))
 
+    def _extraction(self, plan: SeriesPlan) -> Extraction:
+        store = self.store / plan.series_id
+        return Extraction(plan, store, self.roots, self.pseudonyms, self.options, self.pool)
+
     def update(self, planned: PlannedSeries, *, again: bool) -> bool:
         """Bring one series up to date; return whether it was extracted.
 
         The second time (`again`) digests of the last run are not used: bytes may differ under the same stat.
         """
         path = self.results.series_record(EXTRACT, planned.series_id)
-        reason = Revocation.SUPERSEDED
-        try:
-            record, size, digest = SeriesRecord.read(path)
-        except FileNotFoundError:
-            record, size, digest = None, 0, ""
-        except (OSError, Damaged):
-            record, size, digest, reason = None, 0, "", Revocation.DAMAGED
-        if record and not files_exist(self.results, record):
-            reason = Revocation.FILE_MISSING
-        is_complete = record is not None and reason is not Revocation.FILE_MISSING
-        digest_of_plan = plan_digest(planned, self.options)
-        must_extract = (
-            record is None
-            or not is_complete
-            or record.failed
-            or record.limits not in ((), self.limits)
-            or faces.is_outdated(record, self.options.faces)
-        )
+        last = self._last(path)
+        record, digest_of_plan = last.record, plan_digest(planned, self.options)
+        must_extract = record is None or self._is_outdated(record, last.reason)
         must_look = record is not None and record.looked.get("code", "") != self.options.detector
         may_differ = self.paranoid or record is None or record.plan_digest != digest_of_plan or unreadable_in(record)
         if record and not (must_extract or must_look or may_differ):
-            self.claims.add(record, size, digest)
+            self.claims.add(record, last.size, last.digest)
             return False
         plan = planned.parse()
-        if record is None and (new := self._extract_in_one_pass(plan, path, reason)):
+        if record is None and (new := self._extract_in_one_pass(plan, path, last.reason)):
             self._add(new, digest_of_plan)
             return True
         contents = read_contents(plan, None if self.paranoid or again else record, self.roots, self.pool)
@@ -176,10 +176,30 @@ class _Batch:
             base = _with_paths_of(record, plan, contents) if record.image_fingerprint == images else None
         # The arrays that are written now must be read back, also if all their bytes are those of before.
         revoke(self.results, self.results.series_record(CHECK, planned.series_id), Revocation.SUPERSEDED)
-        revoke(self.results, path, reason)
+        revoke(self.results, path, last.reason)
         suspect = plan.series_id == self.suspect or bool(record and record.failed)
         self._add(self._extract(plan, contents, base, suspect=suspect), digest_of_plan)
         return True
+
+    def _last(self, path: Path) -> _Last:
+        """Return what the record of a series says, and why it would be revoked if the series is extracted again."""
+        try:
+            record, size, digest = SeriesRecord.read(path)
+        except FileNotFoundError:
+            return _Last(None, 0, "", Revocation.SUPERSEDED)
+        except (OSError, Damaged):
+            return _Last(None, 0, "", Revocation.DAMAGED)
+        is_complete = files_exist(self.results, record)
+        return _Last(record, size, digest, Revocation.SUPERSEDED if is_complete else Revocation.FILE_MISSING)
+
+    def _is_outdated(self, record: SeriesRecord, reason: Revocation) -> bool:
+        """Return whether a series must be extracted again, whatever its files and options are now."""
+        return (
+            reason is Revocation.FILE_MISSING
+            or record.failed
+            or record.limits not in ((), self.limits)
+            or faces.is_outdated(record, self.options.faces)
+        )
 
     def _add(self, record: SeriesRecord, digest_of_plan: str) -> None:
         """Commit a series that was extracted."""
@@ -200,9 +220,8 @@ class _Batch:
         revoke(self.results, self.results.series_record(CHECK, plan.series_id), Revocation.SUPERSEDED)
         revoke(self.results, path, reason)
         self.notes.begin(plan.series_id)
-        store = self.store / plan.series_id
         try:
-            new = extract_in_one_pass(plan, store, self.roots, self.pseudonyms, self.options, self.pool)
+            new = extract_in_one_pass(self._extraction(plan))
         except (UserError, OSError):
             raise
         except Exception:  # two passes meet it again, and say what it is
@@ -215,15 +234,15 @@ class _Batch:
         if plan.series_id == self.suspect or record.fingerprint != fingerprint(plan, contents.digests, self.options):
             return None
         self.notes.begin(plan.series_id)
-        store = self.store / plan.series_id
+        extraction = self._extraction(plan)
         try:
-            looked = look_again(plan, contents.digests, store, self.roots, self.options, record, self.pool)
+            looked = look_again(extraction, contents.digests, record)
         except (UserError, OSError):
             raise
         except Exception:  # the extraction meets it again, and says what it is
             looked = None
         if looked:
-            move_pictures(self.results, looked, pictures_of(store))
+            move_pictures(self.results, looked, pictures_of(extraction.store))
         return looked
 
     def _save(self, record: SeriesRecord) -> None:
@@ -240,14 +259,12 @@ class _Batch:
         In a child process if a job died at the series before; a series that fails has no array.
         """
         self.notes.begin(plan.series_id)
-        store, digests = self.store / plan.series_id, contents.digests
+        extraction, digests = self._extraction(plan), contents.digests
 
         def work() -> SeriesRecord:
             if base:
-                images = self.results.images
-                return extract_masks(plan, digests, store, images, base, self.roots, self.options, self.pool)
-            held = contents.small_files, contents.blocks
-            return extract(plan, digests, store, self.roots, self.pseudonyms, self.options, self.pool, *held)
+                return extract_masks(extraction, digests, self.results.images, base)
+            return extract(extraction, contents)
 
         try:
             record: SeriesRecord = sandbox.call_again(work) if suspect else work()
@@ -267,8 +284,8 @@ class _Batch:
             log.error(
                 "series %s: %s, %s; please open an issue", plan.series_id, reason, safe_messages.error_location(error)
             )
-        files.remove_tree(store)
-        files.remove_tree(pictures_of(store))
+        files.remove_tree(extraction.store)
+        files.remove_tree(pictures_of(extraction.store))
         return failed(plan, digests, self.options, reason)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dicomzarr.records.plan import SeriesPlan
 from dicomzarr.records.series_record import SeriesRecord
@@ -32,9 +32,9 @@ class SeriesContents:
     """
 
     digests: dict[str, str]
-    small_files: dict[str, bytes]
-    blocks: dict[str, bytes]
-    hashed: int
+    small_files: dict[str, bytes] = field(default_factory=dict)
+    blocks: dict[str, bytes] = field(default_factory=dict)
+    hashed: int = 0
 
 
 def unreadable_in(record: SeriesRecord) -> list[str]:
@@ -84,6 +84,6 @@ def read_contents(plan: SeriesPlan, record: SeriesRecord | None, roots: Roots, p
             read = pool.map(lambda row: content_of(row, roots, pool.threads), unread, mean_size)
             for row, (digest, of_blocks) in zip(unread, read, strict=True):
                 digests[row["path"]], blocks[row["path"]] = digest, of_blocks
-            return SeriesContents(digests, {}, blocks, len(unread))
+            return SeriesContents(digests, blocks=blocks, hashed=len(unread))
         digests |= {row["path"]: contents.digest(row) for row in unread}
         return SeriesContents(digests, contents.small_files, contents.blocks, len(unread))

@@ -34,7 +34,17 @@ def pixel_digest(files: Sequence[SourceFile], index: int, readers: Readers) -> s
 
 
 def quarantine_copies(files: Sequence[SourceFile], content: str, reason: str, numbers: dict[str, int]) -> None:
-    """Set the reason of every file with this content: equal bytes fail alike."""
+    """Set the reason of every file with this content: equal bytes fail alike.
+
+    Parameters
+    ----------
+    files : sequence of SourceFile
+    content : str
+        BLAKE3 of the bytes of the file that failed, hex.
+    reason : str
+    numbers : dict of str to int
+        ``found`` and ``needed``, where they explain the reason.
+    """
     for file in files:
         if file.content == content and (not file.reason or file.reason == "duplicate"):
             file.reason, file.numbers = reason, numbers

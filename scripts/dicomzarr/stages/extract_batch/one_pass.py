@@ -10,21 +10,19 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 
-from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.records.plan import SeriesPlan
 from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.source.row import HeaderRow
 from dicomzarr.stages.extract_batch.commit import pictures_of
 from dicomzarr.stages.extract_batch.duplicates import may_have_copies
+from dicomzarr.stages.extract_batch.extraction import Extraction
 from dicomzarr.stages.extract_batch.look_for_text import Looker
 from dicomzarr.stages.extract_batch.masks import place_masks
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series import attempt, record_of, risk_of
 from dicomzarr.stages.extract_batch.series_files import (
     Contents,
-    Roots,
     SourceFile,
     Undigested,
     interpret,
@@ -33,22 +31,14 @@ from dicomzarr.stages.extract_batch.series_files import (
 )
 from dicomzarr.stages.extract_batch.volume import BadFile
 from dicomzarr.system.files import remove_tree
-from dicomzarr.system.thread_pool import SERIAL, ThreadPool
 
 
-def extract_in_one_pass(
-    plan: SeriesPlan,
-    store: Path,
-    roots: Roots,
-    pseudonyms: Pseudonyms,
-    options: Options,
-    pool: ThreadPool = SERIAL,
-) -> SeriesRecord | None:
+def extract_in_one_pass(extraction: Extraction) -> SeriesRecord | None:
     """Write the arrays of a series into a temporary store and return its record, if no content must be known before.
 
     Parameters
     ----------
-    plan, store, roots, pseudonyms, options, pool
+    extraction : Extraction
         As for `series.extract`, whose bytes and record are the same.
 
     Returns
@@ -61,6 +51,8 @@ def extract_in_one_pass(
     SourceChanged
         If the stat of a file differs from the inventory.
     """
+    plan, store, roots = extraction.plan, extraction.store, extraction.roots
+    options, pool = extraction.options, extraction.pool
     files = _files_without_decision(plan, options)
     for index, file in enumerate(files):
         interpret(index, file, roots)
@@ -72,7 +64,7 @@ def extract_in_one_pass(
     with contextlib.closing(Contents(roots)) as contents:
         contents.ahead(plan.all_files())
         try:
-            volumes = attempt(plan, files, store, roots, pseudonyms, options, pool, Looker(files, roots, options))
+            volumes = attempt(extraction, files, Looker(files, roots, options))
         except (BadFile, Undigested):
             return None
         for file in files:  # those without a frame in the dataset

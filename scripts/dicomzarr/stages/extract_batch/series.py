@@ -25,6 +25,7 @@ from dicomzarr.records.series_record import (
 from dicomzarr.source.row import HeaderRow
 from dicomzarr.stages.extract_batch import faces
 from dicomzarr.stages.extract_batch.commit import pictures_of
+from dicomzarr.stages.extract_batch.contents import SeriesContents
 from dicomzarr.stages.extract_batch.duplicates import (
     has_images_elsewhere,
     mark_copies,
@@ -34,14 +35,14 @@ from dicomzarr.stages.extract_batch.duplicates import (
     set_aside_as_decided,
 )
 from dicomzarr.stages.extract_batch.expected import expected_frames
+from dicomzarr.stages.extract_batch.extraction import Extraction
 from dicomzarr.stages.extract_batch.look_for_text import FAILED, TEXT, Looker
 from dicomzarr.stages.extract_batch.masks import place_masks
 from dicomzarr.stages.extract_batch.options import Options
-from dicomzarr.stages.extract_batch.series_files import Readers, Roots, SourceFile, interpret, reason_of_content
+from dicomzarr.stages.extract_batch.series_files import Readers, SourceFile, interpret, reason_of_content
 from dicomzarr.stages.extract_batch.volume import BadFile, write_volume
 from dicomzarr.system import json_files
 from dicomzarr.system.files import link_or_copy, remove_tree, sha256_of_bytes
-from dicomzarr.system.thread_pool import SERIAL, ThreadPool
 from dicomzarr.vocabulary.reasons import REASONS, REVIEWED, NotExtracted
 from dicomzarr.volumes import stacking
 from dicomzarr.volumes.model import Volume
@@ -136,22 +137,12 @@ def name_volumes(series_id: str, volumes: Sequence[Volume], pseudonyms: Pseudony
     return named
 
 
-def attempt(
-    plan: SeriesPlan,
-    files: Sequence[SourceFile],
-    store: Path,
-    roots: Roots,
-    pseudonyms: Pseudonyms,
-    options: Options,
-    pool: ThreadPool,
-    looker: Looker,
-) -> tuple[VolumeRecord, ...]:
+def attempt(extraction: Extraction, files: Sequence[SourceFile], looker: Looker) -> tuple[VolumeRecord, ...]:
     """Stack and write the frames of the files without a reason.
 
     Parameters
     ----------
-    plan, store, roots, pseudonyms, options, pool
-        As for `extract`.
+    extraction : Extraction
     files : sequence of SourceFile
         Interpreted.
     looker : Looker
@@ -166,6 +157,7 @@ def attempt(
     BadFile
         At the first file that fails.
     """
+    plan, options, pseudonyms = extraction.plan, extraction.options, extraction.pseudonyms
     remaining = [frame for file in files if file.own and not file.reason for frame in file.frames]
     if not remaining:
         return ()
@@ -184,7 +176,7 @@ def attempt(
         flagged = dataclasses.replace(volume, flags=flags, group_id=group_id)
         name = f"{plan.series_id}/{volume_id}"
         frames = expected.frames[volume.discriminators]
-        records.append(write_volume(flagged, store, name, files, roots, options, frames, pool, looker))
+        records.append(write_volume(extraction, flagged, name, files, frames, looker))
     if aside := looker.set_aside():  # for what does not move
         raise BadFile(aside[0], NotExtracted(aside[1]))
     return tuple(records)
@@ -209,22 +201,17 @@ def risk_of(file: SourceFile, options: Options) -> str:
     return risk if options.burned_in == "skip" or risk in ("declared", "slide_label") else ""
 
 
-def _interpreted(
-    plan: SeriesPlan,
-    contents: Mapping[str, str],
-    roots: Roots,
-    options: Options,
-    small_files: Mapping[str, bytes],
-    blocks: Mapping[str, bytes],
-) -> list[SourceFile]:
+def _interpreted(extraction: Extraction, contents: SeriesContents) -> list[SourceFile]:
     """Return the files of a series, then those of others with its SOP Instance UIDs, with frames or a reason.
 
     Each group is sorted by content: equal inputs give equal bytes, whatever the names and folders of the files.
     """
+    plan, roots, options = extraction.plan, extraction.roots, extraction.options
 
     def source_file(row: HeaderRow, *, is_own: bool) -> SourceFile:
         path = row["path"]
-        return SourceFile(row, contents[path], small_files.get(path), blocks.get(path, b""), own=is_own)
+        content, blocks = contents.small_files.get(path), contents.blocks.get(path, b"")
+        return SourceFile(row, contents.digests[path], content, blocks, own=is_own)
 
     files = [source_file(row, is_own=True) for row in plan.files]
     files += [source_file(row, is_own=False) for row in plan.same_uid_elsewhere]
@@ -247,43 +234,21 @@ def _interpreted(
     return files
 
 
-def extract(
-    plan: SeriesPlan,
-    contents: Mapping[str, str],
-    store: Path,
-    roots: Roots,
-    pseudonyms: Pseudonyms,
-    options: Options,
-    pool: ThreadPool = SERIAL,
-    small_files: Mapping[str, bytes] = {},
-    blocks: Mapping[str, bytes] = {},
-) -> SeriesRecord:
+def extract(extraction: Extraction, contents: SeriesContents) -> SeriesRecord:
     """Write the arrays of one series into a temporary store and return its record.
 
     Parameters
     ----------
-    plan : SeriesPlan
-    contents : mapping of str to str
-        BLAKE3 of each file, by path.
-    store : Path
-        The folder to write, with one folder for each volume; emptied first.
-    roots : Roots
-        The source folders.
-    pseudonyms : Pseudonyms
-        Computes the ids of volumes.
-    options : Options
-    pool : ThreadPool
-        Its threads decode and compress.
-    small_files : mapping of str to bytes
-        The contents of files that need not be opened again, by path.
-    blocks : mapping of str to bytes
-        Digests of the blocks of files that were read for their contents just now, by path.
+    extraction : Extraction
+    contents : SeriesContents
+        Small files among them are not opened again.
 
     Returns
     -------
     SeriesRecord
     """
-    files = _interpreted(plan, contents, roots, options, small_files, blocks)
+    store, roots, options, pool = extraction.store, extraction.roots, extraction.options, extraction.pool
+    files = _interpreted(extraction, contents)
     pictures = pictures_of(store)
     remove_tree(pictures)
     looker = Looker(files, roots, options)
@@ -293,7 +258,7 @@ def extract(
         remove_tree(store)
         store.mkdir(parents=True)
         try:
-            volumes = attempt(plan, files, store, roots, pseudonyms, options, pool, looker)
+            volumes = attempt(extraction, files, looker)
             break
         except BadFile as bad:
             if is_repeated and not bad.digests:
@@ -316,27 +281,22 @@ def extract(
     own = [file for file in files if file.own]
     instances = [file.row["facts"].get("SOPInstanceUID", "") for file in own]
     copies = {uid for uid, file in zip(instances, own, strict=True) if file.reason == "duplicate"}
-    masks = place_masks(plan, contents, store, volumes, instances, roots, options, pool, copies)
+    plan, digests = extraction.plan, contents.digests
+    masks = place_masks(plan, digests, store, volumes, instances, roots, options, pool, copies)
     looker.draw(pictures)
-    record = record_of(plan, contents, options, own, volumes, masks, disagreement)
+    record = record_of(plan, digests, options, own, volumes, masks, disagreement)
     return dataclasses.replace(record, looked=looker.looked(), text=looker.findings())
 
 
-def look_again(
-    plan: SeriesPlan,
-    contents: Mapping[str, str],
-    store: Path,
-    roots: Roots,
-    options: Options,
-    record: SeriesRecord,
-    pool: ThreadPool = SERIAL,
-) -> SeriesRecord | None:
+def look_again(extraction: Extraction, contents: Mapping[str, str], record: SeriesRecord) -> SeriesRecord | None:
     """Look at the files of a series with a new detector; of the dataset nothing is written.
 
     Parameters
     ----------
-    plan, contents, store, roots, options, pool
-        As for `extract`; only the pictures beside `store` are written.
+    extraction : Extraction
+        Only the pictures beside its store are written.
+    contents : mapping of str to str
+        BLAKE3 of each file, by path.
     record : SeriesRecord
         Of the last extraction; its fingerprint is the current one.
 
@@ -346,7 +306,8 @@ def look_again(
         The record with the new detector and the places it found; None if another file is set aside now, or for another
         reason, and the series must be extracted again.
     """
-    rows = sorted(plan.files, key=lambda row: (contents[row["path"]], row["path"]))
+    roots, options = extraction.roots, extraction.options
+    rows = sorted(extraction.plan.files, key=lambda row: (contents[row["path"]], row["path"]))
     decisions = dict(options.decisions)
     files = [SourceFile(row, contents[row["path"]], decision=decisions.get(contents[row["path"]], "")) for row in rows]
     for index, (file, last) in enumerate(zip(files, record.files, strict=True)):
@@ -356,45 +317,35 @@ def look_again(
         if file.reason in ("", *REVIEWED):
             interpret(index, file, roots)
     looker = Looker(files, roots, options)
-    looker.look_at_rest(pool)
+    looker.look_at_rest(extraction.pool)
     if [file.reason for file in files] != [file.reason for file in record.files]:
         return None
-    pictures = pictures_of(store)
+    pictures = pictures_of(extraction.store)
     remove_tree(pictures)
     looker.draw(pictures)
     return dataclasses.replace(record, looked=looker.looked(), text=looker.findings())
 
 
 def extract_masks(
-    plan: SeriesPlan,
-    contents: Mapping[str, str],
-    store: Path,
-    images: Path,
-    record: SeriesRecord,
-    roots: Roots,
-    options: Options,
-    pool: ThreadPool = SERIAL,
+    extraction: Extraction, contents: Mapping[str, str], images: Path, record: SeriesRecord
 ) -> SeriesRecord:
     """Write the masks of a series whose images did not change, beside links to its images; return its new record.
 
     Parameters
     ----------
-    plan : SeriesPlan
+    extraction : Extraction
     contents : mapping of str to str
         BLAKE3 of each file, by path.
-    store : Path
-        The folder to write, with one folder for each volume; emptied first.
     images : Path
         The group with the images of the last extraction.
     record : SeriesRecord
-        Of that extraction, with the paths and stats of `plan`.
-    roots, options, pool
-        As for `extract`.
+        Of that extraction, with the paths and stats of the plan.
 
     Returns
     -------
     SeriesRecord
     """
+    plan, store, options = extraction.plan, extraction.store, extraction.options
     remove_tree(store)
     store.mkdir(parents=True)
     for volume in record.volumes:
@@ -403,6 +354,7 @@ def extract_masks(
     by_content = {contents[row["path"]]: row["facts"].get("SOPInstanceUID", "") for row in plan.files}
     instances = [by_content[file.content] for file in record.files]
     copies = {uid for uid, file in zip(instances, record.files, strict=True) if file.reason == "duplicate"}
+    roots, pool = extraction.roots, extraction.pool
     return dataclasses.replace(
         record,
         options=options_of(options, has_masks=bool(plan.masks)),
@@ -445,8 +397,10 @@ def record_of(
 
     Parameters
     ----------
-    plan, contents, options
-        As for `extract`.
+    plan : SeriesPlan
+    contents : mapping of str to str
+        BLAKE3 of each file, by path.
+    options : Options
     files : sequence of SourceFile
         Its own files, sorted by content and path.
     volumes : tuple of VolumeRecord

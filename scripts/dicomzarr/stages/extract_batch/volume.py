@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from blake3 import blake3
@@ -20,10 +19,11 @@ from dicomzarr.pixels import reader as pixels
 from dicomzarr.privacy.source_sizes import shared_size
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.series_record import FrameRow, VolumeRecord
+from dicomzarr.stages.extract_batch.extraction import Extraction
 from dicomzarr.stages.extract_batch.look_for_text import Looker
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.reader_pool import ReaderPool
-from dicomzarr.stages.extract_batch.series_files import Readers, Roots, SourceFile, numbers_of
+from dicomzarr.stages.extract_batch.series_files import Readers, SourceFile, numbers_of
 from dicomzarr.system.thread_pool import ThreadPool
 from dicomzarr.vocabulary import allow_list
 from dicomzarr.vocabulary.reasons import NotExtracted
@@ -193,35 +193,22 @@ def _flags(volume: Volume, files: Sequence[SourceFile], sources: Sequence[int]) 
 
 
 def write_volume(
-    volume: Volume,
-    store: Path,
-    name: str,
-    files: Sequence[SourceFile],
-    roots: Roots,
-    options: Options,
-    expected: int,
-    pool: ThreadPool,
-    looker: Looker,
+    extraction: Extraction, volume: Volume, name: str, files: Sequence[SourceFile], expected: int, looker: Looker
 ) -> VolumeRecord:
     """Write one volume and return its record.
 
     Parameters
     ----------
+    extraction : Extraction
+        The image becomes a folder in its store.
     volume : Volume
         The frames and their places in the array.
-    store : Path
-        Folder of the series; the image becomes a folder in it.
     name : str
         Ids of the series and the volume, separated by a slash.
     files : sequence of SourceFile
         The files that the frames refer to.
-    roots : Roots
-        The source folders.
-    options : Options
     expected : int
         Number of frames if no file had failed.
-    pool : ThreadPool
-        Its threads decode and compress.
     looker : Looker
         Looks for text in each frame.
 
@@ -235,6 +222,7 @@ def write_volume(
         At the first file with a frame that cannot be decoded or looked at, that has text, or on which two decoders
         disagree.
     """
+    options, pool = extraction.options, extraction.pool
     sources = sorted({place.frame.source for place in volume.places})
     decoding = _Decoding()
     pixel_facts: dict[str, Any] = {}
@@ -246,9 +234,9 @@ def write_volume(
         flags.update({"incomplete"} if expected > len(volume.places) else ())
         return Decoded(sorted(flags), pixel_facts)
 
-    with contextlib.closing(ReaderPool(files, roots)) as readers:
+    with contextlib.closing(ReaderPool(files, extraction.roots)) as readers:
         digests = write_image(
-            store / name.split("/")[1],
+            extraction.store / name.split("/")[1],
             volume,
             _decode_all(volume.places, readers, options, pool, decoding, looker),
             decoded,

@@ -196,6 +196,84 @@ def _series_with_images(table: Path) -> set[str]:
         return {row["array"].partition("/")[0] for row in csv.DictReader(stream)}
 
 
+class _Findings:
+    """What joining finds: the rows of the report and of the details.
+
+    Parameters
+    ----------
+    names : sequence of str
+        All labels; each has a row for each finding, also without any.
+    has_fixed : bool
+        Whether there are lists of splits, which have a row too.
+    """
+
+    def __init__(self, names: Sequence[str], *, has_fixed: bool) -> None:
+        self.counts: Counter[tuple[str, str, str]] = Counter(
+            {(name, finding, ""): 0 for name in names for finding in LABEL_FINDINGS}
+        )
+        if has_fixed:
+            self.counts[FIXED, FIXED_FINDING, ""] = 0
+        self.details: list[list[Any]] = []
+
+    def value_of(
+        self,
+        name: str,
+        plan: SeriesPlan,
+        labels: _LineIndex,
+        numbers: set[int],
+        ambiguous: set[int],
+        sources: Sequence[Mapping[str, Any]],
+    ) -> str | None:
+        """Return the value of a label for a series, and count it; None if there is none, or not one alone.
+
+        Parameters
+        ----------
+        name : str
+            Of the label.
+        plan : SeriesPlan
+        labels : _LineIndex
+        numbers : set of int
+            The lines that match the series.
+        ambiguous : set of int
+            The lines that may mean several people.
+        sources : sequence of mapping
+            ``labels`` of the configuration.
+        """
+        with_name = {number for number in numbers if name in labels.lines[number].values}
+        values = {labels.lines[number].values[name] for number in with_name}
+        for source in sources:
+            values |= _folder_values(plan, source) if source.get("name") == name and "folder" in source else set()
+        if len(values) == 1 and not with_name & ambiguous:
+            (value,) = values
+            self.counts[name, "matched", value] += 1
+            return value
+        if values:
+            self.counts[name, "label_conflicts", ""] += 1
+            self.details += _conflict_rows(name, labels, numbers, plan, sources)
+        else:
+            self.counts[name, "images_unlabelled", ""] += 1
+            self.details += _unlabelled_rows(name, plan, sources)
+        return None
+
+    def split_of(self, fixed: _LineIndex, numbers: set[int]) -> str:
+        """Return the split that lines of the lists give to a series, and count it; empty without such lines."""
+        # All lines of a patient give one split: `read_fixed` refuses others.
+        split = min((fixed.lines[number].values["split"] for number in numbers), default="")
+        if split:
+            self.counts[FIXED, "matched", split] += 1
+        return split
+
+    def add_unmatched(self, labels: _LineIndex, fixed: _LineIndex) -> None:
+        """Add the lines that match no image, once all series were matched."""
+        for line, series_id in labels.unmatched():
+            for name in sorted(line.values):
+                self.counts[name, "labels_unmatched", ""] += 1
+                self.details.append([name, "labels_unmatched", line.source, line.line, _key_cell(line), series_id])
+        for line, series_id in fixed.unmatched():
+            self.counts[FIXED, FIXED_FINDING, ""] += 1
+            self.details.append([FIXED, FIXED_FINDING, line.source, line.line, _key_cell(line), series_id])
+
+
 def join_labels(
     results: Results,
     batches: Sequence[str],
@@ -241,57 +319,33 @@ def join_labels(
         for part in ("labels", "fixed")
     )
     names, present = label_names(sources), _series_with_images(arrays)
-    joined: dict[str, dict[str, Any]] = {}
-    counts: Counter[tuple[str, str, str]] = Counter(
-        {(name, finding, ""): 0 for name in names for finding in LABEL_FINDINGS}
-    )
-    if fixed.lines:
-        counts[FIXED, FIXED_FINDING, ""] = 0
-    details: list[list[Any]] = []
     plans = [results.plan(batch) for batch in sorted(batches)]
     ambiguous = _ambiguous(labels, planned_series(plans))
+    found = _Findings(names, has_fixed=bool(fixed.lines))
+    joined: dict[str, dict[str, Any]] = {}
     for plan in planned_series(plans):
-        series_id = plan.series_id
         label_numbers, fixed_numbers = labels.of(plan), fixed.of(plan)
-        if series_id not in present:
-            labels.add_imageless(label_numbers, series_id)
-            fixed.add_imageless(fixed_numbers, series_id)
+        if plan.series_id not in present:
+            labels.add_imageless(label_numbers, plan.series_id)
+            fixed.add_imageless(fixed_numbers, plan.series_id)
             continue
         labels.matched |= label_numbers
         fixed.matched |= fixed_numbers
-        series_labels: dict[str, str] = {}
-        for name in names:
-            values = {labels.lines[n].values[name] for n in label_numbers if name in labels.lines[n].values}
-            for source in sources:
-                values |= _folder_values(plan, source) if source.get("name") == name and "folder" in source else set()
-            unclear = any(name in labels.lines[n].values for n in label_numbers & ambiguous)
-            if len(values) == 1 and not unclear:
-                series_labels[name] = values.pop()
-                counts[name, "matched", series_labels[name]] += 1
-            elif values:
-                counts[name, "label_conflicts", ""] += 1
-                details += _conflict_rows(name, labels, label_numbers, plan, sources)
-            else:
-                counts[name, "images_unlabelled", ""] += 1
-                details += _unlabelled_rows(name, plan, sources)
-        # All lines of a patient give one split: `read_fixed` refuses others.
-        split = min((fixed.lines[n].values["split"] for n in fixed_numbers), default="")
-        if split:
-            counts[FIXED, "matched", split] += 1
+        series_labels = {
+            name: value
+            for name in names
+            if (value := found.value_of(name, plan, labels, label_numbers, ambiguous, sources)) is not None
+        }
+        split = found.split_of(fixed, fixed_numbers)
         if series_labels or split:
-            joined[series_id] = {"labels": series_labels, "split": split}
-    for line, series_id in labels.unmatched():
-        for name in sorted(line.values):
-            counts[name, "labels_unmatched", ""] += 1
-            details.append([name, "labels_unmatched", line.source, line.line, _key_cell(line), series_id])
-    for line, series_id in fixed.unmatched():
-        counts[FIXED, FIXED_FINDING, ""] += 1
-        details.append([FIXED, FIXED_FINDING, line.source, line.line, _key_cell(line), series_id])
+            joined[plan.series_id] = {"labels": series_labels, "split": split}
+    found.add_unmatched(labels, fixed)
     files.write_atomically(outputs["joined"], json_files.canonical_json(joined), private=True)
+    counts = found.counts
     csv_tables.write(
         outputs["report"], JOINED, [csv_tables.line([*key, count]) for key, count in sorted(counts.items())]
     )
-    rows = sorted([str(cell) for cell in row] for row in details)
+    rows = sorted([str(cell) for cell in row] for row in found.details)
     csv_tables.write(outputs["details"], DETAILS, [csv_tables.line(row) for row in rows], private=True)
     totals = {finding: sum(counts[name, finding, ""] for name in names) for finding in LABEL_FINDINGS}
     totals |= {FIXED_FINDING: counts[FIXED, FIXED_FINDING, ""], "series": len(joined), "labels": len(names)}

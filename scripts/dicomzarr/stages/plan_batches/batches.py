@@ -85,6 +85,23 @@ def _previous_number(results: Results) -> int:
     return max((batches_in(path.stem) for path in results.plans.glob("*.json")), default=0)
 
 
+def _number_now(results: Results, survey: Survey, series: int, series_each: int, bytes_each: int) -> int:
+    """Return the number of batches for the source as it is, which is never below that of the last run."""
+    work = int(survey.work.sum()) + WORK_PER_FILE * len(survey.work)
+    # Threads do not share small files (0034): a second core has work only if there is a second batch.
+    is_parallel = series > 8 and 4 * WORK_PER_FILE * len(survey.work) > bytes_each
+    at_least = max(_previous_number(results), 2 if is_parallel else 1)
+    return number_of_batches(series, work, series_each, bytes_each, at_least)
+
+
+def _rows_of_batches(survey: Survey, batches: int) -> list[NDArray[np.int64]]:
+    """Return the rows of the survey of each batch, shape (files,) each, sorted by series and place in the index."""
+    order = np.lexsort((survey.offset, survey.series))
+    numbers = (survey.series[order] >> np.uint64(64 - PREFIX_BITS)) * np.uint64(batches) >> np.uint64(PREFIX_BITS)
+    bounds = np.searchsorted(numbers, np.arange(batches + 1, dtype=np.uint64))
+    return [order[start:end] for start, end in itertools.pairwise(bounds.tolist())]
+
+
 def _ids_json(survey: Survey, rows: Sequence[int]) -> bytes:
     """Return ids and flags of a series as canonical JSON; `rows` are those of its files in the survey."""
     series, subject = int(survey.series[rows[0]]), int(survey.subject[rows[0]])
@@ -262,22 +279,14 @@ def plan_batches(
     unplaced = json_files.canonical_json([mask._asdict() for mask in masks.unplaced])
     files.write_atomically(results.unplaced_masks, unplaced, private=True)
     series_count = len(np.unique(survey.series))
-    work = int(survey.work.sum()) + WORK_PER_FILE * len(survey.work)
-    # Threads do not share small files (0034): a second core has work only if there is a second batch.
-    is_parallel = series_count > 8 and 4 * WORK_PER_FILE * len(survey.work) > bytes_each
-    at_least = max(_previous_number(results), 2 if is_parallel else 1)
-    batches = number_of_batches(series_count, work, series_each, bytes_each, at_least)
+    batches = _number_now(results, survey, series_count, series_each, bytes_each)
     state = {"batches": batches, "labels": labels_now(results)}
     files.write_if_changed(results.private / STATE, json_files.canonical_json(state), private=True)
-    order = np.lexsort((survey.offset, survey.series))
-    numbers = (survey.series[order] >> np.uint64(64 - PREFIX_BITS)) * np.uint64(batches) >> np.uint64(PREFIX_BITS)
-    bounds = np.searchsorted(numbers, np.arange(batches + 1, dtype=np.uint64))
-    of_batches = [order[start:end] for start, end in itertools.pairwise(bounds.tolist())]
     names = [batch_name(number, batches) for number in range(batches)]
     sources = _Sources(index, survey, same_uid_elsewhere(survey), masks.of_series, known_plans.load(caches), code)
     write = functools.partial(_write_plan, results, sources)
     others = min(processes - 1, index.stat().st_size // BYTES_PER_PROCESS)
-    with sharing(write, list(zip(names, of_batches, strict=True)), others) as shared:
+    with sharing(write, list(zip(names, _rows_of_batches(survey, batches), strict=True)), others) as shared:
         written = dict(zip(names, shared.finish(), strict=True))
     known_plans.save(caches, written)
     batch_entries = {name: plan.entry for name, plan in written.items()}

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dicomzarr.workflow.snakemake_quirks.tried import is_tried
+from dicomzarr.workflow.snakemake_quirks.tested_versions import is_tested
 
 _NOTES = ("shadow", "conda-archive", "conda", "singularity", "auxiliary", "iocache")  # folders in `.snakemake/`
 
@@ -53,10 +53,10 @@ def assume_files(workflow: Any, missing: Iterable[Path], written: Mapping[Path, 
     Returns
     -------
     bool
-        False if this version of Snakemake was not tried or has other internals. Its dry run then does not show what
+        False if this version of Snakemake was not tested or has other internals. Its dry run then does not show what
         the preparation of a run would change.
     """
-    if not is_tried() or not hasattr(workflow, "_prepare_dag"):
+    if not is_tested() or not hasattr(workflow, "_prepare_dag"):
         return False
     from snakemake.io import Mtime, _IOFile
 
@@ -86,7 +86,7 @@ def assume_files(workflow: Any, missing: Iterable[Path], written: Mapping[Path, 
 def keep_notes_elsewhere() -> bool:
     """Let Snakemake keep the notes of a dry run in a temporary folder, where it cannot make `.snakemake/` here.
 
-    Tried with 9.27.1: `snakemake.workflow.FilePersistence`. Such a dry run knows nothing of earlier jobs but what our
+    Tested with 9.27.1: `snakemake.workflow.FilePersistence`. Such a dry run knows nothing of earlier jobs but what our
     records state. With another version Snakemake ends with the error of the operating system.
 
     Returns
@@ -99,7 +99,7 @@ def keep_notes_elsewhere() -> bool:
         return False
     from snakemake import workflow
 
-    if not is_tried():
+    if not is_tested():
         return False
     usual = workflow.FilePersistence
     notes = tempfile.TemporaryDirectory(prefix="snakemake-notes-")

@@ -49,7 +49,7 @@ _parsed: dict[tuple[str, ...], Mapping[str, Any]] = {}
 def options(arguments: Sequence[str]) -> Mapping[str, Any]:
     """Return the options of a command line as Snakemake's own parser returns them, with profiles and abbreviations.
 
-    Uses `snakemake.cli.parse_args`, tried with 9.27.1. If it is missing or fails, as under another program that uses
+    Uses `snakemake.cli.parse_args`, tested with 9.27.1. If it is missing or fails, as under another program that uses
     Snakemake's Python API, the mapping is empty, and `purpose` is `BUILD`.
     """
     if tuple(arguments) in _parsed:
@@ -132,7 +132,7 @@ def common_options() -> set[str]:
 
     Purpose: to answer a mistyped option with one line; see `all_options`.
 
-    Tried with Snakemake 9.27.1. With another version, options that are missing here are looked up in `all_options`.
+    Tested with Snakemake 9.27.1. With another version, options that are missing here are looked up in `all_options`.
     """
     spec = importlib.util.find_spec("snakemake")
     options = {"--"}
@@ -147,7 +147,7 @@ def all_options() -> list[str]:
 
     Purpose: Snakemake answers an unknown option with the usage of all options.
 
-    Tried with Snakemake 9.27.1. If another version has its parser elsewhere, the list is empty, and Snakemake answers.
+    Tested with Snakemake 9.27.1. If another version has its parser elsewhere, the list is empty, and Snakemake answers.
     """
     try:
         from snakemake.cli import get_argument_parser
@@ -190,7 +190,7 @@ def parse_with_checks(parse_args: Callable[..., Any]) -> Callable[..., Any]:
 def _missing_profile(arguments: Sequence[str]) -> str:
     """Return the message for the first profile that Snakemake would not find; empty if it finds all.
 
-    Uses `snakemake.cli.get_profile_dir`, tried with 9.27.1. If it is missing, nothing is checked.
+    Uses `snakemake.cli.get_profile_dir`, tested with 9.27.1. If it is missing, nothing is checked.
     """
     from snakemake import cli
 
@@ -221,7 +221,7 @@ def parse_without_note(parse_args: Callable[..., Any]) -> Callable[..., Any]:
 
     Purpose: the note is printed at each start, past Snakemake's logger.
 
-    Tried with 9.27.1. With another version, in which `main` calls another function, the note is printed.
+    Tested with 9.27.1. With another version, in which `main` calls another function, the note is printed.
     """
 
     def parse(*arguments: Any, **options: Any) -> Any:

@@ -3,7 +3,7 @@
 Purpose: a note in `.snakemake/metadata/` with a byte that is not UTF-8, or that is no object, ends every run with a
 traceback. Without the note a job is judged by its files and its record, as in a new working folder.
 
-Tried with 9.27.1: `FilePersistence._io_read`. With another version that has it, it is changed too.
+Tested with 9.27.1: `FilePersistence._io_read`. With another version that has it, it is changed too.
 """
 
 from __future__ import annotations

@@ -14,10 +14,10 @@ from types import FrameType
 from typing import Any
 
 from dicomzarr.system.project import ROOT
-from dicomzarr.system.stop_signals import heeded
+from dicomzarr.system.stop_signals import not_ignored
 from dicomzarr.terminal import live_line
 from dicomzarr.workflow.snakemake_quirks import forked_jobs
-from dicomzarr.workflow.snakemake_quirks.tried import is_tried
+from dicomzarr.workflow.snakemake_quirks.tested_versions import is_tested
 
 ENDS_WITHIN = 8.0  # s from a signal to the end of the main process, whatever blocks it
 KILLS_AFTER = 3.0  # s from SIGTERM to SIGKILL, for jobs
@@ -41,7 +41,7 @@ def end_on_signals(workflow: Any) -> None:
     another Snakefile uses this workflow, other jobs run too: SIGTERM then does what Snakemake documents, without the
     lock.
     """
-    if not is_tried():
+    if not is_tested():
         return
     from snakemake.scheduling.job_scheduler import JobScheduler
     from snakemake.shell import shell
@@ -51,7 +51,7 @@ def end_on_signals(workflow: Any) -> None:
         return
     _end.workflow, _end.pid = workflow, os.getpid()
     JobScheduler.exit_gracefully = lambda scheduler, number, frame: _end.signalled(number, scheduler)
-    for number in heeded() - {signal.SIGTERM}:  # of which the scheduler has a handler
+    for number in not_ignored() - {signal.SIGTERM}:  # of which the scheduler has a handler
         if signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL):
             signal.signal(number, _end.interrupted)
     if Path(shell.get_executable() or "").name == "bash":
@@ -119,7 +119,7 @@ _end = _End()
 def _write(text: str) -> None:
     """Write to standard error from a signal handler, which may have interrupted a `print`."""
     with contextlib.suppress(OSError):
-        os.write(2, (live_line.before_last_words() + text).encode())
+        os.write(2, (live_line.stop_at_signal() + text).encode())
 
 
 def _end_children(known: set[Any], *, by_force: bool) -> None:

@@ -2,9 +2,9 @@
 
 Purpose: a run has a dozen small jobs, and most of the time of each goes into the start of Python and its imports.
 
-Tried with 9.27.1, which starts the script of a job with `snakemake.shell.sp.Popen`. Under another version, in another's
-workflow, with conda or containers, on other nodes and on other systems than Linux, jobs start as Snakemake starts them.
-So they do where the server cannot be started or has died.
+Tested with 9.27.1, which starts the script of a job with `snakemake.shell.sp.Popen`. Under another version, inside
+another workflow, with conda or containers, on other nodes and on other systems than Linux, jobs start as Snakemake
+starts them. So they do where the server cannot be started or has died.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 
 from dicomzarr.vocabulary.rules import RULES
 from dicomzarr.workflow import fork_server
-from dicomzarr.workflow.snakemake_quirks.tried import is_tried
+from dicomzarr.workflow.snakemake_quirks.tested_versions import is_tested
 
 PLAIN = "DICOMZARR_PLAIN_JOBS"  # an environment variable: not empty, each job is a Python of its own
 _ENDS_WITHIN = 0.5  # s, for the server, once its last job has ended; it may be importing
@@ -177,7 +177,7 @@ def fork_jobs(workflow: Any) -> None:
     ----------
     workflow : snakemake.workflow.Workflow
     """
-    if _servers or sys.platform != "linux" or os.environ.get(PLAIN) or not is_tried() or not workflow.local_exec:
+    if _servers or sys.platform != "linux" or os.environ.get(PLAIN) or not is_tested() or not workflow.local_exec:
         return
     module = sys.modules.get("snakemake.shell")  # as an attribute of the package, it is the class in it
     if not Path("/proc/self/task").is_dir() or getattr(module, "sp", None) is not subprocess:

@@ -3,7 +3,7 @@
 Purpose: Snakemake writes the SHA-256 of the inputs of each job into `.snakemake/metadata/`. Some private files hold
 little but paths, which often name patients: whoever has that folder could try names until the digest is the same.
 
-Tried with 9.27.1: `_IOFile.checksum`, which returns ``algorithm:digest`` or None, and is asked both to note a checksum
+Tested with 9.27.1: `_IOFile.checksum`, which returns ``algorithm:digest`` or None, and is asked both to note a checksum
 and to compare it. It is changed in any version that has it.
 """
 

@@ -5,7 +5,7 @@ each: beside a thousand batches this takes longer than the jobs. The inputs of a
 and their sizes only decide which of several jobs starts first. When a job with many outputs ends, Snakemake reads all
 its inputs once for each output.
 
-Tried with 9.27.1: `JobScheduler.update_input_sizes`, its `_input_sizes`, and `_IOFile.checksum`. With another version
+Tested with 9.27.1: `JobScheduler.update_input_sizes`, its `_input_sizes`, and `_IOFile.checksum`. With another version
 nothing changes.
 """
 
@@ -15,12 +15,12 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from dicomzarr.workflow.snakemake_quirks.tried import is_tried
+from dicomzarr.workflow.snakemake_quirks.tested_versions import is_tested
 
 
 def ask_once() -> None:
     """From now on, ask only for the sizes and checksums that are not known yet."""
-    if not is_tried():
+    if not is_tested():
         return
     from snakemake.io import _IOFile
     from snakemake.scheduling.job_scheduler import JobScheduler

@@ -6,9 +6,9 @@ its own report brings Pillow, docutils and pygments: it is imported when a repor
 configurations are read by yte, which brings numpy: now only those that are templates. Each of five kinds of plugins
 lists all installed packages: now they are listed once. Nothing is hidden: whoever imports these packages finds them.
 
-Tried with 9.27.1: `PersistenceBase._serialize_param_pandas`, `Snakemake._safely_store_params`, `sourcecache.parse_uri`,
-`SourceCache._open`, `import yte` where a file is read, and `collect_plugins` of the registries of plugins. With another
-version Snakemake imports what it likes.
+Tested with 9.27.1: `PersistenceBase._serialize_param_pandas`, `Snakemake._safely_store_params`,
+`sourcecache.parse_uri`, `SourceCache._open`, `import yte` where a file is read, and `collect_plugins` of the registries
+of plugins. With another version Snakemake imports what it likes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import types
 from collections.abc import Sequence
 from typing import Any
 
-from dicomzarr.workflow.snakemake_quirks.tried import is_tried
+from dicomzarr.workflow.snakemake_quirks.tested_versions import is_tested
 
 _FRAMES = ("pandas", "numpy", "polars")  # packages whose values Snakemake stores in forms of their own
 _ASKS = ("--rep", "--h", "-h")  # beginnings of options that show the options of Snakemake's report, or are among them
@@ -37,7 +37,7 @@ def _is_plain(value: object) -> bool:
 
 def import_less() -> None:
     """From now on, let Snakemake handle plain params and local files without packages that these do not need."""
-    if not is_tried():
+    if not is_tested():
         return
     from snakemake import iocontainers, persistence, sourcecache
 

@@ -4,7 +4,7 @@ Purpose: while jobs wait for a free core, each round of the scheduler starts a t
 round, for its limit of jobs a second. A job that ends begins a round, too, so that each adds a timer that never ends:
 after some hundred jobs the main process looks at all waiting jobs without a pause.
 
-Tried with 9.27.1: `JobScheduler._schedule_reevalutation`. With another version nothing changes.
+Tested with 9.27.1: `JobScheduler._schedule_reevalutation`. With another version nothing changes.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from dicomzarr.workflow.snakemake_quirks.tried import is_tried
+from dicomzarr.workflow.snakemake_quirks.tested_versions import is_tested
 
 
 def keep_one_timer() -> None:
     """From now on, start a timer only if none ends as soon."""
-    if not is_tried():
+    if not is_tested():
         return
     from snakemake.scheduling.job_scheduler import JobScheduler
 

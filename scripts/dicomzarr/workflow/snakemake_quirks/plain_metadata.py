@@ -5,7 +5,7 @@ Purpose: at each start, Snakemake imports SQLModel, SQLAlchemy and pydantic, mor
 record as JSON, for which a plain class does. With `--persistence-backend db`, also in a profile, these packages are
 imported after all. Nothing is hidden: whoever imports them finds them.
 
-Tried with 9.27.1: what `snakemake.persistence` and `persistence.file` do with `MetadataRecord`, and `DbPersistence` in
+Tested with 9.27.1: what `snakemake.persistence` and `persistence.file` do with `MetadataRecord`, and `DbPersistence` in
 `snakemake.workflow`. With another version Snakemake imports what it likes.
 """
 
@@ -17,7 +17,7 @@ import types
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from dicomzarr.workflow.snakemake_quirks.tried import is_tried
+from dicomzarr.workflow.snakemake_quirks.tested_versions import is_tested
 
 _DATABASES = "snakemake.persistence.db"
 
@@ -59,7 +59,7 @@ class _PlainModel:
 def use_plain_metadata() -> None:
     """Import `snakemake.persistence` without SQLModel; to be called before `snakemake.cli` is imported."""
     needed = ("sqlmodel", "sqlalchemy", "snakemake.persistence")
-    if not is_tried() or any(name in sys.modules for name in needed):
+    if not is_tested() or any(name in sys.modules for name in needed):
         return
     nothing = object()
     stand_ins = (

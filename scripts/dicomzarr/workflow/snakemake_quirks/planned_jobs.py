@@ -49,7 +49,7 @@ def report_planned_jobs(workflow: Any, answer: Path) -> None:
     (`reason` of `LogEvent.JOB_INFO`). The DAG has the reasons as values. A handler of Snakemake's logger is closed at
     the end, and receives the exception that ended the run (`LogEvent.ERROR`).
 
-    Tried with Snakemake 9.27.1 and snakemake-interface-logger-plugins 2.1.0. With a version whose DAG has other
+    Tested with Snakemake 9.27.1 and snakemake-interface-logger-plugins 2.1.0. With a version whose DAG has other
     attributes, the reason is `jobs_unknown`, so that a pending run is not taken for a finished one. A cause that is not
     in `_CAUSES` is left empty.
 

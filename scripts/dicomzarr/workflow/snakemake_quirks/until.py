@@ -30,7 +30,7 @@ def honour_until(workflow: Any) -> None:
     Parameters
     ----------
     workflow : snakemake.workflow.Workflow
-        Snakemake sets its `dag_settings` after reading the Snakefile, then calls `_prepare_dag`: tried with 9.27.1.
+        Snakemake sets its `dag_settings` after reading the Snakefile, then calls `_prepare_dag`: tested with 9.27.1.
         Without such a method, nothing is changed.
     """
     prepare = getattr(workflow, "_prepare_dag", None)

@@ -18,7 +18,7 @@ class Use(enum.Enum):
 def use_of(workflow: Any, snakefile: Path) -> Use:
     """Return how the workflow is used; `snakefile` is the path of its own Snakefile.
 
-    Tried with 9.27.1, which has a stack of modifiers, one per module. With another version, a module is taken for
+    Tested with 9.27.1, which has a stack of modifiers, one per module. With another version, a module is taken for
     `INCLUDED`.
     """
     if len(getattr(workflow, "modifier_stack", ())) > 1:

@@ -36,8 +36,8 @@ class Discovery:
         sources = {"": os.fsencode(self.source)}
         self.inventory, self.members = self.private / "inventory.jsonl", self.private / "members.jsonl"
         inventory.write(sources, rows or listing.list_sources(sources), self.inventory)
-        tables = self.private / "manifest.csv", self.members, self.cache, self.private / "archives.csv"
-        return discover_files.write_manifest(self.inventory, *tables, tag=tag, **options)
+        outputs = discover_files.Outputs(self.private / "manifest.csv", self.members, self.private / "archives.csv")
+        return discover_files.write_manifest(self.inventory, outputs, self.cache, tag=tag, **options)
 
     def paths(self) -> list[str]:
         return [row[0] for row in inventory.rows_of(self.inventory, self.members)]

@@ -19,6 +19,8 @@ from dicomzarr.pixels.decoders import Decoder
 from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.records.plan import SeriesPlan
 from dicomzarr.records.series_record import SeriesRecord
+from dicomzarr.stages.extract_batch.contents import SeriesContents
+from dicomzarr.stages.extract_batch.extraction import Extraction
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series import extract
 from dicomzarr.stages.extract_batch.series_files import Roots
@@ -51,7 +53,8 @@ def extracted(folder: Path, slices: int = 3, threads: int = 1, broken: int | Non
     plan = SeriesPlan("s", "t", "u", (), tuple(rows))
     roots = Roots({"": os.fsencode(folder)})
     options = Options(**OPTIONS)
-    return extract(plan, contents, folder / "store", roots, Pseudonyms(b"k" * 32), options, ThreadPool(threads))
+    extraction = Extraction(plan, folder / "store", roots, Pseudonyms(b"k" * 32), options, ThreadPool(threads))
+    return extract(extraction, SeriesContents(contents))
 
 
 def test_agreeing_decoders_are_recorded(tmp_path: Path) -> None:

@@ -19,11 +19,13 @@ from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.records.plan import SeriesPlan
 from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.stages.extract_batch.commit import pictures_of
+from dicomzarr.stages.extract_batch.contents import SeriesContents
+from dicomzarr.stages.extract_batch.extraction import Extraction
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series import extract, look_again
 from dicomzarr.stages.extract_batch.series_files import Roots
 from dicomzarr.system import sandbox
-from dicomzarr.system.thread_pool import ThreadPool
+from dicomzarr.system.thread_pool import SERIAL, ThreadPool
 
 TEXT_VALUE, BAD_VALUE, STILL_VALUE = 3000, 2999, 2998
 FOUND = scan.Box(1, 2, 3, 4, "network")
@@ -48,10 +50,11 @@ def use(monkeypatch: pytest.MonkeyPatch, detector: Any) -> None:
     sandbox.end_all()
 
 
-def read(folder: Path) -> tuple[SeriesPlan, dict[str, str], Roots]:
-    """Return the plan of a series of all files of a folder."""
+def of_folder(folder: Path, chosen: Options, pool: ThreadPool = SERIAL) -> tuple[Extraction, dict[str, str]]:
+    """Return the extraction of a series of all files of a folder, and the digests of these by path."""
     rows, contents = read_headers(folder)
-    return SeriesPlan("s", "t", "u", (), tuple(rows)), contents, Roots({"": os.fsencode(folder)})
+    plan, roots = SeriesPlan("s", "t", "u", (), tuple(rows)), Roots({"": os.fsencode(folder)})
+    return Extraction(plan, store(folder), roots, Pseudonyms(b"k" * 32), chosen, pool), contents
 
 
 def slices(folder: Path, *values: int) -> None:
@@ -78,10 +81,10 @@ def pictures(folder: Path) -> set[str]:
 
 
 def extracted(folder: Path, threads: int = 1, **changes: Any) -> SeriesRecord:
-    plan, contents, roots = read(folder)
     pool = ThreadPool(threads)
+    extraction, contents = of_folder(folder, options(**changes), pool)
     try:
-        return extract(plan, contents, store(folder), roots, Pseudonyms(b"k" * 32), options(**changes), pool)
+        return extract(extraction, SeriesContents(contents))
     finally:
         pool.close()
 
@@ -126,13 +129,13 @@ def test_a_new_detector_extracts_again_only_where_a_verdict_changed(
 ) -> None:
     slices(tmp_path, 0, TEXT_VALUE, 2, 3)
     record, new = extracted(tmp_path), options(detector="e")
-    again = (*read(tmp_path)[:2], store(tmp_path), read(tmp_path)[2], new, record)
+    again = (*of_folder(tmp_path, new), record)
     same = look_again(*again)
     assert same and same.looked == {**record.looked, "code": "e"} and same.volumes == record.volumes
     before = {path: path.read_bytes() for path in pictures_of(store(tmp_path)).iterdir()}
     moved = scan.Box(5, 6, 9, 9, "network")
     use(monkeypatch, lambda frame, **_: (moved,) if (frame == TEXT_VALUE).any() else ())
-    same = look_again(*again, pool=ThreadPool(2))
+    same = look_again(*of_folder(tmp_path, new, ThreadPool(2)), record)
     assert same and same.text == {content_of(tmp_path, "1.dcm"): ((0, *moved),)} and same.volumes == record.volumes
     after = {path: path.read_bytes() for path in pictures_of(store(tmp_path)).iterdir()}
     assert after.keys() == before.keys() and after != before
@@ -147,7 +150,7 @@ def test_a_new_detector_looks_again_at_files_at_which_the_last_one_failed(
 ) -> None:
     slices(tmp_path, 0, BAD_VALUE, 2)
     record, new = extracted(tmp_path), options(detector="e")
-    again = (*read(tmp_path)[:2], store(tmp_path), read(tmp_path)[2], new, record)
+    again = (*of_folder(tmp_path, new), record)
     same = look_again(*again)
     assert same and same.looked["code"] == "e"
     use(monkeypatch, lambda frame, **_: ())
@@ -160,7 +163,7 @@ def test_equal_bytes_have_one_verdict_and_one_picture(tmp_path: Path) -> None:
     record = extracted(tmp_path)
     assert reasons(record) == {"1.dcm": "text_in_pixels", "copy.dcm": "text_in_pixels"}
     assert pictures(tmp_path) == {content_of(tmp_path, "1.dcm")} and len(record.text) == 1
-    same = look_again(*read(tmp_path)[:2], store(tmp_path), read(tmp_path)[2], options(detector="e"), record)
+    same = look_again(*of_folder(tmp_path, options(detector="e")), record)
     assert same and same.text == record.text
 
 
@@ -211,5 +214,5 @@ def test_text_in_what_does_not_move_sets_a_file_aside(tmp_path: Path, monkeypatc
     assert one == two and reasons(one) == {"frames.dcm": "text_in_pixels"}
     assert [row for rows in one.text.values() for row in rows] == [(-1, 0, 0, 2, 2, "still")]
     assert pictures(tmp_path) == {content_of(tmp_path, "frames.dcm")}
-    same = look_again(*read(tmp_path)[:2], store(tmp_path), read(tmp_path)[2], options(detector="e"), one)
+    same = look_again(*of_folder(tmp_path, options(detector="e")), one)
     assert same and same.text == one.text

@@ -17,8 +17,7 @@ from conftest import ROOT
 from dicoms import save_series
 from from_scratch import KEY, digest_from_scratch
 
-from dicomzarr.commands import tables
-from dicomzarr.commands.explain import array_ids
+from dicomzarr.commands import array_ids, tables
 from dicomzarr.commands.explain import facts as explanation
 from dicomzarr.commands.explain import lines as explained_lines
 from dicomzarr.commands.launcher.json_forms import FORMS

@@ -1,15 +1,15 @@
-"""The words of `./run`: what each does, its options and exit codes, and where it is.
+"""The commands of `./run`: what each does, its options and exit codes, and where it is.
 
-The launcher's help, its answer to a mistyped word and docs/commands.md come from these tables (`help_texts.py`). `run`
-imports both modules before there is an environment, also with a Python too old for the rest: the syntax is that of
-Python 3.6, without `from __future__ import annotations`, and nothing is imported that takes long.
+The launcher's help, its answer to a mistyped command and docs/commands.md come from these tables (`help_texts.py`).
+`run` imports both modules before there is an environment, also with a Python too old for the rest: the syntax is that
+of Python 3.6, without `from __future__ import annotations`, and nothing is imported that takes long.
 """
 
 from typing import NamedTuple
 
 
 class Option(NamedTuple):
-    """An option of a word."""
+    """An option of a command."""
 
     name: str
     value: str  # the name of its value in the help; empty for a switch
@@ -17,15 +17,15 @@ class Option(NamedTuple):
     short: str = ""
 
 
-class Word(NamedTuple):
-    """A word of `./run`.
+class Command(NamedTuple):
+    """A command of `./run`.
 
     Attributes
     ----------
     name : str
-        Empty for a run of the workflow, which needs no word.
+        Empty for a run of the workflow, which needs no command.
     usage : str
-        What may follow the word.
+        What may follow the command.
     summary : str
         One line of the overview.
     text : str
@@ -39,8 +39,8 @@ class Word(NamedTuple):
         Where it is: a module of this package and a function in it.
     passes_on : str
         Whose further arguments it takes: `Snakemake`, `pytest`, or nobody's (empty).
-    places : int
-        The most arguments that are no options, for words that pass nothing on.
+    most_positional : int
+        The most arguments that are no options, for commands that pass nothing on.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Word(NamedTuple):
     module: str
     function: str
     passes_on: str = ""
-    places: int = 0
+    most_positional: int = 0
 
 
 CONFIGFILE = Option("--configfile", "FILE", "your configuration; without one, the defaults in config.yaml")
@@ -78,7 +78,7 @@ LIKE_A_RUN = (CONFIGFILE, CONFIG)
 EXIT_CODES = (
     (0, "every image that can be extracted is extracted and checked; every other entry has a reason"),
     (1, "the run is not complete, or the gate found more than allowed; the message says what to do"),
-    (2, "./run could not start: a mistyped word or option, the configuration file, Python, the environment"),
+    (2, "./run could not start: a mistyped command or option, the configuration file, Python, the environment"),
     (129, "ended by SIGHUP, since the terminal was closed or ssh was cut; `nohup ./run ...` goes on"),
     (130, "ended by Ctrl-C"),
     (131, "ended by SIGQUIT, as Ctrl and backslash send it"),
@@ -96,11 +96,11 @@ EXPORTS = (
 )
 
 PUBLISH = "publish"
-TARGETS = (*(name for name, _, _ in EXPORTS), PUBLISH)  # words that are rules: they may stand among others
+TARGETS = (*(name for name, _, _ in EXPORTS), PUBLISH)  # commands that are rules: several may be named at once
 
 
-def _export(name: str, what: str, text: str) -> Word:
-    return Word(
+def _export(name: str, what: str, text: str) -> Command:
+    return Command(
         name=name,
         usage="[arguments of a run]",
         summary="update the dataset, then export " + what,
@@ -114,7 +114,7 @@ def _export(name: str, what: str, text: str) -> Word:
     )
 
 
-RUN = Word(
+RUN = Command(
     name="",
     usage="[arguments of a run]",
     summary="bring the dataset up to date",
@@ -127,8 +127,8 @@ RUN = Word(
     function="run_snakemake",
     passes_on="Snakemake",
 )
-WORDS = (
-    Word(
+COMMANDS = (
+    Command(
         name="demo",
         usage="[arguments of a run]",
         summary="run on a built-in data set (1 min)",
@@ -141,7 +141,7 @@ WORDS = (
         function="run_demo",
         passes_on="Snakemake",
     ),
-    Word(
+    Command(
         name="retrieve",
         usage="[-n] [--again] [--json] [--configfile FILE]",
         summary="fill the source from a DICOMweb server",
@@ -161,7 +161,7 @@ WORDS = (
         module="retrieve",
         function="run_retrieve",
     ),
-    Word(
+    Command(
         name="status",
         usage="[--json] [arguments of a run]",
         summary="what a run would do, and why",
@@ -174,7 +174,7 @@ WORDS = (
         function="run_status",
         passes_on="Snakemake",
     ),
-    Word(
+    Command(
         name="verify",
         usage="[--repair | --dataset PLACE] [--signers FILE] [--json] [arguments of a run]",
         summary="read every byte again; --repair",
@@ -195,7 +195,7 @@ WORDS = (
         function="run_verify",
         passes_on="Snakemake",
     ),
-    Word(
+    Command(
         name="diff",
         usage="[--json] OLD [NEW]",
         summary="what differs between two datasets",
@@ -207,9 +207,9 @@ WORDS = (
         examples=("./run diff old/dataset", "./run diff old/dataset results/dataset --json"),
         module="diff",
         function="main",
-        places=2,
+        most_positional=2,
     ),
-    Word(
+    Command(
         name="files",
         usage="[--reason CODE] [--outcome O] [--array ID] [--json | -0]",
         summary="paths of the source, by reason",
@@ -232,7 +232,7 @@ WORDS = (
         module="files",
         function="run_files",
     ),
-    Word(
+    Command(
         name="report",
         usage="[--no-open]",
         summary="open the report page",
@@ -244,7 +244,7 @@ WORDS = (
         module="report",
         function="run_report",
     ),
-    Word(
+    Command(
         name="audit",
         usage="[--needles FILE [--dataset FOLDER] [--without-voxels]] [--json]",
         summary="a page for data protection; search names",
@@ -266,7 +266,7 @@ WORDS = (
         module="audit.command",
         function="run_audit",
     ),
-    Word(
+    Command(
         name="view",
         usage="[ARRAY] [--port N] [--no-open]",
         summary="look at voxels and masks",
@@ -283,9 +283,9 @@ WORDS = (
         examples=("./run view --configfile my.yaml",),
         module="view",
         function="run_view",
-        places=1,
+        most_positional=1,
     ),
-    Word(
+    Command(
         name="review",
         usage="[--list | --keep | --set-aside | --undo CONTENT...] [--json]",
         summary="decide about text in the pixels",
@@ -307,7 +307,7 @@ WORDS = (
         module="review",
         function="run_review",
     ),
-    Word(
+    Command(
         name="explain",
         usage="ARRAY [--private] [--json]",
         summary="how an array, or a mask, was made",
@@ -325,9 +325,9 @@ WORDS = (
         examples=("./run explain 043bd196322912be/2d957980 --configfile my.yaml",),
         module="explain.command",
         function="run_explain",
-        places=1,
+        most_positional=1,
     ),
-    Word(
+    Command(
         name="sign",
         usage="KEY [--identity NAME]",
         summary="sign the dataset with a key of OpenSSH",
@@ -343,10 +343,10 @@ WORDS = (
         examples=("./run sign signing_key --identity curator@example.org",),
         module="sign",
         function="run_sign",
-        places=1,
+        most_positional=1,
     ),
     *(_export(*export) for export in EXPORTS),
-    Word(
+    Command(
         name=PUBLISH,
         usage="[arguments of a run]",
         summary="update the dataset, then a copy elsewhere",
@@ -359,7 +359,7 @@ WORDS = (
         function="run_snakemake",
         passes_on="Snakemake",
     ),
-    Word(
+    Command(
         name="bench",
         usage="[--preset small|full] [options]",
         summary="time whole runs beside other tools",
@@ -381,7 +381,7 @@ WORDS = (
         function="run_bench",
         passes_on="the benchmark",
     ),
-    Word(
+    Command(
         name="test",
         usage="[--quick] [arguments of pytest]",
         summary="run the tests",
@@ -397,7 +397,7 @@ WORDS = (
         function="run_tests",
         passes_on="pytest",
     ),
-    Word(
+    Command(
         name="check",
         usage="",
         summary="run all that CI runs",
@@ -409,7 +409,7 @@ WORDS = (
         module="development",
         function="run_check",
     ),
-    Word(
+    Command(
         name="snakemake",
         usage="[arguments of Snakemake]",
         summary="a run, but --help is Snakemake's",
@@ -423,5 +423,5 @@ WORDS = (
         passes_on="Snakemake",
     ),
 )
-BY_NAME = {word.name: word for word in (RUN, *WORDS)}
+BY_NAME = {command.name: command for command in (RUN, *COMMANDS)}
 ONE_ON_FAILURE = ("status", "verify")  # exit code of an error: for status, 2 means something else

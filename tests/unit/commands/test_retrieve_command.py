@@ -10,8 +10,8 @@ import pytest
 import yaml
 from faulty_pacs import HASTY, FaultyPacs, serving
 
+from dicomzarr.commands.launcher.command_table import BY_NAME
 from dicomzarr.commands.launcher.options import parse
-from dicomzarr.commands.launcher.words import BY_NAME
 from dicomzarr.commands.retrieve import _place, run_retrieve
 from dicomzarr.system import safe_messages
 from dicomzarr.vocabulary.errors import UserError
@@ -19,7 +19,7 @@ from dicomzarr.vocabulary.errors import UserError
 
 @pytest.fixture(autouse=True)
 def _process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the word changes in its process for good, left as it was for other tests: logging, and core dumps."""
+    """What the command changes in its process for good, left as it was for other tests: logging, and core dumps."""
     monkeypatch.setattr(safe_messages, "silence_libraries", lambda: None)
     monkeypatch.setattr(logging.root.manager, "disable", logging.NOTSET)
 

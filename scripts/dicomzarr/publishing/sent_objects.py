@@ -1,6 +1,6 @@
 """Which objects were sent, and the tags that they got: `private/published.jsonl`.
 
-It saves reading files again in order to know that an object has their content. Without it they are read, or sent again.
+With it, a file need not be read again to know that an object has its content. Without it, files are read or sent again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dicomzarr.system import files
 _FLUSHED = 64  # lines that are written at once
 
 
-class Ledger:
+class SentObjects:
     """The objects that were sent to one target.
 
     Parameters
@@ -47,7 +47,21 @@ class Ledger:
         return etag if digest == claim.digest else ""
 
     def add(self, version: str, path: str, claim: FileClaim, etag: str, *, is_md5: bool = False) -> None:
-        """Note an object that was sent."""
+        """Note an object that was sent.
+
+        Parameters
+        ----------
+        version : str
+            Name of its version, the first digits of the seal.
+        path : str
+            Below the version.
+        claim : FileClaim
+            Size and digest of the file that was sent.
+        etag : str
+            The tag that the store gave it.
+        is_md5 : bool
+            Whether that is known to be the MD5 of what was sent.
+        """
         self._rows[version, path] = (claim.digest, etag, is_md5)
         self._new.append(self._line(version, path))
         if len(self._new) >= _FLUSHED:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dicomzarr.vocabulary.errors import UserError
-from dicomzarr.workflow.snakemake_quirks.tried import is_tried
+from dicomzarr.workflow.snakemake_quirks.tested_versions import is_tested
 
 # By results folder: what decides the preparation, and the preparation itself.
 _waiting: dict[Path, tuple[object, Callable[[], None]]] = {}
@@ -19,11 +19,11 @@ def know_checkpoint(workflow: Any, rules: Any, name: str) -> None:
     Purpose: `use rule extract_batch from dicomzarr with: …` reads the Snakefile for this rule alone, with an empty
     namespace of checkpoints, in which its input functions look for `plan_batches`.
 
-    Tried with 9.27.1: `CheckpointsProxy.register`, and `rules`, which all readings of a module share. With another
+    Tested with 9.27.1: `CheckpointsProxy.register`, and `rules`, which all readings of a module share. With another
     version nothing changes: Snakemake says that there is no such checkpoint.
     """
     checkpoints, rule = workflow.globals.get("checkpoints"), getattr(getattr(rules, name, None), "rule", None)
-    if is_tried() and rule is not None and not hasattr(checkpoints, name):
+    if is_tested() and rule is not None and not hasattr(checkpoints, name):
         checkpoints.register(rule, name)
 
 
@@ -38,7 +38,7 @@ def prepare_after_reading(workflow: Any, results: Path, given: object, prepare: 
     Parameters
     ----------
     workflow : snakemake.workflow.Workflow
-        Tried with 9.27.1, which calls `_prepare_dag` once it has read the Snakefile. Without that method, `prepare` is
+        Tested with 9.27.1, which calls `_prepare_dag` once it has read the Snakefile. Without that method, `prepare` is
         called at once.
     results : Path
         The results folder.

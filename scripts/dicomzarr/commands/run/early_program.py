@@ -12,7 +12,7 @@ from typing import IO
 from dicomzarr.commands.launcher.processes import Interrupt, delayed_signals, start, wait
 
 
-class Prepared:
+class EarlyProgram:
     """A program that is started while others run, and begins its work when it is told on its standard input.
 
     Its start and its imports then take no time of a run on two cores and more: Snakemake starts on one.
@@ -35,7 +35,7 @@ class Prepared:
         self._command, self._folder, self._output, self._changes = command, folder, output, changes
         self._child: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Prepared:
+    def __enter__(self) -> EarlyProgram:
         """Return itself."""
         return self
 

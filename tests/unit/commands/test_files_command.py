@@ -200,10 +200,10 @@ def test_while_a_run_is_going_it_is_named(project: Project, tmp_path: Path) -> N
     (tmp_path / "private").mkdir()
     lock = locks.lock_run(tmp_path / "private", "2026-11-29 12:00:00+00:00")
     going = f"a run is going (process {os.getpid()} since 2026-11-29 12:00:00+00:00)"
-    for word in (["report"], ["files"], ["explain", SERIES]):
-        done = project.run(*word, "--results", str(tmp_path))
-        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), word
-        assert f"yet: {going} and writes it towards its end; its terminal, or the files in " in done.stderr, word
+    for command in (["report"], ["files"], ["explain", SERIES]):
+        done = project.run(*command, "--results", str(tmp_path))
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), command
+        assert f"yet: {going} and writes it towards its end; its terminal, or the files in " in done.stderr, command
     (tmp_path / "private/files.csv").write_text("path,outcome,reason,series_id\none/a/b,skipped,duplicate,\n")
     assert project.run("files", "--results", str(tmp_path)).stderr.startswith(f"note: {going}, so these may be ")
     os.close(lock)

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from dicomzarr.records import decisions, plan, record_file
 from dicomzarr.records.decisions import CONTENT
 from dicomzarr.records.series_record import SeriesRecord
-from dicomzarr.review import waiting
-from dicomzarr.review.waiting import SERIES, Picture, Reviewed, SetAside
+from dicomzarr.review import reviewed_images
+from dicomzarr.review.reviewed_images import SERIES, Picture, Reviewed, SetAside
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import Damaged
 from dicomzarr.vocabulary.reasons import REVIEWED
@@ -24,7 +24,7 @@ _BLOCK = 1 << 20  # bytes
 _ROW = re.compile(rf",(?:{'|'.join(REVIEWED)}),([0-9a-f]{{16}})$".encode(), re.MULTILINE)
 
 
-class Found(NamedTuple):
+class ReviewList(NamedTuple):
     """What there is to review.
 
     Attributes
@@ -46,7 +46,7 @@ def pictures_folder(results: Results) -> Path:
     return results.private / "text"
 
 
-def read(results: Results) -> Found:
+def read(results: Results) -> ReviewList:
     """Return what there is to review.
 
     Only records of series that have pictures, or files with the reason in `files.csv`, are read.
@@ -62,9 +62,9 @@ def read(results: Results) -> Found:
     pictures = {*_pictures(pictures_folder(results))}
     series = {series_id for series_id, _ in pictures} | _series_of_table(results.private / "files.csv")
     files, damaged = _set_aside(results, series)
-    images = waiting.reviewed(files, pictures, _modalities(results, files), decided)
+    images = reviewed_images.reviewed(files, pictures, _modalities(results, files), decided)
     listed = {image.content for image in images}
-    return Found(images, {content: each for content, each in decided.items() if content not in listed}, damaged)
+    return ReviewList(images, {content: each for content, each in decided.items() if content not in listed}, damaged)
 
 
 def undecided(results: Results) -> int:
@@ -86,7 +86,7 @@ def _set_aside(results: Results, series: Iterable[str]) -> tuple[list[SetAside],
     for series_id in sorted(series):
         try:
             record = record_file.read(results.series_record(EXTRACT, series_id), SeriesRecord.SCHEMA).fields
-            files += waiting.set_aside(record)
+            files += reviewed_images.set_aside(record)
         except FileNotFoundError:
             continue  # the table is older than the last extraction
         except (Damaged, KeyError, TypeError, ValueError, AttributeError):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dicomzarr.retrieval.wanted import Line, read_list
+from dicomzarr.retrieval.request_list import Line, read_list
 from dicomzarr.vocabulary.errors import UserError
 
 

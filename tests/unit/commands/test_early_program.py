@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from dicomzarr.commands.run.prepared import Prepared
+from dicomzarr.commands.run.early_program import EarlyProgram
 
 # Notes each start; notes what it was told, and ends with its length, unless that is nothing.
 PROGRAM = """
@@ -26,28 +26,28 @@ sys.exit(len(text))
 # Starts a program that waits, then waits itself.
 PREPARES = """
 import pathlib, sys, time
-from dicomzarr.commands.run.prepared import Prepared
-with Prepared([sys.executable, "-c", sys.argv[1]], pathlib.Path.cwd()) as program:
+from dicomzarr.commands.run.early_program import EarlyProgram
+with EarlyProgram([sys.executable, "-c", sys.argv[1]], pathlib.Path.cwd()) as program:
     program.start()
     time.sleep(60)
 """
 # Starts a program that waits while SIGTERM is pending.
 INTERRUPTED = """
 import os, pathlib, signal, sys
-from dicomzarr.commands.run.prepared import Prepared
+from dicomzarr.commands.run.early_program import EarlyProgram
 from dicomzarr.commands.launcher.processes import Stopped
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 os.kill(os.getpid(), signal.SIGTERM)
 try:
-    with Prepared([sys.executable, "-c", sys.argv[1]], pathlib.Path.cwd()) as program:
+    with EarlyProgram([sys.executable, "-c", sys.argv[1]], pathlib.Path.cwd()) as program:
         program.start()
 except Stopped as stopped:
     print(stopped.status)
 """
 
 
-def prepared(folder: Path) -> Prepared:
-    return Prepared([sys.executable, "-c", PROGRAM], folder)
+def prepared(folder: Path) -> EarlyProgram:
+    return EarlyProgram([sys.executable, "-c", PROGRAM], folder)
 
 
 def starts(folder: Path) -> list[int]:

@@ -9,8 +9,8 @@ import pytest
 from reviewed_results import CT, SECRET, US, content, everything, outcome, write_picture, write_record, write_results
 
 from dicomzarr.records import decisions
-from dicomzarr.review import found, review_page, waiting
-from dicomzarr.review.waiting import Box, Reviewed, SetAside
+from dicomzarr.review import read_results, review_page, reviewed_images
+from dicomzarr.review.reviewed_images import Box, Reviewed, SetAside
 from dicomzarr.system.results_folder import Results
 
 
@@ -26,9 +26,9 @@ def record(**changes: Any) -> dict[str, Any]:
 
 def test_files_with_the_reason_are_taken_from_a_record() -> None:
     box = Box(0, 10, 30, 24, 120, "strokes")
-    assert list(waiting.set_aside(record())) == [SetAside(CT, f"{SECRET}/1.dcm", content(1), (box,))]
+    assert list(reviewed_images.set_aside(record())) == [SetAside(CT, f"{SECRET}/1.dcm", content(1), (box,))]
     old = {name: value for name, value in record().items() if name != "text"}  # of an earlier version
-    assert [file.boxes for file in waiting.set_aside(old)] == [()]
+    assert [file.boxes for file in reviewed_images.set_aside(old)] == [()]
 
 
 @pytest.mark.parametrize(
@@ -47,24 +47,25 @@ def test_files_with_the_reason_are_taken_from_a_record() -> None:
 )
 def test_a_malformed_record_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises((KeyError, TypeError, ValueError, AttributeError)):
-        list(waiting.set_aside(record(**changes)))
+        list(reviewed_images.set_aside(record(**changes)))
 
 
 def test_what_found_a_box_is_a_plain_word_or_nothing() -> None:
     text = {content(1): [[0, 1, 2, 3, 4, f"{SECRET}<script>"]]}
-    assert [file.boxes[0].by for file in waiting.set_aside(record(text=text))] == [""]
+    assert [file.boxes[0].by for file in reviewed_images.set_aside(record(text=text))] == [""]
 
 
 def test_each_content_is_listed_once_with_its_decision_sorted() -> None:
     files = [SetAside(US, "u", content(3), ()), SetAside(US, "a", content(1), ()), SetAside(CT, "b", content(1), ())]
-    images = waiting.reviewed(files, {(US, content(1))}, {"u": "US", "a": SECRET}, {content(3): "keep"})
+    images = reviewed_images.reviewed(files, {(US, content(1))}, {"u": "US", "a": SECRET}, {content(3): "keep"})
     assert images == (
         Reviewed(content(1), US, "OTHER", (), True, ""),  # the series that has a picture
         Reviewed(content(3), US, "US", (), False, "keep"),
     )
-    assert waiting.undecided(images) == 1
+    assert reviewed_images.undecided(images) == 1
     assert (
-        waiting.reviewed(reversed(files), {(US, content(1))}, {"u": "US", "a": SECRET}, {content(3): "keep"}) == images
+        reviewed_images.reviewed(reversed(files), {(US, content(1))}, {"u": "US", "a": SECRET}, {content(3): "keep"})
+        == images
     )
 
 
@@ -72,7 +73,7 @@ def test_everything_is_found_and_nothing_is_changed(tmp_path: Path) -> None:
     results = write_results(tmp_path)
     decisions.write(decisions.path_in(results.private), {content(1): "set_aside", content(7): "keep"})
     before = everything(tmp_path)
-    there = found.read(results)
+    there = read_results.read(results)
     assert everything(tmp_path) == before
     assert [(image.content, image.modality, image.has_picture, image.decision) for image in there.images] == [
         (content(1), "CT", True, "set_aside"),
@@ -93,7 +94,7 @@ def test_what_is_damaged_missing_or_planted_hides_nothing_else(tmp_path: Path) -
     (folder / "ddd0000000000004").symlink_to("/etc")
     (folder / US / f"{content(4)}.jpg").symlink_to("/etc/passwd")
     (folder / "notes.txt").write_text(SECRET)
-    there = found.read(results)
+    there = read_results.read(results)
     assert [(image.content, image.modality) for image in there.images] == [(content(3), "")]
     assert there.damaged == 1
 
@@ -102,13 +103,13 @@ def test_a_picture_alone_leads_to_the_record_of_an_unfinished_run(tmp_path: Path
     results = Results(tmp_path)
     write_record(results, CT, [outcome(1)], {})
     write_picture(results, CT, content(1))
-    assert [image.content for image in found.read(results).images] == [content(1)]
+    assert [image.content for image in read_results.read(results).images] == [content(1)]
     (results.private / "decisions.csv").write_text("content,decision\n")
-    assert found.read(results).elsewhere == {}
+    assert read_results.read(results).elsewhere == {}
 
 
 def test_nothing_there_is_nothing_to_decide(tmp_path: Path) -> None:
-    assert found.read(Results(tmp_path / "none")) == ((), {}, 0)
+    assert read_results.read(Results(tmp_path / "none")) == ((), {}, 0)
 
 
 def test_places_in_words() -> None:

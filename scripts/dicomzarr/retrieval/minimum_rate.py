@@ -1,4 +1,4 @@
-"""A limit for answers that trickle: each byte comes in time, and all of them never."""
+"""A minimum rate for answers: no timeout ends one whose every byte comes in time, but of which the last never does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import FrameType
 LEAST = 1 << 20  # bytes that an answer must bring in the given time, or end: slower than a modem is no connection
 
 
-class Trickle:
+class MinimumRate:
     """The time that an answer has for its next bytes; what is done with them does not count.
 
     The main thread alone can use it: the alarm of the process interrupts a read.
@@ -38,8 +38,8 @@ class Trickle:
             signal.signal(signal.SIGALRM, before)
             self._left -= time.monotonic() - began
 
-    def came(self, number: int) -> None:
-        """Count bytes that came."""
+    def count(self, number: int) -> None:
+        """Count bytes that were received."""
         self._bytes += number
         if self._bytes >= LEAST:
             self._bytes, self._left = 0, self._seconds

@@ -1,4 +1,4 @@
-"""Find the array, or the mask, that a user means by an id, among those of `volumes.csv`."""
+"""Find the array, or the mask, that a user means by an id or its beginning: for `./run explain` and `./run view`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,24 @@ from dicomzarr.vocabulary.errors import UserError
 
 _SHOWN = 5  # ids in a message
 _OF_SEVERAL = ("subject_id", "study_id")  # ids that are no part of an array's
+
+
+def find_array(arrays: Sequence[str], word: str) -> str:
+    """Return the array that a whole id, the beginning of one, or the part after the slash names.
+
+    Parameters
+    ----------
+    arrays : sequence of str
+        All arrays of the dataset, ``<series>/<volume>`` each.
+    word : str
+
+    Raises
+    ------
+    UserError
+        If none or several have it; the message names them, or the nearest.
+    """
+    wanted = word.strip("/")
+    return _only(wanted, _matching(arrays, wanted), arrays)
 
 
 def find(dataset: Path, word: str) -> tuple[str, str]:
@@ -37,10 +55,16 @@ def find(dataset: Path, word: str) -> tuple[str, str]:
         arrays.append(row["array"])
         if len(wanted) >= 8 and any(row.get(name, "").startswith(wanted) for name in _OF_SEVERAL):
             owned.append(row["array"])
-    matches = [array for array in arrays if array.startswith(wanted)]
-    matches = matches or [array for array in arrays if array.partition("/")[2] == wanted] or owned
-    array = _only(wanted, [wanted] if wanted in matches else matches, arrays)
+    array = _only(wanted, _matching(arrays, wanted) or owned, arrays)
     return array, _mask(dataset, array, below[0]) if below else ""
+
+
+def _matching(arrays: Sequence[str], wanted: str) -> list[str]:
+    """Return the array with this id, or else those whose id begins with it, or else those whose second part it is."""
+    if wanted in arrays:
+        return [wanted]
+    matches = [array for array in arrays if array.startswith(wanted)]
+    return matches or [array for array in arrays if array.partition("/")[2] == wanted]
 
 
 def _only(wanted: str, matches: Sequence[str], arrays: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""What a received file is: its UIDs, and whether it ends early. Read in a child process that limits hold."""
+"""The UIDs of a received file, and whether it ends early; read in a child process with limits."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dicomzarr.vocabulary.reasons import NotExtracted
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """The UIDs of a DICOM file.
+class FileUids:
+    """The UIDs of a DICOM file, and whether it ends early.
 
     Attributes
     ----------
@@ -40,13 +40,13 @@ def stop_reader() -> None:
     sandbox.end()
 
 
-def identity_of(path: Path) -> Identity | None:
-    """Return what a file is; None if it is no DICOM file, or one that cannot be read within the limits."""
+def uids_of(path: Path) -> FileUids | None:
+    """Return the UIDs of a file; None if it is no DICOM file, or one that cannot be read within the limits."""
     try:
         found = sandbox.call(_read, os.fspath(path))
     except NotExtracted:
         return None
-    return Identity(*found) if found else None
+    return FileUids(*found) if found else None
 
 
 def _read(path: str) -> tuple[str, str, str, bool] | None:
