@@ -22,6 +22,7 @@ import multiprocessing
 import operator
 import os
 import re
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set, Sized
 from copy import copy
 from dataclasses import dataclass, fields, replace
@@ -45,6 +46,10 @@ CONSTANTS = 64  # different chunks of one value that are remembered, per volume
 CONSTANT_BYTES = 4096  # of such a chunk, as it is stored
 REMEDY = ": ./run verify lists damaged files, ./run verify --repair rebuilds them"
 DAMAGED = f"a chunk is damaged{REMEDY}"
+CHANGED = (
+    "it was written after the table of masks that this dataset has read, which says where masks have voxels: open the "
+    "dataset again, and not before the run that changes it is over"
+)
 FOREIGN = "dicomzarr did not write this array: open it with zarr"
 NO_RESCALE = (
     "some frames have no rescale: exclude their volumes with without_flags=['rescale_incomplete'], or give "
@@ -386,13 +391,18 @@ def _raw(size: int, data: bytes, out: NDArray[Any] | None) -> bytes:
 class _OpenVolumes:
     """Opens volumes, and holds those that were used last: at most a number of them, and of bytes of their indexes."""
 
-    def __init__(self, folder: Place, most: int) -> None:
+    def __init__(self, folder: Place, most: int, newest: int | None = None) -> None:
         self._folder, self._most = folder, most
+        self._newest = newest  # ns since 1970: what was written later is refused
         self._volumes: dict[str, Volume] = {}  # by path below the folder; the one that was used last is the last
 
     def __call__(self, array: str) -> Volume:
         volume = self._volumes.pop(array, None)
         is_new = volume is None
+        if is_new and self._newest is not None:
+            path = self._folder / array / "zarr.json"
+            if isinstance(path, Path) and path.stat().st_mtime_ns > self._newest:
+                raise ValueError(CHANGED)
         volume = self._volumes[array] = volume or Volume(self._folder / array)
         if is_new:
             held = list(self._volumes.items())
@@ -403,6 +413,19 @@ class _OpenVolumes:
                 size -= each.index_bytes
                 self._volumes.pop(other, None)
         return volume
+
+
+def _described_until(dataset: Place) -> int | None:
+    """Return when the tables of a dataset ceased to describe images that are written, ns since 1970.
+
+    A run removes dataset.json before it replaces the first image, and writes the tables after the last one.
+    """
+    if not isinstance(dataset, Path):
+        return None  # a published version never changes
+    sealed, path = dataset / "dataset.json", dataset / "masks.csv"
+    if sealed.is_file():
+        return max(time.time_ns(), sealed.stat().st_mtime_ns)  # the clock of a file server may be ahead
+    return path.stat().st_mtime_ns if path.is_file() else None
 
 
 @functools.cache
@@ -850,6 +873,7 @@ class DicomZarrDataset:
     ) -> None:
         self.select, self.sample = _options(select, sample, options)
         self.folder, self._epoch = place_of(dataset), _Epoch()
+        self._newest = _described_until(self.folder) if self.sample.masks else None
         rows = read_rows(self.folder)
         self.rows = _selected(rows, self.select)
         self.left_out: list[dict[str, str]] = []
@@ -923,7 +947,7 @@ class DicomZarrDataset:
         if volumes is None or self._process != os.getpid():
             # After a fork: close the files that the parent opened, do not read them.
             most = min(OPEN_VOLUMES * (1 + len(self.sample.masks)), OPEN_FILES)
-            volumes = self._volumes = _OpenVolumes(self.folder / "images.zarr", most)
+            volumes = self._volumes = _OpenVolumes(self.folder / "images.zarr", most, self._newest)
             self._process = os.getpid()
         return volumes(array)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import pickle
 import shutil
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -430,6 +432,30 @@ def test_a_damaged_mask_is_noticed(folder: Path) -> None:
     shard.write_bytes(data)
     with pytest.raises(ValueError, match="damaged"):
         DicomZarrDataset(folder, masks=["liver"])[0]
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+def test_masks_that_were_replaced_after_the_tables_were_read_are_an_error(folder: Path, sealed: bool) -> None:
+    """Their boxes are those of other masks: outside of these all would be background."""
+    if sealed:
+        (folder / "dataset.json").write_text("{}")
+    dataset, again = (DicomZarrDataset(folder, masks=["liver"]) for _ in range(2))
+    plain = DicomZarrDataset(folder)
+    assert np.array_equal(dataset[0]["mask"][0], LIVER)
+    zarr_json = folder / "images.zarr" / dataset.rows[0]["array"] / "labels/liver/zarr.json"
+    if not sealed:  # a run is at it, and its tables come last
+        table = (folder / "masks.csv").stat().st_mtime_ns
+        os.utime(zarr_json, ns=(table + 1_000_000, table + 1_000_000))
+        again = DicomZarrDataset(folder, masks=["liver"])
+    else:
+        os.utime(zarr_json, ns=(time.time_ns() + 1,) * 2)
+    for read in (again, pickle.loads(pickle.dumps(dataset))):  # as in a new worker
+        with pytest.raises(ValueError, match="written after the table of masks .* open the dataset again"):
+            read[0]
+        assert np.array_equal(read[1]["mask"][0], OTHER)
+    assert plain[0]["image"].shape == SHAPE
+    if sealed:
+        assert np.array_equal(DicomZarrDataset(folder, masks=["liver"])[0]["mask"][0], LIVER)
 
 
 def test_the_table_of_masks(folder: Path) -> None:
