@@ -1257,13 +1257,15 @@ def _table(path: Place, *columns: str) -> io.StringIO:
 
 
 def _rows_of(path: Place, *columns: str) -> list[dict[str, str]]:
-    """Return the rows of a table that has some columns; each has all cells."""
+    """Return the rows of a table that has some columns; each has all cells. Equal cells are one object in memory."""
+    rows, texts = [], dict[str, str]()
     try:
-        rows = list(csv.DictReader(_table(path, *columns)))
+        for row in csv.DictReader(_table(path, *columns)):
+            if None in row or None in row.values():  # a cell too many, or one too few
+                raise _damaged_table(path)
+            rows.append({name: texts.setdefault(cell, cell) for name, cell in row.items()})
     except csv.Error:
         raise _damaged_table(path) from None
-    if any(None in row or None in row.values() for row in rows):  # a cell too many, or one too few
-        raise _damaged_table(path)
     return rows
 
 
