@@ -50,6 +50,7 @@ CHANGED = (
     "it was written after the table of masks that this dataset has read, which says where masks have voxels: open the "
     "dataset again, and not before the run that changes it is over"
 )
+LOST = f"a run has removed the image since this dataset was opened, or a file was lost{REMEDY}"
 FOREIGN = "dicomzarr did not write this array: open it with zarr"
 NO_RESCALE = (
     "some frames have no rescale: exclude their volumes with without_flags=['rescale_incomplete'], or give "
@@ -1056,6 +1057,8 @@ class DicomZarrDataset:
             sample = self._sample(number, index, within)
         except ValueError as error:
             raise ValueError(f"{row['array']}: {error}") from error
+        except FileNotFoundError as error:
+            raise FileNotFoundError(error.errno, f"{row['array']}: {LOST}", error.filename) from error
         except (
             LookupError,
             TypeError,

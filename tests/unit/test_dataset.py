@@ -611,6 +611,18 @@ def test_an_epoch_without_memory_to_share(patches: DicomZarrDataset, monkeypatch
     assert dataset.epoch == pickle.loads(pickle.dumps(dataset)).epoch == 1 and digest(dataset[0]) != first
 
 
+@pytest.mark.parametrize("lost", ["", "zarr.json", "0/zarr.json", "0/c/0/0/0"])
+def test_an_image_that_is_gone_is_an_error_that_says_what_to_do(tmp_path: Path, lost: str) -> None:
+    dataset = dataset_of(tmp_path, MadeUp("zyx", ints(3, 40, 50)))
+    path = tmp_path / "images.zarr" / dataset.rows[0]["array"] / lost
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    words = r"0{15}0/0{8}: a run has removed the image .* or a file was lost: \./run verify"
+    with pytest.raises(FileNotFoundError, match=words) as raised:
+        dataset[0]
+    assert str(raised.value.filename).startswith(str(path))
+    assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)  # as it comes from a worker
+
+
 def test_equal_cells_are_one_text_in_memory_and_in_pickles(tmp_path: Path) -> None:
     """Of 100,000 rows that is 40 %, which each forked worker copies as it reads them, and each spawned one receives."""
     opened = DicomZarrDataset(write(tmp_path, [MadeUp("zyx", ints(3, 40, 50), {}, {"modality": "CT"})] * 2))
