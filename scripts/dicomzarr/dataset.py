@@ -952,6 +952,13 @@ class DicomZarrDataset:
             self._process = os.getpid()
         return volumes(array)
 
+    def _opened_mask(self, row: Mapping[str, str], mask: _Mask) -> Volume:
+        """Return a mask of an image, opened by this process, if it has as many voxels as the table says."""
+        opened = self._opened(f"{row['array']}/labels/{mask.folder}")
+        if opened.facts.get("voxels", mask.voxels) != mask.voxels:  # a copy may have kept the time of its original
+            raise ValueError(CHANGED)
+        return opened
+
     def _attributes(self, row: Mapping[str, str]) -> dict[str, Any]:
         """Return the attribute `dicomzarr` of an image, without opening its array."""
         return _facts(self.folder / "images.zarr" / row["array"])
@@ -1129,7 +1136,7 @@ class DicomZarrDataset:
         word, masks = with_voxels[int(random.integers(len(with_voxels)))]
         ends = list(itertools.accumulate(mask.voxels for mask in masks))
         chosen = masks[int(np.searchsorted(ends, int(random.integers(ends[-1])), side="right"))]
-        mask = self._opened(f"{row['array']}/labels/{chosen.folder}")
+        mask = self._opened_mask(row, chosen)
         flat = mask.foreground[int(random.integers(len(mask.foreground)))]
         return word, dict(zip(mask.axes, map(int, np.unravel_index(flat, mask.shape)), strict=True))
 
@@ -1155,7 +1162,7 @@ class DicomZarrDataset:
                 common = [(max(p.start, lo), min(p.stop, hi)) for p, (lo, hi) in zip(parts, box, strict=True)]
                 if not mask.voxels or any(lo >= hi for lo, hi in common):
                     continue  # none of its voxels is in this region
-                opened = self._opened(f"{row['array']}/labels/{mask.folder}")
+                opened = self._opened_mask(row, mask)
                 target = [slice(lo - p.start, hi - p.start) for p, (lo, hi) in zip(parts, common, strict=True)]
                 view = out[number][(..., *target)]
                 if len(masks) == 1 and opened.dtype == view.dtype and opened.axes == mask.axes == "".join(within):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import pickle
@@ -456,6 +457,21 @@ def test_masks_that_were_replaced_after_the_tables_were_read_are_an_error(folder
     assert plain[0]["image"].shape == SHAPE
     if sealed:
         assert np.array_equal(DicomZarrDataset(folder, masks=["liver"])[0]["mask"][0], LIVER)
+
+
+def test_a_mask_with_another_number_of_voxels_than_in_the_table_is_an_error(folder: Path) -> None:
+    """As of a copy that keeps times, or of a folder below a URL."""
+    dataset = DicomZarrDataset(folder, masks=["liver"])
+    zarr_json = folder / "images.zarr" / dataset.rows[0]["array"] / "labels/liver/zarr.json"
+    times = zarr_json.stat().st_atime_ns, zarr_json.stat().st_mtime_ns
+    metadata = json.loads(zarr_json.read_text())
+    metadata["attributes"]["dicomzarr"]["voxels"] += 1
+    zarr_json.write_text(json.dumps(metadata))
+    os.utime(zarr_json, ns=times)
+    patches = DicomZarrDataset(folder, masks=["liver"], sample="patch", patch=PATCH, foreground=1.0)
+    for read in (dataset, patches):
+        with pytest.raises(ValueError, match="written after the table of masks"):
+            read[0]
 
 
 def test_the_table_of_masks(folder: Path) -> None:
