@@ -983,8 +983,8 @@ class DicomZarrDataset:
         """Keep the rows that the masks allow, and find the masks of each channel."""
         if not (self.folder / "masks.csv").is_file():
             raise ValueError(
-                "this dataset has no masks.csv, so no masks: a version before masks made it. Run ./run on its source "
-                "again to add them"
+                "this dataset has no masks.csv, so no masks: a version before masks made it (run ./run on its source "
+                "again to add them), or a run is writing it now (open it again after that)"
             )
         select, wanted, axes = self.select, self.sample.masks, {row["array"]: row["axes"] for row in self.rows}
         rows = read_masks(self.folder)

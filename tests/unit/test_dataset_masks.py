@@ -273,7 +273,7 @@ def test_a_dataset_of_before_masks_still_opens(tmp_path: Path) -> None:
     folder = write(tmp_path, [image()])
     assert DicomZarrDataset(folder)[0]["image"].shape == SHAPE and DicomZarrDataset(folder).volume(0).masks == []
     for options in ({"masks": ["liver"]}, {"with_masks": "liver"}, {"without_mask_flags": ["own_grid"]}):
-        with pytest.raises(ValueError, match=r"no masks\.csv, .* Run \./run on its source again"):
+        with pytest.raises(ValueError, match=r"no masks\.csv, .* \(run \./run on its source again"):
             DicomZarrDataset(folder, **options)  # type: ignore[arg-type]
 
 
