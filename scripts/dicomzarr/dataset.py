@@ -847,7 +847,8 @@ class DicomZarrDataset:
     Attributes
     ----------
     folder : Path or RemotePath
-        The dataset folder. Of a published dataset it is that of the version that was the latest when it was opened.
+        The dataset folder, an absolute path. Of a published dataset it is that of the version that was the latest
+        when it was opened.
     select : Select
     sample : Sample
     rows : list of dict of str to str
@@ -873,7 +874,8 @@ class DicomZarrDataset:
         **options: Any,
     ) -> None:
         self.select, self.sample = _options(select, sample, options)
-        self.folder, self._epoch = place_of(dataset), _Epoch()
+        place = place_of(dataset)  # absolute: a worker, or a program that moves, may be in another folder
+        self.folder, self._epoch = place.absolute() if isinstance(place, Path) else place, _Epoch()
         self._newest = _described_until(self.folder) if self.sample.masks else None
         rows = read_rows(self.folder)
         self.rows = _selected(rows, self.select)

@@ -611,6 +611,18 @@ def test_an_epoch_without_memory_to_share(patches: DicomZarrDataset, monkeypatch
     assert dataset.epoch == pickle.loads(pickle.dumps(dataset)).epoch == 1 and digest(dataset[0]) != first
 
 
+def test_a_relative_folder_is_that_of_the_moment_of_opening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs that start trials or jobs run each worker in a folder of its own."""
+    write(tmp_path / "results" / "dataset", [MadeUp("zyx", ints(3, 40, 50))])
+    monkeypatch.chdir(tmp_path)
+    dataset, image = DicomZarrDataset("results"), DicomZarrDataset(tmp_path / "results")[0]["image"]
+    assert dataset.folder == tmp_path / "results" / "dataset"
+    (tmp_path / "trial").mkdir()
+    monkeypatch.chdir(tmp_path / "trial")
+    for each in (dataset, pickle.loads(pickle.dumps(dataset))):
+        assert np.array_equal(each[0]["image"], image)
+
+
 @pytest.mark.parametrize("lost", ["", "zarr.json", "0/zarr.json", "0/c/0/0/0"])
 def test_an_image_that_is_gone_is_an_error_that_says_what_to_do(tmp_path: Path, lost: str) -> None:
     dataset = dataset_of(tmp_path, MadeUp("zyx", ints(3, 40, 50)))
