@@ -29,7 +29,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,7 +113,8 @@ def place_of(dataset: str | os.PathLike[str]) -> Place:
     ----------
     dataset : path or str
         That folder; a results folder, that holds it as `dataset`; the folder that `./run publish` wrote to, of which
-        it is the latest version. Or the URL of one of these: ``https://…``, ``http://…``, ``s3://bucket/prefix``.
+        it is the latest version. Or the URL of one of these: ``https://…``, ``http://…``, ``s3://bucket/prefix``,
+        ``file:///…`` as `Path.as_uri` writes it.
 
     Returns
     -------
@@ -127,7 +128,8 @@ def place_of(dataset: str | os.PathLike[str]) -> Place:
     if isinstance(dataset, str) and "://" in dataset and not dataset.startswith("file://"):
         place: Place = _remote().published(dataset)
         return place
-    folder = Path(dataset.removeprefix("file://") if isinstance(dataset, str) else dataset)
+    is_url = isinstance(dataset, str) and dataset.startswith("file://")
+    folder = Path(unquote(str(dataset).removeprefix("file://")) if is_url else dataset)
     if (folder / "dataset" / "volumes.csv").is_file():
         return folder / "dataset"
     if (folder / "volumes.csv").is_file():

@@ -611,6 +611,12 @@ def test_an_epoch_without_memory_to_share(patches: DicomZarrDataset, monkeypatch
     assert dataset.epoch == pickle.loads(pickle.dumps(dataset)).epoch == 1 and digest(dataset[0]) != first
 
 
+def test_a_url_of_a_file_is_decoded_as_a_path_writes_it(tmp_path: Path) -> None:
+    folder = write(tmp_path / "of 100 % ü#", [MadeUp("zyx", ints(3, 40, 50))])
+    for place in (folder, str(folder), f"file://{folder}".replace("%", "%25"), folder.as_uri()):
+        assert DicomZarrDataset(place).folder == folder
+
+
 def test_a_relative_folder_is_that_of_the_moment_of_opening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Programs that start trials or jobs run each worker in a folder of its own."""
     write(tmp_path / "results" / "dataset", [MadeUp("zyx", ints(3, 40, 50))])
