@@ -428,7 +428,8 @@ def _described_until(dataset: Place) -> int | None:
     sealed, path = dataset / "dataset.json", dataset / "masks.csv"
     if sealed.is_file():
         return max(time.time_ns(), sealed.stat().st_mtime_ns)  # the clock of a file server may be ahead
-    return path.stat().st_mtime_ns if path.is_file() else None
+    is_of_results = (dataset.parent / "private").is_dir()  # a run is at work only there; in copies times mean nothing
+    return path.stat().st_mtime_ns if is_of_results and path.is_file() else time.time_ns()
 
 
 @functools.cache
@@ -941,9 +942,12 @@ class DicomZarrDataset:
         """
         row = self.rows[number]
         volume = self._opened(row["array"])
-        if "x".join(map(str, volume.shape)) != row["shape"]:
-            path = self.folder / "images.zarr" / row["array"] / "0" / "zarr.json"
-            raise _wrong(path, f"the shape {row['shape']}, as volumes.csv states", [*volume.shape])
+        if (shape := "x".join(map(str, volume.shape))) != row["shape"]:
+            raise ValueError(
+                f"{self.folder / 'images.zarr' / row['array'] / '0/zarr.json'}: needed is the shape {row['shape']}, as "
+                f"volumes.csv states; found {shape}. A run has changed the image since this dataset was opened (open "
+                f"it again), or another program did{REMEDY}"
+            )
         return volume
 
     def _opened(self, array: str) -> Volume:

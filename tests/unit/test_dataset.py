@@ -175,7 +175,7 @@ def test_metadata_with_a_wrong_value_is_an_error_that_names_it_or_reads_as_befor
         (
             "0/zarr.json",
             {"shape": [2, 4]},
-            "0/zarr.json: needed is the shape 3x4, as volumes.csv states; found",
+            "0/zarr.json: needed is the shape 3x4, as volumes.csv states; found 2x4. A run has changed the image since",
         ),
         (
             "0/zarr.json",

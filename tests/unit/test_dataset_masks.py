@@ -436,27 +436,30 @@ def test_a_damaged_mask_is_noticed(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("sealed", [True, False])
-def test_masks_that_were_replaced_after_the_tables_were_read_are_an_error(folder: Path, sealed: bool) -> None:
+def test_masks_that_were_replaced_after_the_tables_were_read_are_an_error(
+    folder: Path, tmp_path: Path, sealed: bool
+) -> None:
     """Their boxes are those of other masks: outside of these all would be background."""
+    results = tmp_path / "results"
+    copied = Path(shutil.copytree(folder / "images.zarr", results / "dataset/images.zarr")).parent
+    for name in ("volumes.csv", "masks.csv"):
+        shutil.copy2(folder / name, copied)
+    (results / "private").mkdir()
     if sealed:
-        (folder / "dataset.json").write_text("{}")
-    dataset, again = (DicomZarrDataset(folder, masks=["liver"]) for _ in range(2))
-    plain = DicomZarrDataset(folder)
+        (copied / "dataset.json").write_text("{}")
+    plain, dataset, reader = DicomZarrDataset(copied), *(DicomZarrDataset(copied, masks=["liver"]) for _ in range(2))
     assert np.array_equal(dataset[0]["mask"][0], LIVER)
-    zarr_json = folder / "images.zarr" / dataset.rows[0]["array"] / "labels/liver/zarr.json"
+    zarr_json = copied / "images.zarr" / dataset.rows[0]["array"] / "labels/liver/zarr.json"
+    os.utime(zarr_json, ns=(time.time_ns() + 1,) * 2)
     if not sealed:  # a run is at it, and its tables come last
-        table = (folder / "masks.csv").stat().st_mtime_ns
-        os.utime(zarr_json, ns=(table + 1_000_000, table + 1_000_000))
-        again = DicomZarrDataset(folder, masks=["liver"])
-    else:
-        os.utime(zarr_json, ns=(time.time_ns() + 1,) * 2)
-    for read in (again, pickle.loads(pickle.dumps(dataset))):  # as in a new worker
+        reader = DicomZarrDataset(copied, masks=["liver"])
+    for read in (reader, pickle.loads(pickle.dumps(dataset))):  # as in a new worker
         with pytest.raises(ValueError, match="written after the table of masks .* open the dataset again"):
             read[0]
         assert np.array_equal(read[1]["mask"][0], OTHER)
     assert plain[0]["image"].shape == SHAPE
-    if sealed:
-        assert np.array_equal(DicomZarrDataset(folder, masks=["liver"])[0]["mask"][0], LIVER)
+    (results / "private").rmdir()  # a copy, of which each file has the time of copying
+    assert np.array_equal(DicomZarrDataset(copied, masks=["liver"])[0]["mask"][0], LIVER)
 
 
 def test_a_mask_with_another_number_of_voxels_than_in_the_table_is_an_error(folder: Path) -> None:
