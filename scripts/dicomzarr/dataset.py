@@ -22,13 +22,14 @@ import multiprocessing
 import operator
 import os
 import re
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set, Sized
 from copy import copy
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,11 @@ CONSTANTS = 64  # different chunks of one value that are remembered, per volume
 CONSTANT_BYTES = 4096  # of such a chunk, as it is stored
 REMEDY = ": ./run verify lists damaged files, ./run verify --repair rebuilds them"
 DAMAGED = f"a chunk is damaged{REMEDY}"
+CHANGED = (
+    "it was written after the table of masks that this dataset has read, which says where masks have voxels: open the "
+    "dataset again, and not before the run that changes it is over"
+)
+LOST = f"a run has removed the image since this dataset was opened, or a file was lost{REMEDY}"
 FOREIGN = "dicomzarr did not write this array: open it with zarr"
 NO_RESCALE = (
     "some frames have no rescale: exclude their volumes with without_flags=['rescale_incomplete'], or give "
@@ -107,7 +113,8 @@ def place_of(dataset: str | os.PathLike[str]) -> Place:
     ----------
     dataset : path or str
         That folder; a results folder, that holds it as `dataset`; the folder that `./run publish` wrote to, of which
-        it is the latest version. Or the URL of one of these: ``https://…``, ``http://…``, ``s3://bucket/prefix``.
+        it is the latest version. Or the URL of one of these: ``https://…``, ``http://…``, ``s3://bucket/prefix``,
+        ``file:///…`` as `Path.as_uri` writes it.
 
     Returns
     -------
@@ -121,7 +128,8 @@ def place_of(dataset: str | os.PathLike[str]) -> Place:
     if isinstance(dataset, str) and "://" in dataset and not dataset.startswith("file://"):
         place: Place = _remote().published(dataset)
         return place
-    folder = Path(dataset.removeprefix("file://") if isinstance(dataset, str) else dataset)
+    is_url = isinstance(dataset, str) and dataset.startswith("file://")
+    folder = Path(unquote(str(dataset).removeprefix("file://")) if is_url else dataset)
     if (folder / "dataset" / "volumes.csv").is_file():
         return folder / "dataset"
     if (folder / "volumes.csv").is_file():
@@ -386,13 +394,18 @@ def _raw(size: int, data: bytes, out: NDArray[Any] | None) -> bytes:
 class _OpenVolumes:
     """Opens volumes, and holds those that were used last: at most a number of them, and of bytes of their indexes."""
 
-    def __init__(self, folder: Place, most: int) -> None:
+    def __init__(self, folder: Place, most: int, newest: int | None = None) -> None:
         self._folder, self._most = folder, most
+        self._newest = newest  # ns since 1970: what was written later is refused
         self._volumes: dict[str, Volume] = {}  # by path below the folder; the one that was used last is the last
 
     def __call__(self, array: str) -> Volume:
         volume = self._volumes.pop(array, None)
         is_new = volume is None
+        if is_new and self._newest is not None:
+            path = self._folder / array / "zarr.json"
+            if isinstance(path, Path) and path.stat().st_mtime_ns > self._newest:
+                raise ValueError(CHANGED)
         volume = self._volumes[array] = volume or Volume(self._folder / array)
         if is_new:
             held = list(self._volumes.items())
@@ -403,6 +416,20 @@ class _OpenVolumes:
                 size -= each.index_bytes
                 self._volumes.pop(other, None)
         return volume
+
+
+def _described_until(dataset: Place) -> int | None:
+    """Return when the tables of a dataset ceased to describe images that are written, ns since 1970.
+
+    A run removes dataset.json before it replaces the first image, and writes the tables after the last one.
+    """
+    if not isinstance(dataset, Path):
+        return None  # a published version never changes
+    sealed, path = dataset / "dataset.json", dataset / "masks.csv"
+    if sealed.is_file():
+        return max(time.time_ns(), sealed.stat().st_mtime_ns)  # the clock of a file server may be ahead
+    is_of_results = (dataset.parent / "private").is_dir()  # a run is at work only there; in copies times mean nothing
+    return path.stat().st_mtime_ns if is_of_results and path.is_file() else time.time_ns()
 
 
 @functools.cache
@@ -823,7 +850,8 @@ class DicomZarrDataset:
     Attributes
     ----------
     folder : Path or RemotePath
-        The dataset folder. Of a published dataset it is that of the version that was the latest when it was opened.
+        The dataset folder, an absolute path. Of a published dataset it is that of the version that was the latest
+        when it was opened.
     select : Select
     sample : Sample
     rows : list of dict of str to str
@@ -849,7 +877,9 @@ class DicomZarrDataset:
         **options: Any,
     ) -> None:
         self.select, self.sample = _options(select, sample, options)
-        self.folder, self._epoch = place_of(dataset), _Epoch()
+        place = place_of(dataset)  # absolute: a worker, or a program that moves, may be in another folder
+        self.folder, self._epoch = place.absolute() if isinstance(place, Path) else place, _Epoch()
+        self._newest = _described_until(self.folder) if self.sample.masks else None
         rows = read_rows(self.folder)
         self.rows = _selected(rows, self.select)
         self.left_out: list[dict[str, str]] = []
@@ -912,9 +942,12 @@ class DicomZarrDataset:
         """
         row = self.rows[number]
         volume = self._opened(row["array"])
-        if "x".join(map(str, volume.shape)) != row["shape"]:
-            path = self.folder / "images.zarr" / row["array"] / "0" / "zarr.json"
-            raise _wrong(path, f"the shape {row['shape']}, as volumes.csv states", [*volume.shape])
+        if (shape := "x".join(map(str, volume.shape))) != row["shape"]:
+            raise ValueError(
+                f"{self.folder / 'images.zarr' / row['array'] / '0/zarr.json'}: needed is the shape {row['shape']}, as "
+                f"volumes.csv states; found {shape}. A run has changed the image since this dataset was opened (open "
+                f"it again), or another program did{REMEDY}"
+            )
         return volume
 
     def _opened(self, array: str) -> Volume:
@@ -923,9 +956,16 @@ class DicomZarrDataset:
         if volumes is None or self._process != os.getpid():
             # After a fork: close the files that the parent opened, do not read them.
             most = min(OPEN_VOLUMES * (1 + len(self.sample.masks)), OPEN_FILES)
-            volumes = self._volumes = _OpenVolumes(self.folder / "images.zarr", most)
+            volumes = self._volumes = _OpenVolumes(self.folder / "images.zarr", most, self._newest)
             self._process = os.getpid()
         return volumes(array)
+
+    def _opened_mask(self, row: Mapping[str, str], mask: _Mask) -> Volume:
+        """Return a mask of an image, opened by this process, if it has as many voxels as the table says."""
+        opened = self._opened(f"{row['array']}/labels/{mask.folder}")
+        if opened.facts.get("voxels", mask.voxels) != mask.voxels:  # a copy may have kept the time of its original
+            raise ValueError(CHANGED)
+        return opened
 
     def _attributes(self, row: Mapping[str, str]) -> dict[str, Any]:
         """Return the attribute `dicomzarr` of an image, without opening its array."""
@@ -951,8 +991,8 @@ class DicomZarrDataset:
         """Keep the rows that the masks allow, and find the masks of each channel."""
         if not (self.folder / "masks.csv").is_file():
             raise ValueError(
-                "this dataset has no masks.csv, so no masks: a version before masks made it. Run ./run on its source "
-                "again to add them"
+                "this dataset has no masks.csv, so no masks: a version before masks made it (run ./run on its source "
+                "again to add them), or a run is writing it now (open it again after that)"
             )
         select, wanted, axes = self.select, self.sample.masks, {row["array"]: row["axes"] for row in self.rows}
         rows = read_masks(self.folder)
@@ -1032,6 +1072,8 @@ class DicomZarrDataset:
             sample = self._sample(number, index, within)
         except ValueError as error:
             raise ValueError(f"{row['array']}: {error}") from error
+        except FileNotFoundError as error:
+            raise FileNotFoundError(error.errno, f"{row['array']}: {LOST}", error.filename) from error
         except (
             LookupError,
             TypeError,
@@ -1102,7 +1144,7 @@ class DicomZarrDataset:
         word, masks = with_voxels[int(random.integers(len(with_voxels)))]
         ends = list(itertools.accumulate(mask.voxels for mask in masks))
         chosen = masks[int(np.searchsorted(ends, int(random.integers(ends[-1])), side="right"))]
-        mask = self._opened(f"{row['array']}/labels/{chosen.folder}")
+        mask = self._opened_mask(row, chosen)
         flat = mask.foreground[int(random.integers(len(mask.foreground)))]
         return word, dict(zip(mask.axes, map(int, np.unravel_index(flat, mask.shape)), strict=True))
 
@@ -1128,7 +1170,7 @@ class DicomZarrDataset:
                 common = [(max(p.start, lo), min(p.stop, hi)) for p, (lo, hi) in zip(parts, box, strict=True)]
                 if not mask.voxels or any(lo >= hi for lo, hi in common):
                     continue  # none of its voxels is in this region
-                opened = self._opened(f"{row['array']}/labels/{mask.folder}")
+                opened = self._opened_mask(row, mask)
                 target = [slice(lo - p.start, hi - p.start) for p, (lo, hi) in zip(parts, common, strict=True)]
                 view = out[number][(..., *target)]
                 if len(masks) == 1 and opened.dtype == view.dtype and opened.axes == mask.axes == "".join(within):
@@ -1233,13 +1275,15 @@ def _table(path: Place, *columns: str) -> io.StringIO:
 
 
 def _rows_of(path: Place, *columns: str) -> list[dict[str, str]]:
-    """Return the rows of a table that has some columns; each has all cells."""
+    """Return the rows of a table that has some columns; each has all cells. Equal cells are one object in memory."""
+    rows, texts = [], dict[str, str]()
     try:
-        rows = list(csv.DictReader(_table(path, *columns)))
+        for row in csv.DictReader(_table(path, *columns)):
+            if None in row or None in row.values():  # a cell too many, or one too few
+                raise _damaged_table(path)
+            rows.append({name: texts.setdefault(cell, cell) for name, cell in row.items()})
     except csv.Error:
         raise _damaged_table(path) from None
-    if any(None in row or None in row.values() for row in rows):  # a cell too many, or one too few
-        raise _damaged_table(path)
     return rows
 
 

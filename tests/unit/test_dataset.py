@@ -175,7 +175,7 @@ def test_metadata_with_a_wrong_value_is_an_error_that_names_it_or_reads_as_befor
         (
             "0/zarr.json",
             {"shape": [2, 4]},
-            "0/zarr.json: needed is the shape 3x4, as volumes.csv states; found",
+            "0/zarr.json: needed is the shape 3x4, as volumes.csv states; found 2x4. A run has changed the image since",
         ),
         (
             "0/zarr.json",
@@ -609,6 +609,45 @@ def test_an_epoch_without_memory_to_share(patches: DicomZarrDataset, monkeypatch
     first = digest(dataset[0])
     dataset.set_epoch(1)
     assert dataset.epoch == pickle.loads(pickle.dumps(dataset)).epoch == 1 and digest(dataset[0]) != first
+
+
+def test_a_url_of_a_file_is_decoded_as_a_path_writes_it(tmp_path: Path) -> None:
+    folder = write(tmp_path / "of 100 % ü#", [MadeUp("zyx", ints(3, 40, 50))])
+    for place in (folder, str(folder), f"file://{folder}".replace("%", "%25"), folder.as_uri()):
+        assert DicomZarrDataset(place).folder == folder
+
+
+def test_a_relative_folder_is_that_of_the_moment_of_opening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs that start trials or jobs run each worker in a folder of its own."""
+    write(tmp_path / "results" / "dataset", [MadeUp("zyx", ints(3, 40, 50))])
+    monkeypatch.chdir(tmp_path)
+    dataset, image = DicomZarrDataset("results"), DicomZarrDataset(tmp_path / "results")[0]["image"]
+    assert dataset.folder == tmp_path / "results" / "dataset"
+    (tmp_path / "trial").mkdir()
+    monkeypatch.chdir(tmp_path / "trial")
+    for each in (dataset, pickle.loads(pickle.dumps(dataset))):
+        assert np.array_equal(each[0]["image"], image)
+
+
+@pytest.mark.parametrize("lost", ["", "zarr.json", "0/zarr.json", "0/c/0/0/0"])
+def test_an_image_that_is_gone_is_an_error_that_says_what_to_do(tmp_path: Path, lost: str) -> None:
+    dataset = dataset_of(tmp_path, MadeUp("zyx", ints(3, 40, 50)))
+    path = tmp_path / "images.zarr" / dataset.rows[0]["array"] / lost
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    words = r"0{15}0/0{8}: a run has removed the image .* or a file was lost: \./run verify"
+    with pytest.raises(FileNotFoundError, match=words) as raised:
+        dataset[0]
+    assert str(raised.value.filename).startswith(str(path))
+    assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)  # as it comes from a worker
+
+
+def test_equal_cells_are_one_text_in_memory_and_in_pickles(tmp_path: Path) -> None:
+    """Of 100,000 rows that is 40 %, which each forked worker copies as it reads them, and each spawned one receives."""
+    opened = DicomZarrDataset(write(tmp_path, [MadeUp("zyx", ints(3, 40, 50), {}, {"modality": "CT"})] * 2))
+    for dataset in (opened, pickle.loads(pickle.dumps(opened))):
+        first, second = dataset.rows
+        assert first["array"] != second["array"]
+        assert all(first[column] is second[column] for column in ("modality", "shape", "dtype", "flags"))
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")

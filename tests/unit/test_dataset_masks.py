@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
+import pickle
 import shutil
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -270,7 +273,7 @@ def test_a_dataset_of_before_masks_still_opens(tmp_path: Path) -> None:
     folder = write(tmp_path, [image()])
     assert DicomZarrDataset(folder)[0]["image"].shape == SHAPE and DicomZarrDataset(folder).volume(0).masks == []
     for options in ({"masks": ["liver"]}, {"with_masks": "liver"}, {"without_mask_flags": ["own_grid"]}):
-        with pytest.raises(ValueError, match=r"no masks\.csv, .* Run \./run on its source again"):
+        with pytest.raises(ValueError, match=r"no masks\.csv, .* \(run \./run on its source again"):
             DicomZarrDataset(folder, **options)  # type: ignore[arg-type]
 
 
@@ -430,6 +433,48 @@ def test_a_damaged_mask_is_noticed(folder: Path) -> None:
     shard.write_bytes(data)
     with pytest.raises(ValueError, match="damaged"):
         DicomZarrDataset(folder, masks=["liver"])[0]
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+def test_masks_that_were_replaced_after_the_tables_were_read_are_an_error(
+    folder: Path, tmp_path: Path, sealed: bool
+) -> None:
+    """Their boxes are those of other masks: outside of these all would be background."""
+    results = tmp_path / "results"
+    copied = Path(shutil.copytree(folder / "images.zarr", results / "dataset/images.zarr")).parent
+    for name in ("volumes.csv", "masks.csv"):
+        shutil.copy2(folder / name, copied)
+    (results / "private").mkdir()
+    if sealed:
+        (copied / "dataset.json").write_text("{}")
+    plain, dataset, reader = DicomZarrDataset(copied), *(DicomZarrDataset(copied, masks=["liver"]) for _ in range(2))
+    assert np.array_equal(dataset[0]["mask"][0], LIVER)
+    zarr_json = copied / "images.zarr" / dataset.rows[0]["array"] / "labels/liver/zarr.json"
+    os.utime(zarr_json, ns=(time.time_ns() + 1,) * 2)
+    if not sealed:  # a run is at it, and its tables come last
+        reader = DicomZarrDataset(copied, masks=["liver"])
+    for read in (reader, pickle.loads(pickle.dumps(dataset))):  # as in a new worker
+        with pytest.raises(ValueError, match="written after the table of masks .* open the dataset again"):
+            read[0]
+        assert np.array_equal(read[1]["mask"][0], OTHER)
+    assert plain[0]["image"].shape == SHAPE
+    (results / "private").rmdir()  # a copy, of which each file has the time of copying
+    assert np.array_equal(DicomZarrDataset(copied, masks=["liver"])[0]["mask"][0], LIVER)
+
+
+def test_a_mask_with_another_number_of_voxels_than_in_the_table_is_an_error(folder: Path) -> None:
+    """As of a copy that keeps times, or of a folder below a URL."""
+    dataset = DicomZarrDataset(folder, masks=["liver"])
+    zarr_json = folder / "images.zarr" / dataset.rows[0]["array"] / "labels/liver/zarr.json"
+    times = zarr_json.stat().st_atime_ns, zarr_json.stat().st_mtime_ns
+    metadata = json.loads(zarr_json.read_text())
+    metadata["attributes"]["dicomzarr"]["voxels"] += 1
+    zarr_json.write_text(json.dumps(metadata))
+    os.utime(zarr_json, ns=times)
+    patches = DicomZarrDataset(folder, masks=["liver"], sample="patch", patch=PATCH, foreground=1.0)
+    for read in (dataset, patches):
+        with pytest.raises(ValueError, match="written after the table of masks"):
+            read[0]
 
 
 def test_the_table_of_masks(folder: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from dicomzarr import remote
 from dicomzarr.publishing import stores
@@ -108,7 +109,7 @@ def find(text: str) -> Place:
             raise UserError(
                 f"{text.partition('://')[0]}:// cannot be read; needed is a folder, https://, http:// or s3://"
             )
-        folder = Path(text.removeprefix("file://"))
+        folder = Path(unquote(text.removeprefix("file://")) if text.startswith("file://") else text)
         for candidate in (folder, folder / "dataset", remote.pointed_to(folder)):
             if candidate is not None and (candidate / SEALED).is_file():
                 return Folder(candidate)

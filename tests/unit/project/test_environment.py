@@ -57,7 +57,11 @@ def test_dev_lock_holds_the_plain_lock_version_for_version() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "own"), [("training", {"torch", "monai", "torchio"}), ("reading", {"torch", "blosc2", "medh5"})]
+    ("name", "own"),
+    [
+        ("training", {"torch", "monai", "torchio", "urllib3", "fsspec", "aiohttp"}),
+        ("reading", {"torch", "blosc2", "medh5"}),
+    ],
 )
 def test_the_environments_for_training_and_its_benchmark_have_the_same_pins(name: str, own: set[str]) -> None:
     lines = (ROOT / "envs" / f"{name}.txt").read_text(encoding="utf-8").splitlines()

@@ -353,17 +353,20 @@ def test_the_reason_of_a_failure_is_told_without_an_address() -> None:
 
 
 def test_a_folder_is_a_target_too(results: Results, tmp_path: Path) -> None:
-    target = tmp_path / "share" / "study"
+    target = tmp_path / "share" / "study 1"
     target.parent.mkdir()
+    url = target.as_uri()
+    assert url.endswith("study%201")
     first = publish(results, {"target": str(target)})
     old = open_dataset(target).folder
     assert first.work["uploaded"] == len(files_of(results.dataset)) and files_of(old) == files_of(results.dataset)
     remake(results, changed=60)
-    assert publish(results, {"target": f"file://{target}"}).work["copied"] > 5
+    assert publish(results, {"target": url}).work["copied"] > 5
+    assert open_dataset(url).folder == open_dataset(target).folder
     assert files_of(open_dataset(target).folder) == files_of(results.dataset)
     shard = "images.zarr/0000000000000000/00000000/0/c/0/0/0"
     assert (old / shard).stat().st_nlink == 2  # stored once
     assert publish(results, {"target": str(target)}).work["uploaded"] == 0
-    assert verify_copy.verify(places.find(str(target)), 2).good
+    assert verify_copy.verify(places.find(str(target)), 2).good and verify_copy.verify(places.find(url), 2).good
     (open_dataset(target).folder / "stray").touch()
     assert verify_copy.verify(places.find(str(target)), 2).findings == [("surplus", "stray")]
