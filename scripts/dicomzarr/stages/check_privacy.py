@@ -212,8 +212,12 @@ def _known_folders(results: Results, work: Path) -> tuple[str, ...]:
 _OF_THE_RUN = re.compile(r"^  (?:Host|User|Platform|Command|Config file\(s\)): .*$", re.MULTILINE)
 
 
-# When a line of a log was written: studies of that day may be in the source.
-_WHEN = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2},[0-9]{3} ", re.MULTILINE)
+# When a line of a log was written, and the name of a log of Snakemake: studies of that day may be in the source.
+_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_WHEN = re.compile(
+    rf"^{_DAY} [0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}},[0-9]{{3}} |\b{_DAY}T[0-9]{{6}}\.[0-9]{{6}}\.snakemake\.log\b",
+    re.MULTILINE,
+)
 
 
 # What exports name the pictures of frames, by their places in the array: a file or a patient may be called z0001, too.

@@ -103,11 +103,27 @@ def test_a_log_may_begin_its_lines_on_a_day_of_the_source(results: Results) -> N
     log.write_text("1937-02-03 07:15:39,471 INFO a starts on 1937-02-03\n")
     with pytest.raises(check_privacy.PrivacyProblem, match="value_in_file in results/logs/a.log, line 1"):
         search(results)
+    log.write_text(
+        "1937-02-03 07:15:39,471 ERROR a leak in .snakemake/log/1937-02-03T071539.471000.snakemake.log, line 1\n"
+    )
+    assert search(results) == 1
+    log.write_text("1937-02-03 07:15:39,471 ERROR a leak in 1937-02-03T071539.471000\n")
+    with pytest.raises(check_privacy.PrivacyProblem, match="value_in_file in results/logs/a.log, line 1"):
+        search(results)
     log.unlink()
     (results.dataset / "note.json").write_text('{"date": "1937-02-03"}')
     with pytest.raises(check_privacy.PrivacyProblem, match="value_in_file in results/dataset/note.json, line 1"):
         search(results)
     check_privacy.check_privacy(results, results.root.parent, "standard", "code", ["released 1937-02-03"])
+
+
+@pytest.mark.parametrize("name", ["note.json", "note.csv", "note.txt"])
+def test_a_number_that_the_configuration_publishes_is_no_leak(results: Results, name: str) -> None:
+    note = results.dataset / name
+    note.write_text({"json": '{"seed": 19370203}', "csv": "seed,a\n19370203,b\n", "txt": "seed 19370203"}[name[5:]])
+    with pytest.raises(check_privacy.PrivacyProblem, match=f"_in_file in results/dataset/{name}"):
+        search(results)
+    check_privacy.check_privacy(results, results.root.parent, "standard", "code", ["19370203"])
 
 
 @pytest.mark.parametrize(
