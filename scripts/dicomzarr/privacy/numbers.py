@@ -32,6 +32,7 @@ _MEASURES = re.compile(r"\w+_bq")  # large numbers with a unit: some read as a d
 
 
 _COUNTS = (("dicomzarr", "voxels"), ("foreground", "count"))  # of voxels of a mask, at the end of a path of keys
+_MASKS = "masks"  # in a file of an export: of their names, then what is known of each
 
 
 def is_identifier(number: float, identifiers: Container[int]) -> bool:
@@ -105,7 +106,9 @@ def _code_of(path: tuple[str, ...], number: float, identifiers: Container[int], 
     describes = "attributes" in path  # of a Zarr group or array
     if not describes and _OURS.fullmatch(last) or path[-2:] in _COUNTS:
         return ""
-    if describes and _MEASURES.fullmatch(last):
+    if path[-3:-2] == (_MASKS,) and last == "voxels":
+        return ""
+    if (describes or path[-2:-1] == ("acquisition",)) and _MEASURES.fullmatch(last):
         return ""
     if is_identifier(number, identifiers) and str(abs(int(number))) not in own_words:
         return IN_FILE
