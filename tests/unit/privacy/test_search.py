@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import errno
+import functools
 import io
 import os
 from pathlib import Path
@@ -438,10 +439,66 @@ def test_another_link_to_a_folder_is_not_followed(results: Results, tmp_path: Pa
     assert search(results) == 1
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
-def test_a_folder_without_permission_ends_the_search(results: Results) -> None:
-    (results.dataset / "closed").mkdir(mode=0)
-    with pytest.raises(UserError, match=r"cannot be listed \(Permission denied\)"):
+def refuse(monkeypatch: pytest.MonkeyPatch, closed: Path, owner: int) -> None:
+    """Let the system refuse to list a folder or to read a file, which belongs to a user."""
+    scandir, opened, lstat = os.scandir, os.open, os.lstat
+
+    def refusing(call: Any, path: Any, *more: Any, **options: Any) -> Any:
+        if str(path) == str(closed):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return call(path, *more, **options)
+
+    def stat_of(path: Any, **options: Any) -> Any:
+        stat = lstat(path, **options)
+        if str(path) != str(closed) or not closed.is_dir():
+            return stat
+        return os.stat_result([*stat[:4], owner, *stat[5:]])
+
+    monkeypatch.setattr(os, "scandir", functools.partial(refusing, scandir))
+    monkeypatch.setattr(os, "open", functools.partial(refusing, opened))
+    monkeypatch.setattr(os, "lstat", stat_of)
+
+
+@pytest.mark.parametrize(
+    ("closed", "shown"),
+    [
+        ("dataset/closed", "results/dataset/closed cannot be listed"),
+        ("dataset/images.zarr/0123456789abcdef/closed", "results/dataset/images.zarr/0123456789abcdef/closed cannot"),
+        ("dataset/note.txt", "results/dataset/note.txt cannot be read"),
+        ("lost+found", "results/lost\\+found cannot be listed"),
+    ],
+)
+def test_what_may_not_be_read_ends_the_search_and_is_named(
+    results: Results, monkeypatch: pytest.MonkeyPatch, closed: str, shown: str
+) -> None:
+    path = results.root / closed
+    path.mkdir(parents=True) if path.suffix == "" else path.write_text("text")
+    refuse(monkeypatch, path, owner=1000)
+    with pytest.raises(UserError, match=rf"^{shown}.* \(Permission denied\), so it cannot be searched for identities"):
+        search(results)
+
+
+@pytest.mark.parametrize("top", ["", "dataset/", "exports/"])
+def test_the_folder_of_a_file_system_itself_is_passed_over(
+    results: Results, monkeypatch: pytest.MonkeyPatch, top: str
+) -> None:
+    path = results.root / f"{top}lost+found"
+    path.mkdir(parents=True)
+    refuse(monkeypatch, path, owner=0)
+    assert search(results) == 1
+    monkeypatch.undo()
+    (path / "#12345").write_text("zyxwolf canaria")  # a run of root can read it, and does
+    with pytest.raises(check_privacy.PrivacyProblem, match="value_in_file in results/"):
+        search(results)
+
+
+def test_the_name_of_a_closed_folder_is_not_shown_if_it_is_a_value_of_the_source(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = results.dataset / "zyxwolf" / "closed"
+    path.mkdir(parents=True)
+    refuse(monkeypatch, path, owner=0)
+    with pytest.raises(UserError, match=r"^results/dataset/ \(below a name that is a finding\) cannot be listed"):
         search(results)
 
 
