@@ -7,6 +7,7 @@ import errno
 import functools
 import io
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -377,18 +378,28 @@ SNAKEMAKE
   User: {user}
   Platform: Linux
   Command: snakemake --configfile {command}
+  Snakefile: {folder}/Snakefile
+  Base directory: {folder}
+  Run directory: {folder}
+  Working directory: /scratch
+
+rule all:
+    resources: mem_mb=100, tmpdir={folder}
+    resources: tmpdir={folder}
 """
 
 
-def test_a_patient_may_have_the_name_of_the_user_or_the_host(results: Results) -> None:
+def test_a_patient_may_have_the_name_of_the_user_the_host_or_the_folder_of_the_command(results: Results) -> None:
     folder = results.root.parent / ".snakemake"
     (folder / "log").mkdir(parents=True)
     log = folder / "log" / "a.log"
-    log.write_text(LOG.format(host="canpid7719", user="zyxwolf", command="/home/zyxwolf/canaria.yaml"))
+    typed = {"command": "/home/zyxwolf/canaria.yaml", "folder": "/projects/Zyxwolf Canaria"}  # with -d elsewhere
+    log.write_text(LOG.format(host="canpid7719", user="zyxwolf", **typed))
     search(results)
-    elsewhere = LOG.format(host="x", user="zyxwolf", command="")
+    elsewhere = LOG.format(host="x", user="zyxwolf", command="", folder="")
     for path, text in (
         (log, "input: zyxwolf\n"),
+        (log, "    resources: tmpdir=/tmp, mem_mb=zyxwolf\n"),
         (folder / "b.log", elsewhere),
         (results.dataset / "a.txt", elsewhere),
     ):
@@ -399,13 +410,16 @@ def test_a_patient_may_have_the_name_of_the_user_or_the_host(results: Results) -
         path.write_text(before)
 
 
-def test_the_folder_of_temporary_files_may_have_the_name_of_a_user(
+def test_the_folders_of_temporary_files_and_of_a_workflow_may_have_a_name_of_the_source(
     results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", "/scratch/zyxwolf")
     script = results.root.parent / ".snakemake" / "scripts" / "a.py"
     script.parent.mkdir(parents=True)
     script.write_text("folder = '/scratch/zyxwolf/x'\n")
+    search(results)
+    monkeypatch.setattr(sys, "path", [*sys.path, "/workflows/Zyxwolf Canaria"])  # of the main Snakefile
+    script.write_text("import sys; sys.path.extend(['/workflows/Zyxwolf Canaria'])\n")
     search(results)
     script.write_text("folder = '/other/zyxwolf/x'\n")
     with pytest.raises(check_privacy.PrivacyProblem, match=r"a\.py"):
