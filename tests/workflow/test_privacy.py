@@ -196,6 +196,14 @@ def test_words_of_the_configuration_are_no_leak_also_after_they_were_taken_back(
     assert sorted(path.name for path in (workflow.results / "exports/nnunet").glob("Dataset*")) == ["Dataset001_Liver"]
 
 
+def test_the_seed_of_the_splits_may_be_a_day_of_the_source(workflow: Workflow) -> None:
+    """A day is a usual seed. Snakemake notes it, also after another one was chosen."""
+    save_series(workflow.source, "alpha", 2, StudyDate="20240131")
+    shares = {"fractions": {"train": 0.5, "test": 0.5}}
+    assert workflow.run(splits=shares | {"seed": 20240131}).sealed
+    assert workflow.run(splits=shares | {"seed": 7}).sealed
+
+
 def test_the_place_of_the_results_may_have_a_word_of_the_source(workflow: Workflow, launch: Launch) -> None:
     save_series(workflow.source / "Ponyhof", "alpha", 2)
     for results in ("Ponyhof_results", "out/Ponyhof"):

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dicomzarr.privacy.grouped_numbers import dates_in
+from dicomzarr.privacy.grouped_numbers import MIN_DIGITS, dates_in
 from dicomzarr.privacy.words import words_of
 from dicomzarr.system import digested_json, files
 
 _FILE = "configured_words.json"  # in `.snakemake/`, and in the folder of caches for what the dataset shows
+_MIN_NUMBER = 10 ** (MIN_DIGITS - 1)
 _SHORTEST = 3  # letters of a word that is remembered; shorter ones are never searched
 
 
@@ -34,6 +35,20 @@ def texts_in(value: Any) -> Iterator[str]:
     elif isinstance(value, (list, tuple)):
         for content in value:
             yield from texts_in(content)
+
+
+def numbers_in(value: Any) -> Iterator[str]:
+    """Yield the whole numbers in a configuration that a search would look for, such as a seed that reads as a date.
+
+    Parameters
+    ----------
+    value : mapping, list, number or other value
+    """
+    if isinstance(value, int) and abs(value) >= _MIN_NUMBER:
+        yield str(abs(value))
+    elif isinstance(value, (Mapping, list, tuple)):
+        for content in value.values() if isinstance(value, Mapping) else value:
+            yield from numbers_in(content)
 
 
 def remembered(folder: Path) -> frozenset[str]:

@@ -27,15 +27,17 @@ _BLOCK = 1 << 24  # bytes of voxels that are searched at once
 _VOLUME = re.compile(r"[0-9a-f]{8}(__[a-z][a-z0-9_]*)?\.npy")
 _NUMBERS = re.compile(rb"'descr': '[<|][iuf]\d'")
 _NIFTI_START = 352
+_ATTRIBUTES = "attributes.json"  # texts in an archive are JSON, whose numbers have names
 Reader = Callable[[Path, bool], Iterator["Part"]]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Bytes of a file to be searched; `voxels` where they are nothing but voxels."""
+    """Bytes of a file to be searched; `voxels` where they are nothing but voxels, `name` where they are a file."""
 
     data: bytes
     voxels: bool = False
+    name: str = ""
 
 
 def reader_of(place: str) -> Reader | None:
@@ -119,7 +121,10 @@ def _npy(stream: IO[bytes], is_volume: bool, with_voxels: bool) -> Iterator[Part
             yield Part(block, voxels=True)
         return
     data = stream.read()
-    yield Part(data.decode("utf-32-le", "replace").encode() if b"'<U" in head else data)
+    if b"'<U" in head:
+        yield Part(data.decode("utf-32-le", "replace").encode(), name=_ATTRIBUTES)
+    else:
+        yield Part(data)
 
 
 def nifti(path: Path, with_voxels: bool) -> Iterator[Part]:

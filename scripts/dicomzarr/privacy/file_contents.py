@@ -129,7 +129,7 @@ def search_parts(scanner: Scanner, parts: Iterator[export_readers.Part]) -> Leak
     for part in parts:
         for start in range(0, len(part.data), _MAX_PIECE):
             data = part.data[start : start + _MAX_PIECE]
-            if leak := scanner.content(data, "", MIN_WEIGHT_IN_PIXELS if part.voxels else MIN_WEIGHT):
+            if leak := scanner.content(data, part.name, MIN_WEIGHT_IN_PIXELS if part.voxels else MIN_WEIGHT):
                 return Leak(leak.code)  # a binary file has no lines
     return None
 

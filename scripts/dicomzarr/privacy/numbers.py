@@ -32,6 +32,7 @@ _MEASURES = re.compile(r"\w+_bq")  # large numbers with a unit: some read as a d
 
 
 _COUNTS = (("dicomzarr", "voxels"), ("foreground", "count"))  # of voxels of a mask, at the end of a path of keys
+_MASKS = "masks"  # in a file of an export: of their names, then what is known of each
 
 
 def is_identifier(number: float, identifiers: Container[int]) -> bool:
@@ -41,9 +42,13 @@ def is_identifier(number: float, identifiers: Container[int]) -> bool:
     return hash_of_number(abs(int(number))) in identifiers
 
 
-def in_text(text: str, identifiers: Container[int]) -> bool:
-    """Return whether one of the numbers in a text, such as the cells of a table, is one of the source."""
-    return any(is_identifier(int(match[1] or float(match[2])), identifiers) for match in _IN_TEXT.finditer(text))
+def in_text(text: str, identifiers: Container[int], own_words: Container[str]) -> bool:
+    """Return whether one of the numbers in a text, such as the cells of a table, is one of the source.
+
+    Numbers among the `own_words` are those that the configuration publishes.
+    """
+    numbers = (int(match[1] or float(match[2])) for match in _IN_TEXT.finditer(text))
+    return any(is_identifier(number, identifiers) and str(number) not in own_words for number in numbers)
 
 
 def in_json(
@@ -58,7 +63,7 @@ def in_json(
     identifiers : container of int
         With the hashes of numbers.
     own_words : container of str
-        Words of this project: only they are used to name an attribute.
+        Words of this project, which alone are used to name an attribute; and numbers that the configuration publishes.
     with_dates : bool
         A number that reads as a date is a finding.
 
@@ -75,10 +80,10 @@ def in_json(
         try:
             documents = [(json.loads(line), True) for line in text.splitlines() if line.strip()]
         except ValueError:  # a piece of a long file
-            return ((IN_FILE, ""), 0) if in_text(rest, identifiers) else None
+            return ((IN_FILE, ""), 0) if in_text(rest, identifiers, own_words) else None
     for number, (document, is_line) in enumerate(documents, 1):
         for path, value in _numbers(document, ()):
-            code = _code_of(path, value, identifiers)
+            code = _code_of(path, value, identifiers, own_words)
             if code and (with_dates or code != DATE):
                 return (code, _name(path, own_words)), number if is_line else 0
     return None
@@ -96,14 +101,16 @@ def _numbers(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...
         yield path, value
 
 
-def _code_of(path: tuple[str, ...], number: float, identifiers: Container[int]) -> str:
+def _code_of(path: tuple[str, ...], number: float, identifiers: Container[int], own_words: Container[str]) -> str:
     last = path[-1] if path else ""
     describes = "attributes" in path  # of a Zarr group or array
     if not describes and _OURS.fullmatch(last) or path[-2:] in _COUNTS:
         return ""
-    if describes and _MEASURES.fullmatch(last):
+    if path[-3:-2] == (_MASKS,) and last == "voxels":
         return ""
-    if is_identifier(number, identifiers):
+    if (describes or path[-2:-1] == ("acquisition",)) and _MEASURES.fullmatch(last):
+        return ""
+    if is_identifier(number, identifiers) and str(abs(int(number))) not in own_words:
         return IN_FILE
     return DATE if describes and may_be_date(number) else ""
 

@@ -221,7 +221,7 @@ class Scanner:
 
     def _number(self, text: str) -> str | None:
         """Return the code of a finding if a number among the cells of a table is one of the source."""
-        is_found = self._with_numbers and numbers.in_text(_ARRAY.sub(" ", text), self._identifiers)
+        is_found = self._with_numbers and numbers.in_text(_ARRAY.sub(" ", text), self._identifiers, self._own_words)
         return numbers.IN_FILE if is_found else None
 
     def _line(self, text: str) -> int:

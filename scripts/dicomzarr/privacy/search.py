@@ -35,6 +35,8 @@ EXPORTS = "results/exports/"  # made by jobs of their own: until they run they s
 JOB_LOGS = "results/logs/"  # each line begins with the time at which it was written
 LOGS = ".snakemake/log/"  # of the main process: they name the user, the host and the command
 FOLLOWED = frozenset(f"results/{name}" for name in (*FOLDERS, *EXPORT_FOLDERS))  # searched also where they are links
+# Root's own, closed to others, where such a folder is the top of a disk of ext2 to ext4: no run can write there.
+LOST_AND_FOUND = frozenset(f"{top}/lost+found" for top in ("results", *FOLLOWED))
 _JOB = "check_privacy"  # name under which progress is reported: of each share, and of all
 
 
@@ -142,7 +144,23 @@ class Search:
         self._skips_voxels = level != "full"
 
     def run(self, processes: int) -> list[Finding]:
-        """Return the findings in all files and folders of the results and of `.snakemake/`, sorted by place."""
+        """Return the findings in all files and folders of the results and of `.snakemake/`, sorted by place.
+
+        Raises
+        ------
+        UserError
+            If something cannot be read: a search that leaves it out must not look like one that found nothing.
+        """
+        try:
+            return self._all_findings(processes)
+        except _Unreadable as problem:
+            place = self._shown(f"{problem.place}/").removesuffix("/")
+            raise UserError(
+                f"{place} cannot be {problem.what} ({os.strerror(problem.number)}), so it cannot be searched for "
+                "identities: make it readable for you, or remove it"
+            ) from None
+
+    def _all_findings(self, processes: int) -> list[Finding]:
         findings: list[Finding] = []
         waiting: list[_File | _Series] = []
         for item in self._walk(processes):
@@ -214,7 +232,7 @@ class Search:
             waiting = [top]
             while waiting:
                 folder = waiting.pop()
-                entries = _listed(base + folder[len(top) :])
+                entries = _listed(base + folder[len(top) :], folder)
                 if folder in PREFIXES:
                     series, entries = _series_and_others(entries)
                     yield from self._groups(folder, base + folder[len(top) :], series, processes)
@@ -265,7 +283,7 @@ class Search:
         """
         folders = [_SeriesFolder(name, f"{group.folder}/{name}") for name in group.series]
         below: dict[str, list[RelativeEntry]] = {
-            folder.name: [("", folder), *_below(folder.path)] for folder in folders
+            folder.name: [("", folder), *_below(folder.path, f"{group.top}/{folder.name}")] for folder in folders
         }
         counted = {
             name: sort_paths(self._paths_that_count(f"{group.top}/{name}", entries)) for name, entries in below.items()
@@ -315,6 +333,8 @@ class Search:
             )
         except FileNotFoundError:
             return []
+        except PermissionError as error:
+            raise _Unreadable(file.place, "read", error) from None
         if leak:
             return [Finding(file.place, leak)]
         if is_cached and (findings := self._search_xattrs(file.place, file.path)):
@@ -354,18 +374,25 @@ def _shares(waiting: Sequence[_File | _Series], processes: int) -> list[list[_Fi
     return shares
 
 
-def _listed(folder: str) -> list[os.DirEntry[str]]:
-    """Return the entries of a folder; none if it was deleted, or never made."""
+class _Unreadable(Exception):
+    """A file or folder cannot be read: its place, and what the system does not do."""
+
+    def __init__(self, place: str, what: str, error: OSError) -> None:
+        super().__init__()
+        self.place, self.what, self.number = place, what, error.errno or 0
+
+
+def _listed(folder: str, place: str) -> list[os.DirEntry[str]]:
+    """Return the entries of a folder; none if it was deleted, or never made, or is that of the file system itself."""
     try:
         with os.scandir(folder) as listing:
             return sorted(listing, key=attrgetter("name"))
     except (FileNotFoundError, NotADirectoryError):
         return []
-    except OSError as error:  # a search that leaves something out must not look like one that found nothing
-        raise UserError(
-            f"a folder below the results, or in .snakemake/, cannot be listed ({os.strerror(error.errno or 0)}), "
-            "so it cannot be searched for identities: make it readable for you, or remove it"
-        ) from None
+    except OSError as error:
+        if place in LOST_AND_FOUND and isinstance(error, PermissionError) and os.lstat(folder).st_uid == 0:
+            return []
+        raise _Unreadable(place, "listed", error) from None
 
 
 def _series_and_others(entries: Sequence[os.DirEntry[str]]) -> tuple[list[str], list[os.DirEntry[str]]]:
@@ -380,12 +407,12 @@ def _series_and_others(entries: Sequence[os.DirEntry[str]]) -> tuple[list[str], 
     return series, others
 
 
-def _below(top: str) -> Iterator[RelativeEntry]:
+def _below(top: str, place: str) -> Iterator[RelativeEntry]:
     """Yield all entries below a folder, at any depth, with their paths from there."""
     waiting = [""]
     while waiting:
         folder = waiting.pop()
-        for entry in _listed(top + folder):
+        for entry in _listed(top + folder, place + folder):
             path = f"{folder}/{entry.name}"
             yield path, entry
             if entry.is_dir(follow_symlinks=False):

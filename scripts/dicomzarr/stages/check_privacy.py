@@ -204,16 +204,26 @@ def _known_folders(results: Results, work: Path) -> tuple[str, ...]:
     folders = [*map(str, (work, results.root, results.root.absolute(), ROOT, os.path.expanduser("~")))]
     folders.append(os.path.relpath(results.root, work))
     folders += [sys.prefix, sys.base_prefix, tempfile.gettempdir(), os.environ.get("TMPDIR", "")]
+    folders += sys.path  # Snakemake writes the folder of the main Snakefile, of another workflow, into scripts of jobs
     folders += [os.path.realpath(folder) for folder in folders if folder]
     return tuple(dict.fromkeys(folder for folder in folders if len(folder) > 2))
 
 
-# What Snakemake's log says of the run, not of the source: a patient may have the name of a user or of a host.
-_OF_THE_RUN = re.compile(r"^  (?:Host|User|Platform|Command|Config file\(s\)): .*$", re.MULTILINE)
+# What Snakemake's log says of the run, not of the source: a patient may have the name of a user, of a host, or of the
+# folder in which the command was typed, or which it had for temporary files.
+_OF_THE_RUN = re.compile(
+    r"^  (?:Host|User|Platform|Command|Config file\(s\)|Snakefile|(?:Base|Run|Working) directory): .*$"
+    r"|(?<=[:,] )tmpdir=[^,\n]*",
+    re.MULTILINE,
+)
 
 
-# When a line of a log was written: studies of that day may be in the source.
-_WHEN = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2},[0-9]{3} ", re.MULTILINE)
+# When a line of a log was written, and the name of a log of Snakemake: studies of that day may be in the source.
+_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_WHEN = re.compile(
+    rf"^{_DAY} [0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}},[0-9]{{3}} |\b{_DAY}T[0-9]{{6}}\.[0-9]{{6}}\.snakemake\.log\b",
+    re.MULTILINE,
+)
 
 
 # What exports name the pictures of frames, by their places in the array: a file or a patient may be called z0001, too.

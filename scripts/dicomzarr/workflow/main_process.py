@@ -343,7 +343,9 @@ def _prepare(workflow: Any, started: Start, rules: Any) -> None:
         if "publish" in targets:  # before hours of work, not after
             folders, in_buckets = object_store.split_roots(started.settings.sources.values())
             stores.check(started.publish, os.environ, [started.settings.results, *folders], in_buckets)
-        configured_words.remember(Path(".snakemake"), configured_words.texts_in(without_places(started.config)))
+        shown = without_places(started.config)
+        words = [*configured_words.texts_in(shown), *configured_words.numbers_in(shown)]
+        configured_words.remember(Path(".snakemake"), words)
         _prepare_run(started.settings, requested_exports, params, later_rules)
     else:
         _prepare_dry_run(workflow, started, requested_exports, params, later_rules)

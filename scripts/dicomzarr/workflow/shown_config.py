@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dicomzarr.privacy.configured_words import numbers_in
 from dicomzarr.stages.join_labels.join import label_names
 
 _SETTINGS = ("compression", "layout", "levels", "burned_in", "faces", "spacing_tolerance", "cross_check")
@@ -68,11 +69,12 @@ def allowed_labels(sources: Sources) -> dict[str, dict[str, Any]]:
 
 
 def words(config: Mapping[str, Any]) -> list[str]:
-    """Return the words that the dataset shows: no leaks, even if a source folder has such a name."""
+    """Return the words and long numbers that the dataset shows: no leaks, even if a source folder has such a name."""
     sources = label_sources(config)
     allowed = [values for source in sources for values in [source, *source.get("columns", {}).values()]]
     shown = {str(word) for values in allowed for word in values.get("values", [])}
     shown |= {*config["masks"].get("names", {}), *config["masks"].get("expected", [])}
     shown |= {config["nnunet"].get("dataset", ""), *config["nnunet"].get("labels", [])}
     shown |= {config["burned_in_reason"], *label_names(sources), *split_names(config)}
+    shown |= {*numbers_in(sources), *numbers_in(split_shares(config))}
     return sorted(shown - {""})

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomzarr.arrays import ome_metadata, shard_writer
+from dicomzarr.privacy import file_contents
 from dicomzarr.privacy.identifiers import IDENTIFIERS, IdentifierFile, identifiers_of
 from dicomzarr.privacy.plain_words import own_words
 from dicomzarr.privacy.scanner import Leak, Scanner
@@ -187,6 +188,32 @@ def test_columns_of_numbers_that_are_searched_come_from_headers_or_are_small() -
         and search.content(f"array,{column.name}\na,47110815\n".encode(), Path(table.path).name)
     }
     assert searched == from_headers | small
+
+
+@pytest.mark.parametrize("name", ["nifti/0123456789abcdef/01234567.json", "npz/0123456789abcdef.npz"])
+def test_in_an_export_too_counts_and_doses_may_equal_a_number_of_the_source(tmp_path: Path, name: str) -> None:
+    """A mask of a body has some twenty million voxels, and a dose in becquerel stands in a comment, too."""
+    search = scanner(("DA", "20031117"), ("LO", "FDG, dose 370000000 Bq"))
+
+    def found(facts: dict[str, Any]) -> Leak | None:
+        path = tmp_path / Path(name).name
+        if path.suffix == ".npz":
+            np.savez(path, **{"01234567_attributes": np.array(json.dumps(facts))})
+        else:
+            path.write_text(json.dumps(facts))
+        return file_contents.search_file(search, str(path), f"results/exports/{name}", with_voxels=False)[0]
+
+    mask = {"voxels": 20031117, "foreground": {"count": 20031117, "every": 7}}
+    assert found({"acquisition": {"dose_bq": 370000000.0}, "masks": {"liver": mask}}) is None
+    for facts in (
+        {"acquisition": {"dose_bq": 1.0, "b_value": 370000000.0}},
+        {"masks": {"liver": mask | {"outside": 20031117}}},
+        {"masks": {"voxels": 20031117}},
+        {"window": {"voxels": [20031117.0, 1]}},
+        {"rescale": ["370000000", "20031117"]},
+    ):
+        leak = found(facts)
+        assert leak and leak.code in ("number_in_file", "value_in_file"), facts
 
 
 def test_a_name_of_an_attribute_that_is_not_ours_is_not_reported() -> None:

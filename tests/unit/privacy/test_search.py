@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import errno
+import functools
 import io
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -103,11 +105,27 @@ def test_a_log_may_begin_its_lines_on_a_day_of_the_source(results: Results) -> N
     log.write_text("1937-02-03 07:15:39,471 INFO a starts on 1937-02-03\n")
     with pytest.raises(check_privacy.PrivacyProblem, match="value_in_file in results/logs/a.log, line 1"):
         search(results)
+    log.write_text(
+        "1937-02-03 07:15:39,471 ERROR a leak in .snakemake/log/1937-02-03T071539.471000.snakemake.log, line 1\n"
+    )
+    assert search(results) == 1
+    log.write_text("1937-02-03 07:15:39,471 ERROR a leak in 1937-02-03T071539.471000\n")
+    with pytest.raises(check_privacy.PrivacyProblem, match="value_in_file in results/logs/a.log, line 1"):
+        search(results)
     log.unlink()
     (results.dataset / "note.json").write_text('{"date": "1937-02-03"}')
     with pytest.raises(check_privacy.PrivacyProblem, match="value_in_file in results/dataset/note.json, line 1"):
         search(results)
     check_privacy.check_privacy(results, results.root.parent, "standard", "code", ["released 1937-02-03"])
+
+
+@pytest.mark.parametrize("name", ["note.json", "note.csv", "note.txt"])
+def test_a_number_that_the_configuration_publishes_is_no_leak(results: Results, name: str) -> None:
+    note = results.dataset / name
+    note.write_text({"json": '{"seed": 19370203}', "csv": "seed,a\n19370203,b\n", "txt": "seed 19370203"}[name[5:]])
+    with pytest.raises(check_privacy.PrivacyProblem, match=f"_in_file in results/dataset/{name}"):
+        search(results)
+    check_privacy.check_privacy(results, results.root.parent, "standard", "code", ["19370203"])
 
 
 @pytest.mark.parametrize(
@@ -360,18 +378,28 @@ SNAKEMAKE
   User: {user}
   Platform: Linux
   Command: snakemake --configfile {command}
+  Snakefile: {folder}/Snakefile
+  Base directory: {folder}
+  Run directory: {folder}
+  Working directory: /scratch
+
+rule all:
+    resources: mem_mb=100, tmpdir={folder}
+    resources: tmpdir={folder}
 """
 
 
-def test_a_patient_may_have_the_name_of_the_user_or_the_host(results: Results) -> None:
+def test_a_patient_may_have_the_name_of_the_user_the_host_or_the_folder_of_the_command(results: Results) -> None:
     folder = results.root.parent / ".snakemake"
     (folder / "log").mkdir(parents=True)
     log = folder / "log" / "a.log"
-    log.write_text(LOG.format(host="canpid7719", user="zyxwolf", command="/home/zyxwolf/canaria.yaml"))
+    typed = {"command": "/home/zyxwolf/canaria.yaml", "folder": "/projects/Zyxwolf Canaria"}  # with -d elsewhere
+    log.write_text(LOG.format(host="canpid7719", user="zyxwolf", **typed))
     search(results)
-    elsewhere = LOG.format(host="x", user="zyxwolf", command="")
+    elsewhere = LOG.format(host="x", user="zyxwolf", command="", folder="")
     for path, text in (
         (log, "input: zyxwolf\n"),
+        (log, "    resources: tmpdir=/tmp, mem_mb=zyxwolf\n"),
         (folder / "b.log", elsewhere),
         (results.dataset / "a.txt", elsewhere),
     ):
@@ -382,13 +410,16 @@ def test_a_patient_may_have_the_name_of_the_user_or_the_host(results: Results) -
         path.write_text(before)
 
 
-def test_the_folder_of_temporary_files_may_have_the_name_of_a_user(
+def test_the_folders_of_temporary_files_and_of_a_workflow_may_have_a_name_of_the_source(
     results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", "/scratch/zyxwolf")
     script = results.root.parent / ".snakemake" / "scripts" / "a.py"
     script.parent.mkdir(parents=True)
     script.write_text("folder = '/scratch/zyxwolf/x'\n")
+    search(results)
+    monkeypatch.setattr(sys, "path", [*sys.path, "/workflows/Zyxwolf Canaria"])  # of the main Snakefile
+    script.write_text("import sys; sys.path.extend(['/workflows/Zyxwolf Canaria'])\n")
     search(results)
     script.write_text("folder = '/other/zyxwolf/x'\n")
     with pytest.raises(check_privacy.PrivacyProblem, match=r"a\.py"):
@@ -422,10 +453,66 @@ def test_another_link_to_a_folder_is_not_followed(results: Results, tmp_path: Pa
     assert search(results) == 1
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
-def test_a_folder_without_permission_ends_the_search(results: Results) -> None:
-    (results.dataset / "closed").mkdir(mode=0)
-    with pytest.raises(UserError, match=r"cannot be listed \(Permission denied\)"):
+def refuse(monkeypatch: pytest.MonkeyPatch, closed: Path, owner: int) -> None:
+    """Let the system refuse to list a folder or to read a file, which belongs to a user."""
+    scandir, opened, lstat = os.scandir, os.open, os.lstat
+
+    def refusing(call: Any, path: Any, *more: Any, **options: Any) -> Any:
+        if str(path) == str(closed):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return call(path, *more, **options)
+
+    def stat_of(path: Any, **options: Any) -> Any:
+        stat = lstat(path, **options)
+        if str(path) != str(closed) or not closed.is_dir():
+            return stat
+        return os.stat_result([*stat[:4], owner, *stat[5:]])
+
+    monkeypatch.setattr(os, "scandir", functools.partial(refusing, scandir))
+    monkeypatch.setattr(os, "open", functools.partial(refusing, opened))
+    monkeypatch.setattr(os, "lstat", stat_of)
+
+
+@pytest.mark.parametrize(
+    ("closed", "shown"),
+    [
+        ("dataset/closed", "results/dataset/closed cannot be listed"),
+        ("dataset/images.zarr/0123456789abcdef/closed", "results/dataset/images.zarr/0123456789abcdef/closed cannot"),
+        ("dataset/note.txt", "results/dataset/note.txt cannot be read"),
+        ("lost+found", "results/lost\\+found cannot be listed"),
+    ],
+)
+def test_what_may_not_be_read_ends_the_search_and_is_named(
+    results: Results, monkeypatch: pytest.MonkeyPatch, closed: str, shown: str
+) -> None:
+    path = results.root / closed
+    path.mkdir(parents=True) if path.suffix == "" else path.write_text("text")
+    refuse(monkeypatch, path, owner=1000)
+    with pytest.raises(UserError, match=rf"^{shown}.* \(Permission denied\), so it cannot be searched for identities"):
+        search(results)
+
+
+@pytest.mark.parametrize("top", ["", "dataset/", "exports/"])
+def test_the_folder_of_a_file_system_itself_is_passed_over(
+    results: Results, monkeypatch: pytest.MonkeyPatch, top: str
+) -> None:
+    path = results.root / f"{top}lost+found"
+    path.mkdir(parents=True)
+    refuse(monkeypatch, path, owner=0)
+    assert search(results) == 1
+    monkeypatch.undo()
+    (path / "#12345").write_text("zyxwolf canaria")  # a run of root can read it, and does
+    with pytest.raises(check_privacy.PrivacyProblem, match="value_in_file in results/"):
+        search(results)
+
+
+def test_the_name_of_a_closed_folder_is_not_shown_if_it_is_a_value_of_the_source(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = results.dataset / "zyxwolf" / "closed"
+    path.mkdir(parents=True)
+    refuse(monkeypatch, path, owner=0)
+    with pytest.raises(UserError, match=r"^results/dataset/ \(below a name that is a finding\) cannot be listed"):
         search(results)
 
 
