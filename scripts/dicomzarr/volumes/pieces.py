@@ -169,17 +169,21 @@ def _in_depth(stacks: Sequence[Stack]) -> list[Stack]:
 
 
 def _go_on(before: Stack, after: Stack, gap: float, tolerance: float) -> bool:
-    """Return whether a stack goes on where another one ends, but for a few slices that are missing between them."""
-    steps = [stack.slices.step_mm for stack in (before, after) if stack.slices.step_mm is not None]
+    """Return whether a stack goes on where another one ends, but for a few slices that are missing between them.
+
+    Two slices, and slices of which some are missing, have no distance of their own: theirs is a multiple of the other.
+    """
+    steps = {id(stack): stack.slices.step_mm for stack in (before, after) if stack.slices.step_mm is not None}
     if not steps:  # two single slices
         return False
-    step = min(steps)
+    step = min(steps.values())
+    for stack in (before, after):
+        own = steps.get(id(stack), step)
+        is_certain = stack.slices.is_even and len(stack.grid) > 2
+        if abs(own - step * (1 if is_certain else round(own / step))) > tolerance * own:
+            return False
     number = round(gap / step)
-    return (
-        max(steps) - step <= tolerance * step
-        and 1 <= number <= 1 + _MOST_LOST
-        and (abs(gap - number * step) <= tolerance * step * number)
-    )
+    return 1 <= number <= 1 + _MOST_LOST and abs(gap - number * step) <= tolerance * step * number
 
 
 def are_pieces(parted: Sequence[Stack], whole: Slices, usual: int, doubled: int) -> bool:
