@@ -108,7 +108,11 @@ def read_reference(folder: Path) -> tuple[Side, int]:
 
 def reference_facts(stem: Path, times: int) -> dict[str, Any]:
     """Return the series and the facts along t that dcm2niix wrote beside a NIfTI file."""
-    header = json.loads(stem.with_name(stem.name + ".json").read_text(encoding="utf-8", errors="replace"))
+    text = stem.with_name(stem.name + ".json").read_text(encoding="utf-8", errors="replace")
+    try:
+        header = json.loads(text, strict=False)  # dcm2niix copies control characters of the header as they are
+    except ValueError:  # and quotation marks
+        header = {}
     facts: dict[str, Any] = {"series": header.get("SeriesInstanceUID", ""), "times": times}
     for keyword, (name, factor) in FACTS.items():
         if isinstance(header.get(keyword), int | float):
@@ -206,7 +210,10 @@ def series_uid(path: Path) -> str:
     """Return the Series Instance UID of a file."""
     from pydicom import dcmread
 
-    header = dcmread(path, stop_before_pixels=True, force=True, specific_tags=["SeriesInstanceUID"])
+    try:
+        header = dcmread(path, stop_before_pixels=True, force=True, specific_tags=["SeriesInstanceUID"])
+    except Exception:  # whatever pydicom raises for a file that is quarantined
+        return ""
     return str(header.get("SeriesInstanceUID", ""))
 
 

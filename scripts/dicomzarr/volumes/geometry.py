@@ -28,6 +28,8 @@ COSINE_TOLERANCE = 1e-3
 SPACING_TOLERANCE = 1e-3
 # Depths that differ by at most this are the same position, mm.
 SAME_POSITION_MM = 1e-3
+# Largest difference of a stated distance of slices from that of their positions, relative: it is often rounded.
+STATED_TOLERANCE = 0.01
 # Slices that may be missing; where more would be, there is no grid.
 MOST_MISSING = 99_999
 # A stack sheared by less counts as straight: cosines rounded to three decimals shear by up to 0.06 degrees.
@@ -213,7 +215,9 @@ def along(points: NDArray[np.float64], direction: Sequence[float]) -> NDArray[np
     return result
 
 
-def regularity(depths: Sequence[float], tolerance: float = SPACING_TOLERANCE) -> Regularity:
+def regularity(
+    depths: Sequence[float], tolerance: float = SPACING_TOLERANCE, stated: float | None = None
+) -> Regularity:
     """Classify the distances between slices: uniform, with gaps, or uneven.
 
     Parameters
@@ -223,13 +227,15 @@ def regularity(depths: Sequence[float], tolerance: float = SPACING_TOLERANCE) ->
     tolerance : float
         Relative to the step: largest departure of a distance from the step, and of a slice from its position on the
         regular grid between the first and the last slice.
+    stated : float, optional
+        The distance of slices that the header states, mm.
 
     Returns
     -------
     Regularity
         `uniform` with the step; `gap` with the step and the number of missing slices where every distance is a
-        multiple of the smallest one, unless two regular increments follow each other, or more than `MOST_MISSING`
-        slices would be missing; else `uneven`.
+        multiple of the smallest one, unless two regular increments follow each other, of which the smaller one is not
+        the stated distance, or more than `MOST_MISSING` slices would be missing; else `uneven`.
     """
     count = len(depths)
     if count < 2:
@@ -248,7 +254,8 @@ def regularity(depths: Sequence[float], tolerance: float = SPACING_TOLERANCE) ->
     allowed = np.minimum(tolerance * step * np.maximum(multiples, 1), 0.1 * step)
     missing = int(multiples.sum()) - (count - 1)
     is_regular = bool((np.abs(gaps - multiples * step) <= allowed).all())
-    if not 0 < missing <= MOST_MISSING or not is_regular or has_several_increments(multiples):
+    is_stated = stated is not None and abs(stated - step) <= STATED_TOLERANCE * step
+    if not 0 < missing <= MOST_MISSING or not is_regular or (not is_stated and has_several_increments(multiples)):
         return Regularity("uneven", None, 0)
     return Regularity("gap", round(step, DECIMALS), missing)
 

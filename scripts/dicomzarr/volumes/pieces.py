@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.model import Frame
-from dicomzarr.volumes.slices import Slices, last_digit, slices_of
+from dicomzarr.volumes.slices import Slices, last_digit, slices_of, stated_mm
 
 if TYPE_CHECKING:
     from dicomzarr.volumes.stacks import Stack
@@ -50,7 +50,8 @@ def are_one(together: Sequence[Stack], parted: Sequence[Stack], tolerance: float
     """Return whether parts are pieces of one stack: some of them go on where others end, or all are one grid.
 
     Slices that are acquired a few at a time share a number and a time, and so do those of a bed position, or of a
-    package of every second slice. One slice that was lost does not make several stacks of them.
+    package of every second slice. One slice that was lost does not make several stacks of them; nor do many, where the
+    distance that the header states is that of all slices together: a scan may be stopped within its second package.
 
     Parameters
     ----------
@@ -72,7 +73,11 @@ def are_one(together: Sequence[Stack], parted: Sequence[Stack], tolerance: float
     if any(len(stack.grid[0]) > 1 for stack in (*together, *pieces)):
         return False
     slices = together[0].slices
-    return len(together) == 1 and slices.kind == "gap" and 4 * slices.missing <= len(slices.depths)
+    if len(together) > 1 or slices.kind != "gap" or slices.step_mm is None:
+        return False
+    stated = stated_mm(together[0].frames)
+    is_stated = stated is not None and abs(stated - slices.step_mm) <= geometry.STATED_TOLERANCE * slices.step_mm
+    return is_stated or 4 * slices.missing <= len(slices.depths)
 
 
 def are_times_of_a_few(together: Sequence[Stack], parted: Sequence[Stack]) -> bool:
@@ -164,17 +169,21 @@ def _in_depth(stacks: Sequence[Stack]) -> list[Stack]:
 
 
 def _go_on(before: Stack, after: Stack, gap: float, tolerance: float) -> bool:
-    """Return whether a stack goes on where another one ends, but for a few slices that are missing between them."""
-    steps = [stack.slices.step_mm for stack in (before, after) if stack.slices.step_mm is not None]
+    """Return whether a stack goes on where another one ends, but for a few slices that are missing between them.
+
+    Two slices, and slices of which some are missing, have no distance of their own: theirs is a multiple of the other.
+    """
+    steps = {id(stack): stack.slices.step_mm for stack in (before, after) if stack.slices.step_mm is not None}
     if not steps:  # two single slices
         return False
-    step = min(steps)
+    step = min(steps.values())
+    for stack in (before, after):
+        own = steps.get(id(stack), step)
+        is_certain = stack.slices.is_even and len(stack.grid) > 2
+        if abs(own - step * (1 if is_certain else round(own / step))) > tolerance * own:
+            return False
     number = round(gap / step)
-    return (
-        max(steps) - step <= tolerance * step
-        and 1 <= number <= 1 + _MOST_LOST
-        and (abs(gap - number * step) <= tolerance * step * number)
-    )
+    return 1 <= number <= 1 + _MOST_LOST and abs(gap - number * step) <= tolerance * step * number
 
 
 def are_pieces(parted: Sequence[Stack], whole: Slices, usual: int, doubled: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal
@@ -243,7 +243,7 @@ def slices_of(frames: Sequence[Frame], digit: float, tolerance: float) -> Slices
     depths = tuple(round(value, 6) + 0.0 for value in along.tolist())
     rows, columns = geometry.along(points, orientation[:3]), geometry.along(points, orientation[3:])
     shear = geometry.shear_deg(rows, columns, along, max(near_mm(first), 2 * digit))
-    regular = geometry.regularity(depths, tolerance)
+    regular = geometry.regularity(depths, tolerance, stated_mm(frames))
     floor = tilt_floor_deg(orientation, digit, depths[-1] - depths[0])
     all_rounded = digit and rounding.last_digit(points.ravel().tolist())
     if shear is None or regular.kind not in ("single", "uniform") or (all_rounded and not _is_exact(points)):
@@ -260,6 +260,27 @@ def slices_of(frames: Sequence[Frame], digit: float, tolerance: float) -> Slices
         return whole
     tilted = len(frames) > 1 and shear > floor
     return Slices(points, depths, regular.kind, regular.step, regular.missing, tilted)
+
+
+def stated_mm(frames: Iterable[Frame]) -> float | None:
+    """Return Spacing Between Slices (0018,0088), if all frames state the same, and one thickness.
+
+    A converter may state the distance of the first two slices for all, also where thick slices follow thin ones.
+
+    Parameters
+    ----------
+    frames : iterable of Frame
+
+    Returns
+    -------
+    float or None
+        mm.
+    """
+    constants = [frame.constants for frame in frames]
+    distances = {abs(of.get("spacing_between_slices_mm") or 0.0) for of in constants}
+    if len(distances) > 1 or len({of.get("slice_thickness_mm") for of in constants}) > 1:
+        return None
+    return distances.pop() or None
 
 
 def _is_exact(points: Points) -> bool:

@@ -45,6 +45,29 @@ def test_colours_between_some_points_are_no_text(seed: int, one: int, two: int, 
         assert not holds_text(values.tolist())
 
 
+@given(
+    columns=st.integers(2, 8),
+    rows=st.integers(16, 64),
+    least=st.floats(0.4, 1),
+    top=st.integers(60, 255),
+    rising=st.booleans(),
+)
+def test_a_map_of_two_dimensions_is_no_text(columns: int, rows: int, least: float, top: int, rising: bool) -> None:
+    brightness = np.linspace(0, 1, rows) if rising else np.linspace(1, 0, rows)
+    table = np.outer(brightness * top, np.linspace(1, least, columns)).astype(int).ravel()
+    for scale in (1, 256, 257):
+        assert not holds_text((table * scale).tolist())
+
+
+@given(st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJ0123456789 ^", min_size=24, max_size=64), st.integers(0, 255 - 64))
+def test_a_text_within_a_map_is_seen(text: str, at: int) -> None:
+    values = [ord(letter) for letter in text]
+    table = np.outer(np.linspace(250, 0, 64), np.linspace(1, 0.6, 4)).astype(int).ravel().tolist()
+    alone = holds_text([0, *values, 0])  # a word that turns often enough
+    table[at : at + len(values)] = values
+    assert holds_text(table) or not alone
+
+
 def test_colours_of_labels_are_no_text() -> None:
     random = np.random.default_rng(7)
     tables = [random.integers(0, 256, 256) for _ in range(500)]

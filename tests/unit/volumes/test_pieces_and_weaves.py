@@ -55,6 +55,28 @@ def test_a_slice_lost_from_a_package_of_every_second_slice_is_a_gap(lost: int) -
     assert only_volume(frames).missing_slices == 1
 
 
+@pytest.mark.parametrize("clock", [False, True])
+@pytest.mark.parametrize("left", [(0, 1), (0, 2), (0, 3), (0, 4), (1, 2), (1, 4), (2, 3), (2, 4), (3, 4)])
+@pytest.mark.parametrize("block", range(3))
+def test_two_slices_that_are_left_of_an_acquisition_go_on_where_the_others_end(
+    block: int, left: tuple[int, int], clock: bool
+) -> None:
+    """Their distance says nothing: two slices 20 mm apart are no volume of that distance."""
+    frames = pieces([5.0 * n for n in range(15)], 5, clock=clock)
+    kept = [one for n, one in enumerate(frames) if n // 5 != block or n % 5 in left]
+    volume = only_volume(kept)
+    places = [one.position[2] for one in kept if one.position]
+    assert depths(volume) == places
+    missing = round((places[-1] - places[0]) / 5) + 1 - len(places)
+    assert (volume.flags, volume.missing_slices) == ((("gap",), missing) if missing else ((), 0))
+
+
+def test_an_acquisition_of_three_slices_has_a_distance_of_its_own() -> None:
+    thin, thick = [2.5 * n for n in range(8)], [20.0, 25.0, 30.0]
+    frames = pieces([*thin, *thick], 8, clock=True)
+    assert sorted(len(depths(volume)) for volume in checked_volumes(frames)) == [3, 8]
+
+
 def test_stacks_that_lie_apart_are_parted_by_their_number() -> None:
     for start in (60.0, 100.0):  # beyond the end at 38
         places = [2.0 * n for n in range(20)] + [start + 2 * n for n in range(20)]
