@@ -469,7 +469,7 @@ def _check_layout(keyword: str, vr: str, pixel: tuple[Any, ...]) -> tuple[str, i
         valid = allocated == _FLOAT_BITS[keyword]
     elif valid:
         valid = 0 < stored <= allocated and representation in (0, 1)
-        valid = valid and (high_bit is None or stored - 1 <= high_bit < allocated)
+        valid = valid and (high_bit is None or stored == allocated or stored - 1 <= high_bit < allocated)
     if not valid:
         return "invalid_attribute", 0
     halves = colour_model.stored if colour_model else 2 * samples

@@ -244,6 +244,9 @@ def _bits(facts: ImageFacts, syntax: TransferSyntax, samples: int, flags: set[st
     if not 1 <= stored <= allocated:
         raise NotExtracted("invalid_attribute", found=stored, needed=allocated)
     high = facts.get("HighBit", stored - 1)
+    if stored == allocated and high != stored - 1:  # all bits are used, so the lowest of them is bit 0
+        flags.add("high_bit_ignored")
+        high = stored - 1
     if not stored - 1 <= high < allocated:
         raise NotExtracted("invalid_attribute", found=high, needed=stored - 1)
     packed = allocated in (1, 12)

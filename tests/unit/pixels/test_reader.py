@@ -210,6 +210,15 @@ def test_bits_of_16_allocated(
     assert set(image[0].flags) == flags
 
 
+@pytest.mark.parametrize("high_bit", [0, 11, 14, 16, 65535])
+@pytest.mark.parametrize("representation", [0, 1])
+def test_high_bit_means_nothing_where_all_allocated_bits_are_stored(high_bit: int, representation: int) -> None:
+    cells = np.array([0xFFFF, 0x8000, 0x0FFF, 1], "<u2")
+    image = reader(cells.tobytes(), **GREY, HighBit=high_bit, PixelRepresentation=representation)
+    assert image.flags == ("high_bit_ignored",)
+    assert image[0].pixels.tobytes() == cells.tobytes()
+
+
 @pytest.mark.parametrize("before", [0, 1, 10_000])  # bytes
 @pytest.mark.parametrize("high_bit", [11, 15])
 def test_cells_that_change_leave_the_bytes_of_the_file_alone(before: int, high_bit: int) -> None:
@@ -470,7 +479,7 @@ def test_where_frames_of_bits_begin_is_certain_or_flagged(surplus: int, is_uncer
         ({"PixelRepresentation": None}, "missing_attribute"),
         ({"PixelRepresentation": 2}, "invalid_attribute"),
         ({"BitsStored": 17}, "invalid_attribute"),
-        ({"HighBit": 16}, "invalid_attribute"),
+        ({"HighBit": 16, "BitsStored": 12}, "invalid_attribute"),
         ({"HighBit": 10, "BitsStored": 12}, "invalid_attribute"),
         ({"BitsAllocated": 24, "BitsStored": 24, "HighBit": 23}, "unsupported_pixel_layout"),
         ({"SamplesPerPixel": 4}, "unsupported_pixel_layout"),
