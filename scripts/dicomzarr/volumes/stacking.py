@@ -26,6 +26,7 @@ from dicomzarr.volumes.acquisition import (
     classes_of,
     directions_of,
     order_of,
+    without_medians,
     without_noise,
     without_what_follows_slices,
 )
@@ -35,7 +36,7 @@ from dicomzarr.volumes.frame_attributes import DIMENSIONS
 from dicomzarr.volumes.grouping import Group, count_of, groups_of
 from dicomzarr.volumes.lost_values import with_lost_values
 from dicomzarr.volumes.model import Frame, Volume
-from dicomzarr.volumes.pieces import doubts_of, gaps_between
+from dicomzarr.volumes.pieces import doubts_of, gaps_between, is_nearly_even
 from dicomzarr.volumes.separators import thicknesses
 from dicomzarr.volumes.slices import Slices, depth, has_geometry, last_digit, near_mm
 from dicomzarr.volumes.stacks import Stack, arrange, identity, name_of
@@ -78,6 +79,10 @@ def lay_out(frames: Sequence[Frame], *, tolerance: float = geometry.SPACING_TOLE
     for alone, members in stackable.items():
         prefix = () if alone is None else (name_of(members[0]),)
         volumes += [v for group in groups_of(members, prefix, tolerance) for v in _volumes(group, tolerance)]
+    read = {(frame.source, frame.number): frame for frame in ordered}
+    volumes = [
+        without_medians(volume, [read[p.frame.source, p.frame.number] for p in volume.places]) for volume in volumes
+    ]
     volumes += [volume for members in images.values() for volume in arrays_of_file(in_order(members))]
     volumes = _flagged_where_parts_are_missing(_with_unique_discriminators(volumes))
     placed = Counter((place.frame.source, place.frame.number) for volume in volumes for place in volume.places)
@@ -229,7 +234,28 @@ def _are_pieces_of(parts: Sequence[_Part], coarse: Sequence[_Part]) -> bool:
     if any(doubts[:3]) or max(len(stack.grid) for stack in arrays) < 3:
         return False
     follow = len(arrays) == 1 and arrays[0].slices.is_even and min(gaps_between(fine), default=0.0) > 0
-    return doubts < worse or (follow and doubts == worse)
+    return doubts < worse or (follow and doubts == worse) or _follow_in_each(parts, coarse)
+
+
+def _follow_in_each(parts: Sequence[_Part], coarse: Sequence[_Part]) -> bool:
+    """Return whether several stacks each consist of pieces that follow each other: noise cuts echoes at any slice.
+
+    Some may lack slices, if one is even.
+    """
+    number = {(frame.source, frame.number): index for index, part in enumerate(coarse) for frame in part.stack.frames}
+    pieces: dict[int, list[Stack]] = {}
+    for part in parts:
+        whole = {number[(frame.source, frame.number)] for frame in part.stack.frames}
+        if len(whole) > 1:
+            return False
+        pieces.setdefault(whole.pop(), []).append(part.stack)
+    are_cut = sum(len(of) > 1 for of in pieces.values()) > 1
+    return (
+        are_cut
+        and all(is_nearly_even(part.stack.slices) for part in coarse)
+        and any(part.stack.slices.is_even for part in coarse)
+        and all(min(gaps_between(of), default=1.0) > 0 for of in pieces.values())
+    )
 
 
 def _are_divided(parts: Sequence[_Part], frames: Sequence[Frame], tolerance: float) -> bool:

@@ -23,6 +23,7 @@ from dicomzarr.volumes.pieces import (
     doubts_of,
     gaps_between,
     is_nearly_even,
+    overlap_in_plane,
 )
 from dicomzarr.volumes.separators import ORDERS, REPETITION, SEPARATORS, THICKNESS
 from dicomzarr.volumes.slices import Slices, are_whole_and_oblique, cells_of, last_digit, near_mm, points_of, slices_of
@@ -251,12 +252,14 @@ def _on_lines(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
     if len(parts) == 1:
         return _of_cells(cells, slices, scale)
     stacks = []
+    beside = frozenset({"in_plane_positions"} if overlap_in_plane(list(parts), frames[0]) else ())
     for where, part in parts.items():
         place = ",".join(f"{round(x, 2) + 0.0:.2f}" for x in where)
         for stack in _on_lines(part, tolerance):
             why = f"{stack.why}; {len(parts)} origins within the plane lie on no common line"
             labels, split_by = (f"origin={place}", *stack.labels), (*stack.split_by, "origin")
-            stacks.append(replace(stack, labels=labels, split_by=split_by, why=why))
+            flags = stack.flags | beside if len(stack.grid) == 1 else stack.flags
+            stacks.append(replace(stack, labels=labels, split_by=split_by, why=why, flags=flags))
     return stacks
 
 

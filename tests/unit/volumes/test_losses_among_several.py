@@ -128,6 +128,28 @@ def test_orientations_that_jitter_are_one_stack_where_a_slice_is_lost() -> None:
     assert [len(volume.places) for volume in checked_volumes(stations)] == [8, 8]
 
 
+def test_orientations_of_each_slice_divide_no_series_in_time_where_slices_are_lost() -> None:
+    rng = random.Random(9)
+    for _ in range(30):
+        times, slices = rng.randint(2, 4), rng.randint(4, 9)
+        made = [
+            replace(
+                frame(100 * t + z, 4.0 * z, {"acquisition_time_s": 10.0 * t}),
+                orientation=(1.0, 0.0, 0.0, 0.0, 1.0, round(rng.uniform(-5e-4, 5e-4), 7)),
+            )
+            for t in range(times)
+            for z in range(slices)
+        ]
+        del made[rng.randrange(len(made))]
+        volumes = checked_volumes(made)
+        assert len(volumes) <= 2
+        for volume in volumes:
+            of_time: dict[int | None, set[int]] = {}
+            for place in volume.places:
+                of_time.setdefault(place.t, set()).add(place.frame.source // 100)
+            assert all(len(found) == 1 for found in of_time.values())
+
+
 @pytest.mark.parametrize("lost", range(6))
 def test_two_short_stacks_far_apart_are_two_volumes_where_a_slice_is_lost(lost: int) -> None:
     """Discs of a spine, of which two are parallel."""
