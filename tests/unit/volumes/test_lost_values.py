@@ -107,6 +107,24 @@ def test_a_time_whose_slices_are_every_second_one_is_flagged() -> None:
     assert "incomplete_grid" in volumes[3].flags
 
 
+@pytest.mark.parametrize(
+    "slices", [[(0, 2), (1, 2)], [(0, 2, 4), (0, 1, 2, 3)], [(0, 2), (0, 1)], [(1, 3, 5), (0, 1, 2, 3, 4, 5)]]
+)
+def test_times_that_each_lost_other_slices_are_flagged(slices: list[tuple[int, ...]]) -> None:
+    """The first time is even, and has no slice at a place between its own where the second one has."""
+    frames = [
+        frame(10 * t + z, 2.0 * z, {"temporal_position": t + 1.0}) for t, of_time in enumerate(slices) for z in of_time
+    ]
+    flags = {volume.acquisition["temporal_position"]: volume.flags for volume in checked_volumes(frames)}
+    assert flags == {1.0: ("incomplete_grid",), 2.0: ()}
+
+
+def test_stations_that_share_a_slice_lack_none() -> None:
+    lower = [frame(z, 2.0 * z, {"temporal_position": 1.0}) for z in range(6)]
+    upper = [frame(10 + z, 2.0 * z, {"temporal_position": 2.0}) for z in range(5, 9)]
+    assert [volume.flags for volume in checked_volumes(lower + upper)] == [(), ()]
+
+
 def test_a_whole_time_lacks_nothing_that_the_steps_of_another_suggest() -> None:
     """Positions of 0.4 mm that were rounded: those of a time that lost a slice fit a smaller step, too."""
     rounded = [round(0.4 * z + 0.04, 1) for z in range(5)]

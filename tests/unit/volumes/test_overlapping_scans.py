@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import pytest
-from made_up_frames import checked_volumes, frame, grid, means
+from made_up_frames import checked_volumes, frame, grid, means, values
 
 from dicomzarr.volumes.model import Frame, Volume
 
@@ -205,3 +205,25 @@ def test_a_remark_on_the_first_volume_does_not_split_a_time_series(has_clock: bo
     ]
     (volume,) = checked_volumes(frames)
     assert means(volume) == (["acquisition_time_s"] if has_clock else ["instance_number"])
+
+
+@pytest.mark.parametrize("clock", ["acquisition_time_s", "content_time_s"])
+def test_times_of_a_table_that_shuttles_rise_where_an_image_is_lost(clock: str) -> None:
+    """Two places of a table that share a slice, to and fro: what sorts one pass may not sort another."""
+    compared = 0
+    for seed in range(60):
+        rng = random.Random(seed)
+        slices, times = rng.randint(3, 6), rng.randint(3, 8)
+        frames: list[Frame] = []
+        for cycle in range(times):
+            for nth, part in enumerate((0, 1) if cycle % 2 == 0 else (1, 0)):
+                for z in range(slices):
+                    causes = {"instance_number": len(frames) + 1.0, clock: 36_000 + 3.0 * cycle + 1.5 * nth}
+                    frames.append(frame(len(frames), 5.0 * (z + part * (slices - 1)), causes))
+        del frames[rng.randrange(len(frames))]
+        for volume in checked_volumes(frames):
+            if volume.t_axis and means(volume) == [clock]:
+                rising = [float(value) for value in values(volume)]
+                assert rising == sorted(set(rising)), seed
+                compared += 1
+    assert compared > 60
