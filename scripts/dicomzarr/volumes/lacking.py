@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dicomzarr.volumes import geometry
+from dicomzarr.volumes.acquisition import FACTS
+from dicomzarr.volumes.model import Volume
 from dicomzarr.volumes.separators import thicknesses
-from dicomzarr.volumes.slices import Slices
+from dicomzarr.volumes.slices import Slices, depth, has_geometry
 from dicomzarr.volumes.stacks import Stack
 
 _Depths = NDArray[np.float64]
+_COMPONENT: Final = "complex_component"
 
 
 def lacking_slices(stacks: Sequence[Stack], near: float) -> set[int]:
@@ -100,3 +105,50 @@ def _with_lost_places(slices: Slices) -> _Depths:
     if slices.kind != "gap" or slices.step_mm is None:
         return np.array(slices.depths)
     return np.linspace(slices.depths[0], slices.depths[-1], len(slices.depths) + slices.missing)
+
+
+def flagged_beside_components(volumes: Sequence[Volume]) -> list[Volume]:
+    """Return volumes, those flagged `incomplete_grid` that lack slices which another component of the signal has.
+
+    Magnitude, phase, real and imaginary part are computed from the same data. Of other kinds of images, such as another
+    kernel or a map, fewer slices may have been made.
+
+    Parameters
+    ----------
+    volumes : sequence of Volume
+        Of one series.
+
+    Returns
+    -------
+    list of Volume
+    """
+    if (
+        len({volume.acquisition[_COMPONENT] for volume in volumes if _COMPONENT in volume.acquisition}) < 2
+    ):  # most series
+        return list(volumes)
+    places: dict[tuple[object, ...], dict[object, set[float]]] = {}
+    for volume in volumes:
+        component = volume.acquisition.get(_COMPONENT)
+        if component is not None and volume.kind in ("volume", "image", "frames"):
+            of_component = places.setdefault(_besides_component(volume), {})
+            of_component.setdefault(component, set()).update(_depths_of(volume))
+    found = []
+    for volume in volumes:
+        component, own = volume.acquisition.get(_COMPONENT), set(_depths_of(volume))
+        of_component = places.get(_besides_component(volume), {})
+        # Where a component has several arrays, such as scans of two parts, none of them lacks the slices of the others.
+        is_whole = bool(own) and of_component.get(component) == own
+        lacks = is_whole and any(own < depths for other, depths in of_component.items() if other != component)
+        flags = tuple(sorted({*volume.flags, "incomplete_grid"})) if lacks else volume.flags
+        found.append(replace(volume, flags=flags))
+    return found
+
+
+def _besides_component(volume: Volume) -> tuple[object, ...]:
+    """Return what components of one signal have in common: the grid, the facts and what varies along `t`."""
+    facts = sorted((fact.name, str(volume.acquisition.get(fact.name))) for fact in FACTS)
+    return (volume.group, tuple(facts), str(volume.t_axis))
+
+
+def _depths_of(volume: Volume) -> list[float]:
+    return [round(depth(place.frame), 2) for place in volume.places if has_geometry(place.frame)]

@@ -25,7 +25,8 @@ def times_that_are_lacking(rows: Sequence[Sequence[float]]) -> list[list[float]]
     -------
     list of list of float, or None
         Of each time the smallest one of its phase; None where no position lacks a phase that others have. With two
-        frames at each position, or times that are not the same everywhere, each phase recurs at several positions.
+        frames at each position, or times that are not the same everywhere, the times of each rank must differ; and each
+        phase must recur, if its times differ.
     """
     count = len(rows[0])
     if count < 2 or any(len(set(row)) != count for row in rows):
@@ -40,8 +41,9 @@ def times_that_are_lacking(rows: Sequence[Sequence[float]]) -> list[list[float]]
         ranges = [max(column) - min(column) >= 0.75 * step for column in zip(*map(sorted, found), strict=True)]
         if any(len(set(row)) != count for row in found) or not any(ranges):
             continue
+        is_exact = len(times) == phases
         recur = min(Counter(time for row in found for time in row).values()) > 1
-        if (count > 2 and len(times) == phases) or (recur and all(ranges)):
+        if (count > 2 and is_exact) or ((recur or is_exact) and all(ranges)):
             return found
     return None
 

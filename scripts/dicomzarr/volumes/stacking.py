@@ -33,7 +33,7 @@ from dicomzarr.volumes.as_stored import arrays_of_file, arrays_of_singles, in_or
 from dicomzarr.volumes.describe import array_of, kind_of_object, with_slices
 from dicomzarr.volumes.frame_attributes import DIMENSIONS
 from dicomzarr.volumes.grouping import Group, count_of, groups_of
-from dicomzarr.volumes.lacking import lacking_slices
+from dicomzarr.volumes.lacking import flagged_beside_components, lacking_slices
 from dicomzarr.volumes.lost_values import with_lost_values
 from dicomzarr.volumes.model import Frame, Volume
 from dicomzarr.volumes.pieces import doubts_of, gaps_between, is_nearly_even
@@ -82,6 +82,7 @@ def lay_out(frames: Sequence[Frame], *, tolerance: float = geometry.SPACING_TOLE
     volumes = [
         without_medians(volume, [read[p.frame.source, p.frame.number] for p in volume.places]) for volume in volumes
     ]
+    volumes = flagged_beside_components(volumes)
     volumes += [volume for members in images.values() for volume in arrays_of_file(in_order(members))]
     volumes = _flagged_where_parts_are_missing(_with_unique_discriminators(volumes))
     placed = Counter((place.frame.source, place.frame.number) for volume in volumes for place in volume.places)
