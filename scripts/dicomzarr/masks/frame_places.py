@@ -176,7 +176,7 @@ class FramesOfImage:
 
     def _by_reference(self, frame: SegmentFrame, references: ReferencedFrames) -> FrameLocation:
         """Return the location of a frame that is as large as the one slice that it refers to, and may lie on it."""
-        if not references.number and len(self.grid.frames) == 1 and self.holds_instances():
+        if not references.number and len(set(self.grid.frames.values())) == 1 and self.holds_instances():
             references = _references_to(list(self.grid.frames.values()))
         is_one = len(references.slices) == 1 and self._size == (self.grid.size("y"), self.grid.size("x"))
         place = self._place_on(frame, references.slices[0]) if is_one else None

@@ -77,6 +77,8 @@ GEOMETRY_FLAGS = {
     "functional_groups_mismatch": "the number of per-frame functional groups differs from the number of frames",
     "gantry_tilt": "slices are shifted within their plane in proportion to depth: the affine is sheared",
     "gap": "slices are missing between the first and the last; positions are kept, nothing is filled in",
+    "in_plane_positions": "slices lie beside each other in one plane, each over half of the one before: orientation or "
+    "positions are wrong; each place is an image by itself",
     "incomplete_grid": "one time (or echo, b-value ...) of a series in which slices are missing at some times",
     "incomplete_concatenation": "parts of a concatenation (0020,9161) are not in the source, so the image lacks frames",
     "invalid_orientation": "Image Orientation (Patient) (0020,0037) is not two orthogonal unit vectors; not used",

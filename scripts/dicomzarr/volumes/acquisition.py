@@ -13,7 +13,7 @@ from typing import Final
 
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.frame_attributes import B_VECTOR, B_VECTOR_OF_IMAGE, VELOCITY
-from dicomzarr.volumes.model import Frame
+from dicomzarr.volumes.model import Frame, Volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +290,29 @@ def constant_facts(frames: Sequence[Frame]) -> dict[str, object]:
     for name in sorted(frames[0].constants):
         _put_if_same(found, name, [frame.constants.get(name) for frame in frames])
     return found
+
+
+def without_medians(volume: Volume, frames: Sequence[Frame]) -> Volume:
+    """Return a volume without facts in `acquisition` that are the median of values which differ from slice to slice.
+
+    Parameters
+    ----------
+    volume : Volume
+    frames : sequence of Frame
+        Its frames as they were read.
+
+    Returns
+    -------
+    Volume
+    """
+    tolerance = {fact.name: fact.tolerance for fact in FACTS}
+    medians = set()
+    for name in volume.acquisition.keys() & set(_MAY_BE_NOISY):
+        values = [frame.causes[name] for frame in frames if name in frame.causes]
+        if values and max(values) - min(values) > tolerance[name]:
+            medians.add(name)
+    stated = {name: value for name, value in volume.acquisition.items() if name not in medians}
+    return replace(volume, acquisition=stated) if medians else volume
 
 
 def _agree(first: tuple[float, ...], other: Value, tolerance: float) -> bool:

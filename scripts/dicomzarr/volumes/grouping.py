@@ -15,7 +15,7 @@ from dicomzarr.volumes.divided import GroupKey, arranged, is_certain, says_what_
 from dicomzarr.volumes.image_type import KindOfImage, is_derived, kind_of_image, words_of_quantity
 from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.numbering import with_numbers
-from dicomzarr.volumes.pieces import is_nearly_even
+from dicomzarr.volumes.pieces import doubts_of, is_nearly_even
 from dicomzarr.volumes.slices import depth
 from dicomzarr.volumes.stacks import Stack
 from dicomzarr.volumes.terms import terms_that_differ
@@ -126,6 +126,8 @@ def _separated(frames: list[Frame], tolerance: float) -> list[tuple[str, tuple[s
     by_orientation = _by(frames, orientations)
     by_stack = _by(frames, _stacks_of_files(frames))
     for name, parts in (("orientation", by_orientation), ("stack_of_the_file", by_stack)):
+        if name == "orientation" and len(parts) > 1 and _are_noise(frames, parts.values(), tolerance):
+            continue
         if len(parts) > 1 and not _are_one(frames, parts.values(), tolerance):
             return [
                 (name, (f"{name}={key}", *label), members)
@@ -245,6 +247,12 @@ def _are_one(frames: Sequence[Frame], parts: Collection[list[Frame]], tolerance:
         return False
     pieces = [stack for found in _alone(parts, tolerance) for stack in found]
     return not are_fitted or any(stack.slices.fit or len(stack.grid) < 3 for stack in pieces)
+
+
+def _are_noise(frames: Sequence[Frame], parts: Collection[list[Frame]], tolerance: float) -> bool:
+    """Return whether directions that differ a little make single and uneven slices of what is more even together."""
+    together, apart = ([stack for found in _alone(of, tolerance) for stack in found] for of in ([[*frames]], parts))
+    return doubts_of(together)[:5] < doubts_of(apart)[:5]
 
 
 def _are_even_alone(parts: Iterable[list[Frame]], tolerance: float) -> bool:

@@ -8,6 +8,8 @@ from functools import partial
 from itertools import pairwise, starmap
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.slices import Slices, last_digit, slices_of, stated_mm
@@ -15,6 +17,7 @@ from dicomzarr.volumes.slices import Slices, last_digit, slices_of, stated_mm
 if TYPE_CHECKING:
     from dicomzarr.volumes.stacks import Stack
 
+_IN_LINE: Final = 0.1  # of the step: largest departure of images that lie beside each other from a line
 _MOST_LOST: Final = 3  # slices between two parts that may be one stack of which slices were lost
 # Counters and clocks that several slices of one stack may share.
 _SHARED: Final = frozenset(
@@ -265,3 +268,31 @@ def is_nearly_even(slices: Slices) -> bool:
     bool
     """
     return slices.is_even or (slices.kind == "gap" and 4 * slices.missing <= len(slices.depths))
+
+
+def overlap_in_plane(origins: Sequence[tuple[float, ...]], frame: Frame) -> bool:
+    """Return whether images lie one beside the other along a line, each over more than half of the one before.
+
+    So it is where orientation and positions of slices contradict each other. Stations of a table overlap by less.
+
+    Parameters
+    ----------
+    origins : sequence of (float, float)
+        Coordinates of the first voxels along rows and columns, mm.
+    frame : Frame
+        One of the images.
+
+    Returns
+    -------
+    bool
+        True for three images or more.
+    """
+    if len(origins) < 3 or frame.pixel_spacing is None:
+        return False
+    points = np.array(origins)
+    size = (frame.columns * frame.pixel_spacing[1], frame.rows * frame.pixel_spacing[0])
+    across = points[:, np.ptp(points, axis=0).argmax()]
+    steps = np.diff(points[across.argsort()], axis=0)
+    along = steps.sum(axis=0) / np.linalg.norm(steps.sum(axis=0))
+    beside = np.abs(steps @ (-along[1], along[0]))
+    return bool((beside <= _IN_LINE * np.abs(steps @ along)).all() and (2 * np.abs(steps) < size).all())

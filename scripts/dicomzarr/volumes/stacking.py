@@ -9,14 +9,13 @@ are flagged; nothing is guessed. Every frame ends in exactly one place, and no a
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.acquisition import (
@@ -26,6 +25,7 @@ from dicomzarr.volumes.acquisition import (
     classes_of,
     directions_of,
     order_of,
+    without_medians,
     without_noise,
     without_what_follows_slices,
 )
@@ -33,10 +33,10 @@ from dicomzarr.volumes.as_stored import arrays_of_file, arrays_of_singles, in_or
 from dicomzarr.volumes.describe import array_of, kind_of_object, with_slices
 from dicomzarr.volumes.frame_attributes import DIMENSIONS
 from dicomzarr.volumes.grouping import Group, count_of, groups_of
+from dicomzarr.volumes.lacking import flagged_beside_components, lacking_slices
 from dicomzarr.volumes.lost_values import with_lost_values
 from dicomzarr.volumes.model import Frame, Volume
-from dicomzarr.volumes.pieces import doubts_of, gaps_between
-from dicomzarr.volumes.separators import thicknesses
+from dicomzarr.volumes.pieces import doubts_of, gaps_between, is_nearly_even
 from dicomzarr.volumes.slices import Slices, depth, has_geometry, last_digit, near_mm
 from dicomzarr.volumes.stacks import Stack, arrange, identity, name_of
 from dicomzarr.volumes.t_axis import CAUSES
@@ -78,6 +78,11 @@ def lay_out(frames: Sequence[Frame], *, tolerance: float = geometry.SPACING_TOLE
     for alone, members in stackable.items():
         prefix = () if alone is None else (name_of(members[0]),)
         volumes += [v for group in groups_of(members, prefix, tolerance) for v in _volumes(group, tolerance)]
+    read = {(frame.source, frame.number): frame for frame in ordered}
+    volumes = [
+        without_medians(volume, [read[p.frame.source, p.frame.number] for p in volume.places]) for volume in volumes
+    ]
+    volumes = flagged_beside_components(volumes)
     volumes += [volume for members in images.values() for volume in arrays_of_file(in_order(members))]
     volumes = _flagged_where_parts_are_missing(_with_unique_discriminators(volumes))
     placed = Counter((place.frame.source, place.frame.number) for volume in volumes for place in volume.places)
@@ -103,7 +108,7 @@ def _volumes(group: Group, tolerance: float) -> list[Volume]:
     sheets = _sheets(group.frames) if group.kind.mosaic else [group.frames]
     parts = [part for sheet in sheets for part in _parts(sheet, tolerance)]
     arrays = _arrays_of(parts)
-    lacking = _lacking_slices(arrays, _near_of(parts))
+    lacking = lacking_slices([array.stack for array in arrays], _near_of(parts))
     return _with_times([_volume(array, group, arrays, number in lacking) for number, array in enumerate(arrays)])
 
 
@@ -137,50 +142,6 @@ def _with_times(volumes: list[Volume]) -> list[Volume]:
 def _only(values: Sequence[float | None]) -> float | None:
     """Return the value that all have; None where they differ."""
     return values[0] if len(set(values)) == 1 else None
-
-
-def _lacking_slices(arrays: Sequence[_Array], near: float) -> set[int]:
-    """Return the numbers of the arrays whose slices are some of those of another one, which has more of them."""
-    largest = {}
-    for array in sorted(arrays, key=lambda array: len(array.stack.grid[0])):
-        largest[array.stack.slices.depths] = array  # of arrays at the same places, the one of most times
-    starts = sorted((depth_of, depths) for depths in largest if len(depths) > 1 for depth_of in depths)
-    firsts = [depth_of for depth_of, _ in starts]
-    lacking = set()
-    for number, array in enumerate(arrays):
-        first = array.stack.slices.depths[0]
-        found = starts[bisect_left(firsts, first - near) : bisect_right(firsts, first + near)]
-        if any(_lacks_slices(array, largest[depths], near) for _, depths in found):
-            lacking.add(number)
-    return lacking
-
-
-def _lacks_slices(array: _Array, other: _Array, near: float) -> bool:
-    """Return whether the slices of an array are some of those of another one, which has more of them.
-
-    Of one with a gap that has slices elsewhere, the places without a slice count, too: each has lost other slices.
-    """
-    if array.stack.is_doubtful:
-        return False
-    if len(set(thicknesses([next(array.stack.frames), next(other.stack.frames)]))) > 1:
-        return False  # thick slices among thin ones
-    depths, others = np.array(array.stack.slices.depths), np.array(other.stack.slices.depths)
-    if array.stack.slices.kind != "gap" and not _are_among(others, depths, near):
-        others = _with_lost_places(other.stack.slices)
-    return len(depths) < len(others) and _are_among(depths, others, near)
-
-
-def _are_among(depths: NDArray[np.float64], places: NDArray[np.float64], near: float) -> bool:
-    """Return whether each of several depths is one of some others, which are sorted."""
-    after = np.searchsorted(places, depths - near)
-    return bool((np.abs(places[np.minimum(after, len(places) - 1)] - depths) <= near).all())
-
-
-def _with_lost_places(slices: Slices) -> NDArray[np.float64]:
-    """Return the depths of slices, mm, and of the places that a gap leaves between them."""
-    if slices.kind != "gap" or slices.step_mm is None:
-        return np.array(slices.depths)
-    return np.linspace(slices.depths[0], slices.depths[-1], len(slices.depths) + slices.missing)
 
 
 def _sheets(frames: Sequence[Frame]) -> list[list[Frame]]:
@@ -229,7 +190,28 @@ def _are_pieces_of(parts: Sequence[_Part], coarse: Sequence[_Part]) -> bool:
     if any(doubts[:3]) or max(len(stack.grid) for stack in arrays) < 3:
         return False
     follow = len(arrays) == 1 and arrays[0].slices.is_even and min(gaps_between(fine), default=0.0) > 0
-    return doubts < worse or (follow and doubts == worse)
+    return doubts < worse or (follow and doubts == worse) or _follow_in_each(parts, coarse)
+
+
+def _follow_in_each(parts: Sequence[_Part], coarse: Sequence[_Part]) -> bool:
+    """Return whether several stacks each consist of pieces that follow each other: noise cuts echoes at any slice.
+
+    Some may lack slices, if one is even.
+    """
+    number = {(frame.source, frame.number): index for index, part in enumerate(coarse) for frame in part.stack.frames}
+    pieces: dict[int, list[Stack]] = {}
+    for part in parts:
+        whole = {number[(frame.source, frame.number)] for frame in part.stack.frames}
+        if len(whole) > 1:
+            return False
+        pieces.setdefault(whole.pop(), []).append(part.stack)
+    are_cut = sum(len(of) > 1 for of in pieces.values()) > 1
+    return (
+        are_cut
+        and all(is_nearly_even(part.stack.slices) for part in coarse)
+        and any(part.stack.slices.is_even for part in coarse)
+        and all(min(gaps_between(of), default=1.0) > 0 for of in pieces.values())
+    )
 
 
 def _are_divided(parts: Sequence[_Part], frames: Sequence[Frame], tolerance: float) -> bool:
@@ -298,8 +280,8 @@ class _Array:
 
 def _joined(parts: list[_Part]) -> list[_Array]:
     """Join stacks at the same positions along `t`, if their facts or an order distinguish the indices."""
-    parts = sorted(parts, key=_order)
     names = {name for part in parts for name in part.stack.sorted_by}
+    parts = sorted(parts, key=partial(_order, names=names))
     known = [key for cause in CAUSES for key in cause.keys if key in names]
     grid = [[frame for row in rows for frame in row] for rows in zip(*(p.stack.grid for p in parts), strict=True)]
     grid = _in_order_of_time(parts, grid)
@@ -349,7 +331,7 @@ def _without_alike(parts: list[_Part], rows: Sequence[tuple[float | None, ...]])
     return arrays
 
 
-def _order(part: _Part) -> tuple[Any, ...]:
+def _order(part: _Part, names: Collection[str]) -> tuple[Any, ...]:
     """Return the sort key of a stack along `t`: its facts, then the acquisition of its first frame, then the rest."""
     directions = directions_of(part.facts)
     unknown = float("inf")
@@ -362,13 +344,13 @@ def _order(part: _Part) -> tuple[Any, ...]:
             *(min(f.causes.get(cause, unknown) for f in part.stack.frames) for cause in (*causes, *in_file)),
             min(f.concatenation_offset + f.number for f in part.stack.frames),
         )
-    return (order_of(part.facts), first, directions, _order_within(part.stack))
+    return (order_of(part.facts), first, directions, _order_within(part.stack, names))
 
 
-def _order_within(stack: Stack) -> tuple[Any, ...]:
-    """Return the sort key of stacks with the same facts: their causes in order, then their first frame."""
+def _order_within(stack: Stack, names: Collection[str]) -> tuple[Any, ...]:
+    """Return the sort key of stacks with the same facts: the causes that sort any of them, then their first frame."""
     causes = stack.grid[0][0].causes
-    values = tuple(causes.get(key, float("-inf")) for cause in CAUSES for key in cause.keys if key in stack.sorted_by)
+    values = tuple(causes.get(key, float("-inf")) for cause in CAUSES for key in cause.keys if key in names)
     return values, identity(min(stack.frames, key=identity))
 
 

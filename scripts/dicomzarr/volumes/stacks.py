@@ -23,6 +23,7 @@ from dicomzarr.volumes.pieces import (
     doubts_of,
     gaps_between,
     is_nearly_even,
+    overlap_in_plane,
 )
 from dicomzarr.volumes.separators import ORDERS, REPETITION, SEPARATORS, THICKNESS
 from dicomzarr.volumes.slices import Slices, are_whole_and_oblique, cells_of, last_digit, near_mm, points_of, slices_of
@@ -134,7 +135,8 @@ def arrange(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
     doubts = doubts_of(best)
     if len(best) == 1 and len(best[0].grid[0]) == 1:
         for name, values_of in SEPARATORS:
-            woven = _interleaved(frames, name, values_of(frames), tolerance) if name in _WEAVES else []
+            may_be = name in _WEAVES or (name in ORDERS and _are_twice_as_thick(best[0]))
+            woven = _interleaved(frames, name, values_of(frames), tolerance) if may_be else []
             if woven:
                 return woven
     for name, values_of in SEPARATORS:
@@ -209,6 +211,13 @@ def _interleaved(frames: Sequence[Frame], name: str, values: Sequence[Hashable],
     return stacks if all(low <= high for (_, high), (low, _) in pairwise(ends)) else []
 
 
+def _are_twice_as_thick(stack: Stack) -> bool:
+    """Return whether slices are as thick as every second one of them is apart: each pass alone leaves no gap."""
+    thickness = [frame.constants.get(THICKNESS, 0.0) for frame in stack.frames]
+    step = stack.slices.step_mm
+    return step is not None and min(thickness) >= 1.98 * step
+
+
 def _are_even_but_for_losses(stacks: Sequence[Stack], tolerance: float) -> bool:
     """Return whether stacks have one distance of slices, and lack a fifth of their slices at most."""
     steps = [stack.slices.step_mm for stack in stacks if stack.slices.step_mm is not None]
@@ -251,12 +260,14 @@ def _on_lines(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
     if len(parts) == 1:
         return _of_cells(cells, slices, scale)
     stacks = []
+    beside = frozenset({"in_plane_positions"} if overlap_in_plane(list(parts), frames[0]) else ())
     for where, part in parts.items():
         place = ",".join(f"{round(x, 2) + 0.0:.2f}" for x in where)
         for stack in _on_lines(part, tolerance):
             why = f"{stack.why}; {len(parts)} origins within the plane lie on no common line"
             labels, split_by = (f"origin={place}", *stack.labels), (*stack.split_by, "origin")
-            stacks.append(replace(stack, labels=labels, split_by=split_by, why=why))
+            flags = stack.flags | beside if len(stack.grid) == 1 else stack.flags
+            stacks.append(replace(stack, labels=labels, split_by=split_by, why=why, flags=flags))
     return stacks
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, pairwise
-from statistics import median
+from itertools import chain
 from typing import Final, Literal
 
 from dicomzarr.volumes.acquisition import FACTS
 from dicomzarr.volumes.frame_attributes import DIMENSIONS
 from dicomzarr.volumes.image_type import is_derived
+from dicomzarr.volumes.lost_times import times_that_are_lacking
 from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.passes import periods
 from dicomzarr.volumes.pieces import are_packages
@@ -254,9 +254,10 @@ def _try_ranks(state: _State, cause: Cause, values: list[list[Key]], total: int)
         if not _recur_in_pieces(state, cause, values):
             _try_labels(state, cause, values, total)
         return
-    if not state.means and _lack_different_times(values):
+    lacking = None if state.means else times_that_are_lacking([[time for (time,) in row] for row in values])
+    if lacking is not None:
         state.holes = True
-        _accept(state, cause, values)
+        _accept(state, cause, [[(time,) for time in row] for row in lacking])
         return
     keys = _extended(state, _ranks(state, values))
     if state.distinct(keys) == state.distinct(state.keys) or not _same_everywhere(keys):
@@ -264,20 +265,6 @@ def _try_ranks(state: _State, cause: Cause, values: list[list[Key]], total: int)
     if cause.keys[0] in SWEEPING and not _disjoint(keys, values):
         return
     _accept(state, cause, keys)
-
-
-def _lack_different_times(values: list[list[Key]]) -> bool:
-    """Return whether positions have equally many of a few times, and not the same ones: each lacks other frames.
-
-    Delays that vary from beat to beat are many: each position has its own.
-    """
-    rows = [sorted(time for (time,) in row) for row in values]
-    count = len(rows[0])
-    times = sorted({time for row in rows for time in row})
-    if count < 3 or any(len(set(row)) != count for row in rows) or not count < len(times) <= 1.5 * count:
-        return False
-    step = median(after - before for before, after in pairwise(times))
-    return any(max(column) - min(column) >= 0.75 * step for column in zip(*rows, strict=True))
 
 
 def _recur_in_pieces(state: _State, cause: Cause, values: list[list[Key]]) -> bool:

@@ -128,6 +128,28 @@ def test_orientations_that_jitter_are_one_stack_where_a_slice_is_lost() -> None:
     assert [len(volume.places) for volume in checked_volumes(stations)] == [8, 8]
 
 
+def test_orientations_of_each_slice_divide_no_series_in_time_where_slices_are_lost() -> None:
+    rng = random.Random(9)
+    for _ in range(30):
+        times, slices = rng.randint(2, 4), rng.randint(4, 9)
+        made = [
+            replace(
+                frame(100 * t + z, 4.0 * z, {"acquisition_time_s": 10.0 * t}),
+                orientation=(1.0, 0.0, 0.0, 0.0, 1.0, round(rng.uniform(-5e-4, 5e-4), 7)),
+            )
+            for t in range(times)
+            for z in range(slices)
+        ]
+        del made[rng.randrange(len(made))]
+        volumes = checked_volumes(made)
+        assert len(volumes) <= 2
+        for volume in volumes:
+            of_time: dict[int | None, set[int]] = {}
+            for place in volume.places:
+                of_time.setdefault(place.t, set()).add(place.frame.source // 100)
+            assert all(len(found) == 1 for found in of_time.values())
+
+
 @pytest.mark.parametrize("lost", range(6))
 def test_two_short_stacks_far_apart_are_two_volumes_where_a_slice_is_lost(lost: int) -> None:
     """Discs of a spine, of which two are parallel."""
@@ -235,3 +257,25 @@ def test_repetition_times_that_follow_the_heart_beat_divide_nothing() -> None:
         times = [rng.choice([780.0, 800.0, 820.0, 1600.0]) for _ in range(12)]
         frames = [frame(z, 8.0 * z, constants={"repetition_time_ms": time}) for z, time in enumerate(times)]
         assert only_volume(frames).shape[:-2] == (12,)
+
+
+@pytest.mark.parametrize("lost", [0, 5, 7])
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_component_that_lacks_slices_of_the_other_one_is_flagged(lost: int, times: int) -> None:
+    def made(component: str, start: int) -> list[Frame]:
+        return [
+            frame(start + 10 * t + z, 3.0 * z, {"echo_time_ms": 5.0 * (t + 1)}, terms={"complex_component": component})
+            for t in range(times)
+            for z in range(8)
+        ]
+
+    magnitude, phase = made("magnitude", 0), made("phase", 100)
+    assert all(volume.flags == () for volume in checked_volumes(magnitude + phase))
+    lacking = [one for one in phase if one.source % 10 != lost]
+    flags = {
+        volume.acquisition["complex_component"]: set(volume.flags) for volume in checked_volumes(magnitude + lacking)
+    }
+    assert flags == {"magnitude": set(), "phase": {"incomplete_grid", *({"gap"} if lost == 5 else set())}}
+    # Of another kernel fewer slices may have been made.
+    other = [replace(one, kernel="b", source=one.source + 200) for one in made("magnitude", 0) if one.source % 10 < 5]
+    assert all(volume.flags == () for volume in checked_volumes(magnitude + other))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -106,6 +107,24 @@ def test_a_time_whose_slices_are_every_second_one_is_flagged() -> None:
     assert "incomplete_grid" in volumes[3].flags
 
 
+@pytest.mark.parametrize(
+    "slices", [[(0, 2), (1, 2)], [(0, 2, 4), (0, 1, 2, 3)], [(0, 2), (0, 1)], [(1, 3, 5), (0, 1, 2, 3, 4, 5)]]
+)
+def test_times_that_each_lost_other_slices_are_flagged(slices: list[tuple[int, ...]]) -> None:
+    """The first time is even, and has no slice at a place between its own where the second one has."""
+    frames = [
+        frame(10 * t + z, 2.0 * z, {"temporal_position": t + 1.0}) for t, of_time in enumerate(slices) for z in of_time
+    ]
+    flags = {volume.acquisition["temporal_position"]: volume.flags for volume in checked_volumes(frames)}
+    assert flags == {1.0: ("incomplete_grid",), 2.0: ()}
+
+
+def test_stations_that_share_a_slice_lack_none() -> None:
+    lower = [frame(z, 2.0 * z, {"temporal_position": 1.0}) for z in range(6)]
+    upper = [frame(10 + z, 2.0 * z, {"temporal_position": 2.0}) for z in range(5, 9)]
+    assert [volume.flags for volume in checked_volumes(lower + upper)] == [(), ()]
+
+
 def test_a_whole_time_lacks_nothing_that_the_steps_of_another_suggest() -> None:
     """Positions of 0.4 mm that were rounded: those of a time that lost a slice fit a smaller step, too."""
     rounded = [round(0.4 * z + 0.04, 1) for z in range(5)]
@@ -143,6 +162,40 @@ def test_delays_that_positions_lack_in_their_own_ways_are_never_woven(
         for place in volume.places:
             columns.setdefault(place.t, set()).add(place.frame.source % 100)
         assert all(len(column) == 1 for column in columns.values()) or "contested_place" in volume.flags
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(4, 9), st.integers(3, 5), st.sampled_from([0.0, 4.0]), st.randoms(use_true_random=False))
+def test_one_phase_that_each_position_lacks_weaves_none(
+    slices: int, times: int, jitter: float, rng: random.Random
+) -> None:
+    """Also of three phases, and where a phase is not at the same time everywhere."""
+    lacking = [*range(times), *(rng.randrange(times) for _ in range(slices))][: max(slices, times + 1)]
+    rng.shuffle(lacking)
+    frames = [
+        frame(100 * z + t, 2.0 * z, {"trigger_time_ms": round(300.0 * t + rng.uniform(0, jitter), 1)})
+        for z, lost in enumerate(lacking)
+        for t in range(times)
+        if t != lost
+    ]
+    seen = Counter(one.source % 100 for one in frames)
+    for volume in checked_volumes(frames):
+        columns: dict[int | None, set[int]] = {}
+        for place in volume.places:
+            columns.setdefault(place.t, set()).add(place.frame.source % 100)
+        if min(seen.values()) > 1:
+            assert all(len(column) == 1 for column in columns.values())
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(3, 12), st.floats(0, 30), st.randoms(use_true_random=False))
+def test_two_phases_of_heart_beats_of_several_lengths_are_one_array(
+    slices: int, jitter: float, rng: random.Random
+) -> None:
+    beats = [rng.randint(700, 1100) for _ in range(slices)]
+    frames = grid(slices, 2, lambda z, t: {"trigger_time_ms": 0.4 * beats[z] * t + rng.uniform(0, jitter)})
+    volume = only_volume(frames)
+    assert (volume.shape[:2], volume.flags) == ((2, slices), ())
 
 
 @settings(max_examples=40, deadline=None)

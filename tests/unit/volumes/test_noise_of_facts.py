@@ -79,6 +79,32 @@ def test_noise_of_several_echoes_leaves_them_apart(lost: int | None) -> None:
         assert sorted((v.shape[:-2], v.flags) for v in volumes) == [((2, 12), ()), ((11,), ("gap", "incomplete_grid"))]
 
 
+@pytest.mark.parametrize("lost", [None, 2])
+def test_a_drift_that_cuts_each_echo_at_another_slice_divides_none(lost: int | None) -> None:
+    rng = random.Random(5)
+    for _ in range(40):
+        echoes, slices, amount = rng.randint(2, 4), rng.randint(6, 12), rng.uniform(0.005, 0.2)
+        starts = [round(4.6 * (t + 1) + rng.uniform(0, 0.01), 3) for t in range(echoes)]
+        made = [
+            frame(slices * t + z, 3.0 * z, {"echo_time_ms": round(start + amount * z / slices, 3)})
+            for t, start in enumerate(starts)
+            for z in range(slices)
+            if (t, z) != (1, lost)
+        ]
+        volumes = checked_volumes(made)
+        assert sum(len(volume.places) for volume in volumes) == len(made)
+        shapes = sorted((v.shape[:-2], v.flags) for v in volumes)
+        if lost is None:
+            assert shapes == [((echoes, slices), ())]
+        else:
+            others = (echoes - 1, slices) if echoes > 2 else (slices,)
+            assert shapes == sorted([(others, ()), ((slices - 1,), ("gap", "incomplete_grid"))])
+            for volume in volumes:  # the median of slices is no fact of any of them
+                stated = volume.acquisition.get("echo_time_ms")
+                read = [made[[f.source for f in made].index(p.frame.source)].causes for p in volume.places]
+                assert stated is None or max(abs(causes["echo_time_ms"] - stated) for causes in read) <= 0.01
+
+
 def test_b_values_as_measured_are_one_shell() -> None:
     rng = random.Random(2)
     made = []

@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import pytest
-from made_up_frames import checked_volumes, frame, grid, means
+from made_up_frames import checked_volumes, frame, grid, means, values
 
 from dicomzarr.volumes.model import Frame, Volume
 
@@ -205,3 +205,54 @@ def test_a_remark_on_the_first_volume_does_not_split_a_time_series(has_clock: bo
     ]
     (volume,) = checked_volumes(frames)
     assert means(volume) == (["acquisition_time_s"] if has_clock else ["instance_number"])
+
+
+@pytest.mark.parametrize("clock", ["acquisition_time_s", "content_time_s"])
+def test_times_of_a_table_that_shuttles_rise_where_an_image_is_lost(clock: str) -> None:
+    """Two places of a table that share a slice, to and fro: what sorts one pass may not sort another."""
+    compared = 0
+    for seed in range(60):
+        rng = random.Random(seed)
+        slices, times = rng.randint(3, 6), rng.randint(3, 8)
+        frames: list[Frame] = []
+        for cycle in range(times):
+            for nth, part in enumerate((0, 1) if cycle % 2 == 0 else (1, 0)):
+                for z in range(slices):
+                    causes = {"instance_number": len(frames) + 1.0, clock: 36_000 + 3.0 * cycle + 1.5 * nth}
+                    frames.append(frame(len(frames), 5.0 * (z + part * (slices - 1)), causes))
+        del frames[rng.randrange(len(frames))]
+        for volume in checked_volumes(frames):
+            if volume.t_axis and means(volume) == [clock]:
+                rising = [float(value) for value in values(volume)]
+                assert rising == sorted(set(rising)), seed
+                compared += 1
+    assert compared > 60
+
+
+@pytest.mark.parametrize("lost", [None, 3])
+@pytest.mark.parametrize("counter", ["instance_number", "acquisition_time_s"])
+@pytest.mark.parametrize("falls", [False, True])
+def test_a_second_scan_at_half_the_distance_is_a_volume_of_its_own(lost: int | None, counter: str, falls: bool) -> None:
+    """As before and after contrast: each scan by itself has slices as thick as they are apart, one after the other."""
+
+    def numbered(depths: list[float], thickness: float) -> list[Frame]:
+        return [
+            frame(n, depth, {counter: 1.0 + n}, constants={"slice_thickness_mm": thickness})
+            for n, depth in enumerate(depths)
+        ]
+
+    scan = [5.0 * z for z in range(8)]
+    first, second = (scan[::-1], [z + 2.5 for z in scan][::-1]) if falls else (scan, [z + 2.5 for z in scan])
+    frames = [one for one in numbered(first + second, 5.0) if one.source != lost]
+    volumes = checked_volumes(frames)
+    assert sorted({place.frame.source // 8 for place in volume.places}.pop() for volume in volumes) == [0, 1]
+    assert all(len({place.frame.source // 8 for place in volume.places}) == 1 for volume in volumes)
+    # Slices that overlap, numbered as they lie; and every second slice first, each as thick as all are apart.
+    assert len(checked_volumes(numbered(sorted(first + second), 5.0))) == 1
+    assert len(checked_volumes(numbered(first + second, 2.5))) == 1
+
+
+def test_scans_between_each_other_that_are_counted_together_are_one_stack() -> None:
+    frames = [frame(n, 2.5 * n, {"instance_number": n + 1.0}, constants={"slice_thickness_mm": 5.0}) for n in range(16)]
+    (volume,) = checked_volumes(frames)
+    assert (volume.spacing_mm["z"], volume.flags) == (2.5, ())

@@ -336,3 +336,34 @@ def test_cosines_of_one_decimal_are_a_plane_if_a_plane_is_written_so() -> None:
         assert len(checked_volumes(oblique(rng, 4, 3.0, 1))) == 1
     assert [v.shape for v in checked_volumes(stack(0, 1, orientation=(1.0, 0.0, 0.0, 0.0, 0.7, 0.0)))] == [(4, 6)] * 2
     assert depths(only_volume(stack(2, 1, 0))) == [0, 1, 2]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(3, 12), st.integers(1, 3), st.booleans(), st.randoms(use_true_random=False))
+def test_slices_that_go_on_within_their_plane_are_flagged(
+    slices: int, times: int, in_file: bool, rng: random.Random
+) -> None:
+    """Their orientation, or their positions, cannot be right; stations of a table overlap by less."""
+    step = rng.choice([(0.7, 0.0), (0.0, 0.4), (0.5, 0.5), (0.6, 1.0)])
+    more: dict[str, Any] = {"rows": 8, "columns": 16, "frames_in_file": slices * times if in_file else 1}
+    places = [(z, t) for t in range(times) for z in range(slices)]
+    frames = [
+        frame(
+            0 if in_file else number,
+            0,
+            {"temporal_position": t + 1.0},
+            position=(step[0] * z, step[1] * z, 7.0),
+            number=number if in_file else 0,
+            sop_instance_uid="1.2" if in_file else f"1.2.{number}",
+            **more,
+        )
+        for number, (z, t) in enumerate(places)
+    ]
+    found = checked_volumes(frames)
+    assert [(volume.shape[:-2], volume.flags) for volume in found] == [
+        ((times,) if times > 1 else (), ("in_plane_positions",))
+    ] * slices
+    if not in_file and slices > 3:
+        assert "in_plane_positions" in checked_volumes(frames[1:])[0].flags
+    stations = [frame(z, 0, position=(0.0, 3.5 * z, 7.0), **{**more, "frames_in_file": 1}) for z in range(slices)]
+    assert [volume.flags for volume in checked_volumes(stations)] == [()] * slices

@@ -76,7 +76,7 @@ def depth_row(volume: VolumeRecord, values: ReadBack) -> DepthRow:
 SIZE_WARNINGS = frozenset(
     {
         *("incomplete", "gap", "uneven_spacing", "incomplete_grid", "ambiguous_stack", "contested_place"),
-        *("surplus_frames", "trailing_bytes", "stack_divided"),
+        *("surplus_frames", "trailing_bytes", "stack_divided", "in_plane_positions"),
     }
 )
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from dicomzarr.arrays.zarr_reader import open_array
+from dicomzarr.dicom.facts import ImageFacts
+from dicomzarr.dicom.header_values import cosines_of, vector
 from dicomzarr.masks.grid import FrameKey, FramePlace, ImageGrid
 from dicomzarr.records.plan import SeriesPlan
 from dicomzarr.records.series_record import VolumeRecord
+from dicomzarr.volumes.duplicates import OF_WRITING
+from dicomzarr.volumes.file_facts import of_all_frames
+from dicomzarr.volumes.frame_attributes import Defects
 
 
 class WrittenImage(NamedTuple):
@@ -22,7 +28,62 @@ class WrittenImage(NamedTuple):
     attributes: Mapping[str, Any]
 
 
-def image_of(plan: SeriesPlan, store: Path, volume: VolumeRecord, instances: Sequence[str]) -> WrittenImage:
+def originals(plan: SeriesPlan, copies: Collection[str], kept: Collection[str]) -> dict[str, str]:
+    """Return the image that is in the dataset instead of each copy, so that a mask may refer to either.
+
+    A copy has the place and the facts of its image. Where several images have them, such as repeated times, nothing
+    is said; nor of files of several frames.
+
+    Parameters
+    ----------
+    plan : SeriesPlan
+    copies : collection of str
+        SOP Instance UIDs of files that are duplicates of others.
+    kept : collection of str
+        Those of the files of the dataset.
+
+    Returns
+    -------
+    dict of str to str
+        SOP Instance UID of the copy to that of the image.
+    """
+    if not copies:
+        return {}
+    of_place: dict[Hashable, dict[str, set[str]]] = {}
+    for row in plan.files:
+        uid = row["facts"].get("SOPInstanceUID", "")
+        place = _place_of(row["facts"])
+        if uid and place is not None:
+            of_place.setdefault(place, {}).setdefault("kept" if uid in kept else "copies", set()).add(uid)
+    return {
+        uid: next(iter(of["kept"]))
+        for of in of_place.values()
+        if len(of.get("kept", ())) == 1
+        for uid in of.get("copies", set()).intersection(copies)
+    }
+
+
+def _place_of(facts: ImageFacts) -> Hashable:
+    """Return what an image of one frame and its copies have in common, as the index has it; None without a place."""
+    position, cosines = vector(facts.get("ImagePositionPatient")), cosines_of(facts.get("ImageOrientationPatient"))
+    if position is None or cosines is None or facts.get("has_functional_groups") or facts.get("NumberOfFrames", 1) != 1:
+        return None
+    causes = of_all_frames(facts, Defects()).causes.items()
+    return (
+        tuple(round(value, 2) + 0.0 for value in position),
+        tuple(round(value, 3) + 0.0 for value in cosines),
+        tuple(map(str, facts.get("ImageType", ()))),
+        frozenset(cause for cause in causes if cause[0] not in OF_WRITING),
+    )
+
+
+def image_of(
+    plan: SeriesPlan,
+    store: Path,
+    volume: VolumeRecord,
+    instances: Sequence[str],
+    copied: Mapping[str, str] = MappingProxyType({}),
+) -> WrittenImage:
     """Return an image that was written, with its grid.
 
     Parameters
@@ -35,6 +96,8 @@ def image_of(plan: SeriesPlan, store: Path, volume: VolumeRecord, instances: Seq
         The image.
     instances : sequence of str
         SOP Instance UID (0008,0018) of each file of the series, in the order to which `FrameRow.source` refers.
+    copied : mapping of str to str
+        What `originals` returns: frames of copies are where those of their images are.
     """
     folder = store / volume.array.split("/")[1]
     attributes = json.loads((folder / "zarr.json").read_bytes())["attributes"]
@@ -43,6 +106,7 @@ def image_of(plan: SeriesPlan, store: Path, volume: VolumeRecord, instances: Seq
         for frame in volume.frames
         if instances[frame.source]
     }
+    frames |= {(copy, 0): frames[uid, 0] for copy, uid in copied.items() if (uid, 0) in frames}
     stated: dict[str, set[str]] = {}
     for row in plan.files:
         facts_of_file = row["facts"]

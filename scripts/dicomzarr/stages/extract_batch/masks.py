@@ -31,7 +31,7 @@ from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.series_record import VolumeRecord
 from dicomzarr.source.opener import Opener
 from dicomzarr.source.row import HeaderRow
-from dicomzarr.stages.extract_batch.image_grids import WrittenImage, image_of
+from dicomzarr.stages.extract_batch.image_grids import WrittenImage, image_of, originals
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series_files import (
     Readers,
@@ -108,7 +108,9 @@ def place_masks(
     if not plan.masks:
         return NO_MASKS
     vocabulary = Vocabulary(options.mask_names)
-    images = {volume.array: image_of(plan, store, volume, instances) for volume in volumes}
+    kept = {instances[frame.source] for volume in volumes for frame in volume.frames} if copies else set()
+    copied = originals(plan, copies, kept)
+    images = {volume.array: image_of(plan, store, volume, instances, copied) for volume in volumes}
     writer = _Writer(
         store, options, pool, {array: levels_of_masks(image.attributes) for array, image in images.items()}
     )

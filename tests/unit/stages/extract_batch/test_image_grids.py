@@ -14,7 +14,7 @@ from pydicom import Dataset, dcmread, dcmwrite
 
 from dicomzarr.masks.grid import ImageGrid
 from dicomzarr.records.plan import SeriesPlan
-from dicomzarr.stages.extract_batch.image_grids import image_of
+from dicomzarr.stages.extract_batch.image_grids import image_of, originals
 
 
 def grids_from_store(folder: Path, images: list[Dataset]) -> list[ImageGrid]:
@@ -102,3 +102,35 @@ def test_tiles_of_a_slide_have_offsets(tmp_path: Path) -> None:
     down, across = (-(-image.TotalPixelMatrixRows // image.Rows), -(-image.TotalPixelMatrixColumns // image.Columns))
     corners = {(row * image.Rows, column * image.Columns) for row in range(down) for column in range(across)}
     assert set(found.tile_offsets) <= corners and len(found.tile_offsets) == int(image.NumberOfFrames)
+
+
+def test_a_copy_that_was_skipped_stands_for_the_image_that_it_repeats() -> None:
+    def row(uid: str, z: float, time: int, **more: Any) -> Any:
+        place = {"ImagePositionPatient": [0.0, 0.0, z], "ImageOrientationPatient": [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]}
+        return {"facts": {"SOPInstanceUID": uid, "TemporalPositionIdentifier": time, **place, **more}}
+
+    rows = [row(f"{time}.{z}", 3.0 * z, time, InstanceNumber=10 * time + z) for time in (1, 2) for z in range(3)]
+    rows += [row("copy", 3.0, 2, InstanceNumber=99, ContentTime="120000"), row("lost", 3.0, 3)]
+    kept = {f"{time}.{z}" for time in (1, 2) for z in range(3)}
+    plan = SeriesPlan("s", "t", "u", (), tuple(rows))
+    assert originals(plan, {"copy", "lost"}, kept) == {"copy": "2.1"}
+    assert originals(plan, (), kept) == {}
+    repeated = SeriesPlan("s", "t", "u", (), (*rows, row("again", 3.0, 2)))  # which of the two it repeats is not known
+    assert originals(repeated, {"copy"}, {*kept, "again"}) == {}
+
+
+def test_masks_find_the_frames_of_copies(tmp_path: Path) -> None:
+    images = scan("copied")
+    source = tmp_path / "source"
+    source.mkdir()
+    for number, image in enumerate(images):
+        dcmwrite(source / f"{number}.dcm", image, enforce_file_format=True)
+    extracted = extract_folder(source)
+    instances = [
+        str(dcmread(source / file.path, stop_before_pixels=True).SOPInstanceUID) for file in extracted.record.files
+    ]
+    rows: Any = [{"facts": {"SOPInstanceUID": uid, "FrameOfReferenceUID": "1.2"}} for uid in instances]
+    plan = SeriesPlan("s", "t", "u", (), tuple(rows))
+    grid = image_of(plan, extracted.store, extracted.volume, instances, {"1.2.3": instances[2]}).grid
+    assert grid.frames["1.2.3", 0] == grid.frames[instances[2], 0]
+    assert len(grid.frames) == len(images) + 1
