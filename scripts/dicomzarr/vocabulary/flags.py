@@ -32,7 +32,7 @@ HEADER_FLAGS = {
     "dose_scaling_missing": "Dose Grid Scaling (3004,000E) is missing: the stored values of a dose have no unit",
     "bits_stored_differs": "Bits Stored (0028,0101) differs between frames: the largest is stated and inverts grey",
     "padding_differs": "Pixel Padding Value or its Range Limit (0028,0121) differs between frames: none is stated",
-    "high_bit_ignored": "High Bit (0028,0102) is not Bits Stored - 1, though all allocated bits are stored: it was not used",
+    "high_bit_ignored": "High Bit (0028,0102) is not Bits Stored - 1 where all allocated bits are stored: not used",
     "high_bit_shifted": "High Bit (0028,0102) is not Bits Stored - 1; values were shifted down to bit 0",
 }
 ENCAPSULATION_FLAGS = {
