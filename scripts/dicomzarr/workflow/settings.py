@@ -291,7 +291,7 @@ def _within(inner: Path, outer: Path) -> bool:
 
 
 def _refuse_unusable(results: str) -> None:
-    """Refuse characters that have a meaning in paths of Snakemake."""
+    """Refuse characters that have a meaning in paths of Snakemake, or that it cannot write."""
     refuse_unexpanded("results", results)
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", results) and not Path(results).exists():
         raise ConfigProblem(
@@ -303,6 +303,11 @@ def _refuse_unusable(results: str) -> None:
         raise ConfigProblem(
             f"config key 'results': found {reserved[0]!r} in {results!r}; not allowed in its name are {{ }} < > and "
             "line breaks, which Snakemake reserves"
+        )
+    if re.search("[\ud800-\udfff]", results):
+        raise ConfigProblem(
+            f"config key 'results': found bytes that are no UTF-8 in {results!r}; Snakemake cannot write such a path. "
+            "Rename that folder, or start in it and give a path from there"
         )
 
 

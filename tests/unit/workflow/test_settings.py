@@ -123,6 +123,8 @@ WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"Source": "source"}, ("'Source' is not known", "did you mean 'source'")),
     ({"results": "$HOME/results"}, ("'results'", "holds $HOME", "not expanded; write the whole path")),
     ({"results": "${HOME}/results"}, ("'results'", "holds ${HOME}", "not expanded")),
+    ({"results": "r{1}"}, ("'results'", "found '{'", "which Snakemake reserves")),
+    ({"results": "r\udcc9sultats"}, ("'results'", "bytes that are no UTF-8", "start in it")),
     ({"results": "%USERPROFILE%/x"}, ("'results'", "holds %USERPROFILE%")),
     ({"results": "below/$USER"}, ("'results'", "holds $USER")),
     ({"results": "~maria/results"}, ("'results'", "holds ~")),
