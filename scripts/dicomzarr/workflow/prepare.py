@@ -266,8 +266,10 @@ def acquire(settings: Settings) -> Results:
     Raises
     ------
     UserError
-        If another run holds the lock, the key is lost, or the folder is not writable or cannot hold arrays.
+        If another run holds the lock, the key is lost, or the folder is not writable or cannot hold arrays; or if
+        this machine has no /proc.
     """
+    _refuse_without_proc()
     results = Results(settings.results)
     try:
         results.root.mkdir(parents=True, exist_ok=True)
@@ -287,6 +289,15 @@ def acquire(settings: Settings) -> Results:
         return results
     except OSError as error:
         raise unusable(error, results) from None
+
+
+_STATM = Path("/proc/self/statm")
+
+
+def _refuse_without_proc() -> None:
+    """Refuse a container or chroot without /proc, from which jobs read their memory, and Snakemake theirs."""
+    if not _STATM.exists():
+        raise UserError(f"{_STATM} is missing: mount /proc in this container or chroot, mount -t proc proc /proc")
 
 
 def carry_out(preparation: Preparation, revoked: Mapping[Path, Revocation]) -> bool:
