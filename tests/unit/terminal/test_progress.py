@@ -152,7 +152,9 @@ def test_a_command_beside_a_run_says_how_far_the_run_is(results: Results) -> Non
     assert str(refusal.value).endswith("; wait for it to end")  # there is no folder for the line, or none was written
     (results.private / "progress").mkdir()
     progress.note_line(results, "extracting: 1 of 4 series")
-    with pytest.raises(UserError, match=f"process {os.getpid()} since today; wait for it to end. It is extracting: 1 of"):
+    with pytest.raises(
+        UserError, match=f"process {os.getpid()} since today; wait for it to end. It is extracting: 1 of"
+    ):
         prepare.refuse_active_run(results)
     progress.note_line(results, "\x1b[2J")
     assert progress.noted_line(results) == ""
