@@ -16,15 +16,15 @@ from typing import Any
 
 # Runs in a new process, since ru_maxrss is the maximum over all children that a process ever had. Processes for which
 # their parent did not wait, such as decoders, become children of this one (PR_SET_CHILD_SUBREAPER, 36), so that their
-# time counts too; those that still run some seconds after the end do not belong to the run.
+# time counts too; those that still run `patience` seconds after the end do not belong to the run.
 WRAPPER = """
 import ctypes, json, os, resource, subprocess, sys, time
 if sys.platform == "linux":
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
 start = time.perf_counter()
-code = subprocess.run(sys.argv[2:]).returncode
+code = subprocess.run(sys.argv[3:]).returncode
 wall = time.perf_counter() - start
-while time.perf_counter() < start + wall + 5:
+while time.perf_counter() < start + wall + float(sys.argv[2]):
     try:
         if os.waitpid(-1, os.WNOHANG) == (0, 0):
             time.sleep(0.02)
@@ -62,7 +62,9 @@ class Figures:
         return statistics.median(values)
 
 
-def timed(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> tuple[dict[str, float], str]:
+def timed(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str], patience: float = 5
+) -> tuple[dict[str, float], str]:
     """Run a command in a folder; return `wall` and `cpu` seconds and `peak` MiB, and its output.
 
     Parameters
@@ -73,6 +75,8 @@ def timed(command: Sequence[str], folder: Path, environment: Mapping[str, str]) 
         Working directory.
     environment : mapping of str to str
         Additional environment variables.
+    patience : float, optional
+        Seconds to wait for processes that outlive the command.
 
     Raises
     ------
@@ -81,7 +85,7 @@ def timed(command: Sequence[str], folder: Path, environment: Mapping[str, str]) 
     """
     answer = folder / ".measured.json"
     done = subprocess.run(
-        [sys.executable, "-I", "-c", WRAPPER, str(answer), *command],
+        [sys.executable, "-I", "-c", WRAPPER, str(answer), str(patience), *command],
         cwd=folder,
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,

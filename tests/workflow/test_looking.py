@@ -141,6 +141,16 @@ def test_verify_reads_the_private_files_that_the_next_run_uses(mine: Workflow) -
     assert mine.run().sealed == before
 
 
+def test_each_job_that_reads_a_damaged_table_says_so(mine: Workflow) -> None:
+    """The first one deletes the record that tells; the second one finds none."""
+    before, sizes = mine.sealed(), mine.results / "dataset/reports/size.csv"
+    sizes.write_bytes(sizes.read_bytes().replace(b",", b";"))
+    run = mine.run(cores=1, ok=False)
+    for rule in ("render_report", "write_cards"):
+        assert f"{rule}: a file that an earlier step wrote is damaged" in run.output
+    assert mine.run().sealed == before
+
+
 def damage_or_replace(path: Path, how: str, generator: random.Random) -> None:
     """Damage a file as `damage` does, or put in its place a folder, or a link to a copy."""
     if how not in ("folder", "link"):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Workflow, leftovers
+from conftest import SNAKEMAKE, Workflow, leftovers
 from dicoms import save_series, uid
 
 from dicomzarr.stages import verify_dataset
@@ -60,3 +61,15 @@ def test_a_linked_folder_is_searched_and_verified(workflow: Workflow, tmp_path: 
     save_series(workflow.source / "b", "series-2", 3)
     run = workflow.run(ok=False)
     assert run.process.returncode == 1 and "value_in_file in results/dataset/images.zarr/" in run.output
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_a_machine_without_proc_is_refused_before_anything_is_written(workflow: Workflow) -> None:
+    save_series(workflow.source / "a", "series-1", 3)
+    workflow.write_config()
+    command = f"mount -t tmpfs none /proc && {sys.executable} -P {workflow.project / SNAKEMAKE}"
+    options = f"--snakefile {workflow.project / 'Snakefile'} --configfile config.yaml --cores 1"
+    run = ["unshare", "--mount", "sh", "-c", f"{command} {options}"]
+    done = subprocess.run(run, cwd=workflow.folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "/proc/self/statm is missing: mount /proc in this container" in done.stderr
+    assert not workflow.results.exists()

@@ -126,6 +126,10 @@ def test_the_next_build_says_what_changed(built: tuple[Workflow, Shown], environ
     assert launch(workflow, "diff", "results/private/last_build", "results", config=False).returncode == 0
     assert {path.stat().st_mode & 0o777 for path in copy.iterdir()} == {0o600}
     assert "The last build changed: 1 array added" in launch(workflow, "report", "--no-open").stderr
+    kept, facts = copy / "facts.json", (copy / "facts.json").read_bytes()
+    kept.write_bytes(facts.replace(b'"bytes_out":', b'"bytes_oot":'))
+    again = launch(workflow, "")
+    assert fact(again.stdout, "bytes out") == fact(shown.text, "bytes out") and kept.read_bytes() == facts
 
 
 def test_a_failed_stage_is_named_with_what_is_complete(built: tuple[Workflow, Shown], launch: Launch) -> None:

@@ -124,10 +124,16 @@ def _check_folder(folder: Path, own: Iterable[Path]) -> None:
     for other in (path.resolve() for path in own):
         if place == other or place in other.parents or other in place.parents:
             raise UserError(f"{PROBLEM}: it lies in the results or the source, or around them; choose another")
-    if place.exists() and not place.is_dir():
-        raise UserError(f"{PROBLEM}: it is a file; choose a folder")
-    if not folder.parent.is_dir():
-        raise UserError(f"{PROBLEM}: the folder above it does not exist; mount its disk, or create it")
+    try:
+        is_there = place.exists()
+        if is_there and not place.is_dir():
+            raise UserError(f"{PROBLEM}: it is a file; choose a folder")
+        if not folder.parent.is_dir():
+            raise UserError(f"{PROBLEM}: the folder above it does not exist; mount its disk, or create it")
+    except OSError as error:
+        raise UserError(f"{PROBLEM}: it cannot be looked at: {error.strerror}; check its permissions") from None
+    if not os.access(place if is_there else place.parent, os.W_OK | os.X_OK):
+        raise UserError(f"{PROBLEM}: this user cannot write there; check permissions, and how its disk is mounted")
 
 
 def _check_bucket(target: Target, endpoint: str, objects: Iterable[tuple[str, str, str]]) -> None:

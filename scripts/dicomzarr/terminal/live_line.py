@@ -114,6 +114,8 @@ class LiveLine:
             if time.monotonic() >= next_line:
                 next_line = time.monotonic() + pause
                 text = line(moment, left, self._columns())
+                if text != last:
+                    progress.note_line(source.results, line(moment, left, progress.LONGEST))
                 if text and (self._screen.live or text != last):
                     self._draw(text)
                 last = text

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dicomzarr.system import files
 from dicomzarr.system.heartbeat import FOLDER
 from dicomzarr.system.results_folder import Results
 from dicomzarr.terminal import stages
@@ -23,6 +24,7 @@ EXTRACT, CHECK = BATCH_RULES
 SEARCH = "check_privacy"
 HEADERS = "index_headers"  # with archives, the rule before it counts their members
 TOTAL = ".all"  # ends the name of a file that holds the items in all of a job
+LINE, LONGEST = "line", 200  # name and characters of the file with the live line
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,23 @@ def count_of_job(results: Results, name: str) -> Count:
     names = [path.name for path in (results.private / FOLDER).glob(f"{SEARCH}.*")]
     counts = [count_of(results, each) for each in names if not each.endswith(TOTAL)]
     return sum(items for items, _ in counts), sum(size for _, size in counts)
+
+
+def note_line(results: Results, text: str) -> None:
+    """Write what the live line says to a file, for `./run status` in another terminal."""
+    with contextlib.suppress(OSError):
+        handle = os.open(results.private / FOLDER / LINE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, files.PRIVATE_FILE)
+        with open(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+
+
+def noted_line(results: Results) -> str:
+    """Return what the live line of the last run said last; empty if it said nothing."""
+    try:
+        text = (results.private / FOLDER / LINE).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return text[:LONGEST] if text.isprintable() else ""
 
 
 def clear(results: Results) -> None:

@@ -24,7 +24,7 @@ from dicomzarr.system.results_folder import Results
 from dicomzarr.system.safe_messages import error_location, os_error_message, silence_libraries
 from dicomzarr.vocabulary import errors
 from dicomzarr.vocabulary.errors import UserError
-from dicomzarr.vocabulary.rules import BATCH_RULES, RULES, SEALED, readers_of
+from dicomzarr.vocabulary.rules import BATCH_RULES, DATASET_RULES, RULES, SEALED, readers_of
 
 # Jobs multiply no matrices. Snakemake sets this variable to the threads of the job, and each thread of OpenBLAS would
 # spin for a tenth of a second when numpy is imported.
@@ -80,6 +80,12 @@ def _refuse_damage(snakemake: Any, results: Results) -> None:
                 damaged = True
     if damaged:
         raise UserError(DAMAGED)
+
+
+def _has_lost_input(results: Results, rule: str) -> bool:
+    """Return whether a record of what a rule reads is gone: another reader found damage before this one looked."""
+    written = [name for name in DATASET_RULES if rule in readers_of(name)]
+    return not all((results.records / f"{name}.json").exists() for name in written)
 
 
 def _revoke_readers(snakemake: Any, results: Results, rule: str) -> None:
@@ -165,6 +171,8 @@ def step(snakemake: Any) -> Iterator[Step]:
     except Exception as error:
         if lacking := shortage.described(error):
             _fail(rule, lacking)
+        if _has_lost_input(results, rule):
+            _fail(rule, DAMAGED)
         _fail(rule, f"internal error, {error_location(error)}; please open an issue with this line")
     finally:
         gc.freeze()  # the process ends after this: no last garbage collection

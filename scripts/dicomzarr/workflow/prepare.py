@@ -28,6 +28,7 @@ from dicomzarr.stages.join_labels import label_files
 from dicomzarr.stages.join_labels.join import label_lines_path
 from dicomzarr.system import digested_json, files, folder_moves, json_files, locks, private_folder, run_token
 from dicomzarr.system.results_folder import Results
+from dicomzarr.terminal import progress
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.vocabulary.rules import BATCH_RULES, DATASET_RULES
 from dicomzarr.workflow import folders, restored_source
@@ -257,7 +258,9 @@ def refuse_active_run(results: Results) -> None:
     """
     active = locks.holder(results.private)
     if active:
-        raise UserError(f"another run uses this results folder: {active}; wait for it to end")
+        line = progress.noted_line(results)
+        doing = f". It is {line}" if line else ""
+        raise UserError(f"another run uses this results folder: {active}; wait for it to end{doing}")
 
 
 def acquire(settings: Settings) -> Results:
@@ -266,8 +269,10 @@ def acquire(settings: Settings) -> Results:
     Raises
     ------
     UserError
-        If another run holds the lock, the key is lost, or the folder is not writable or cannot hold arrays.
+        If another run holds the lock, the key is lost, or the folder is not writable or cannot hold arrays; or if
+        this machine has no /proc.
     """
+    _refuse_without_proc()
     results = Results(settings.results)
     try:
         results.root.mkdir(parents=True, exist_ok=True)
@@ -276,6 +281,7 @@ def acquire(settings: Settings) -> Results:
         private_folder.close_to_others(results.private, "private/")
         locks.lock_run_until_exit(results.private, datetime.datetime.now().astimezone().isoformat(" ", "seconds"))
         run_token.begin(results.private)
+        progress.note_line(results, "")  # that of a run that was killed
         locks.wait_for_orphans(results.private)
         ids = pseudonyms.establish(results.private, known_key_checks(results), begun=_has_series_records(results))
         check = digested_json.record_json({"key_check": ids.key_check})
@@ -287,6 +293,15 @@ def acquire(settings: Settings) -> Results:
         return results
     except OSError as error:
         raise unusable(error, results) from None
+
+
+_STATM = Path("/proc/self/statm")
+
+
+def _refuse_without_proc() -> None:
+    """Refuse a container or chroot without /proc, from which jobs read their memory, and Snakemake theirs."""
+    if not _STATM.exists():
+        raise UserError(f"{_STATM} is missing: mount /proc in this container or chroot, mount -t proc proc /proc")
 
 
 def carry_out(preparation: Preparation, revoked: Mapping[Path, Revocation]) -> bool:

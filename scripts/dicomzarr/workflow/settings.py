@@ -11,6 +11,7 @@ import json
 import math
 import os
 import re
+import stat
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -291,7 +292,7 @@ def _within(inner: Path, outer: Path) -> bool:
 
 
 def _refuse_unusable(results: str) -> None:
-    """Refuse characters that have a meaning in paths of Snakemake."""
+    """Refuse characters that have a meaning in paths of Snakemake, or that it cannot write."""
     refuse_unexpanded("results", results)
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", results) and not Path(results).exists():
         raise ConfigProblem(
@@ -303,6 +304,11 @@ def _refuse_unusable(results: str) -> None:
         raise ConfigProblem(
             f"config key 'results': found {reserved[0]!r} in {results!r}; not allowed in its name are {{ }} < > and "
             "line breaks, which Snakemake reserves"
+        )
+    if re.search("[\ud800-\udfff]", results):
+        raise ConfigProblem(
+            f"config key 'results': found bytes that are no UTF-8 in {results!r}; Snakemake cannot write such a path. "
+            "Rename that folder, or start in it and give a path from there"
         )
 
 
@@ -366,12 +372,16 @@ def _source_folders(value: str | Mapping[str, str], retrieved: str | None) -> di
         key = f"source.{label}" if label else "source"
         refuse_unexpanded(key, text)
         folder = Path(os.path.abspath(text))
-        if not folder.exists():
+        try:
+            is_folder = stat.S_ISDIR(os.stat(folder).st_mode)
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # a NUL in it
             advice = "mount its disk, or name the folder of DICOM files in a configuration file: --configfile my.yaml"
             if label == retrieved:
                 advice = "./run retrieve, with the same configuration, fills it: docs/dicomweb.md; or mount its disk"
-            raise ConfigProblem(f"config key {key!r}: the folder {text!r} does not exist; {advice}")
-        if not folder.is_dir():
+            raise ConfigProblem(f"config key {key!r}: the folder {text!r} does not exist; {advice}") from None
+        except OSError as error:
+            raise ConfigProblem(f"config key {key!r}: the folder {text!r} cannot be read: {error.strerror}") from None
+        if not is_folder:
             raise ConfigProblem(f"config key {key!r}: {text!r} is not a folder; name the folder of DICOM files")
         if not os.access(folder, os.R_OK | os.X_OK):
             raise ConfigProblem(f"config key {key!r}: the folder {text!r} cannot be read by this user")

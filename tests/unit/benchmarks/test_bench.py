@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.bench import corpora, header_reading, measure, pages, peers, targets, trace
 from benchmarks.bench.measure import Figures
 from benchmarks.bench.trace import Job, Trace
+from waiting import HANG
 
 
 def test_the_command_starts() -> None:
@@ -159,7 +160,7 @@ BURN = "import os, time\nif os.fork() == 0:\n    while time.process_time() < 0.4
 
 
 def test_time_of_processes_that_outlive_their_parent_counts(tmp_path: Path) -> None:
-    measured, _ = measure.timed([sys.executable, "-c", BURN], tmp_path, {})
+    measured, _ = measure.timed([sys.executable, "-c", BURN], tmp_path, {}, patience=HANG)
     assert measured["cpu"] > 0.4
 
 

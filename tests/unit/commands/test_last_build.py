@@ -48,6 +48,23 @@ def test_a_copy_is_compared_and_then_replaced(tmp_path: Path) -> None:
     assert diff.compare(diff.read(results.private / "last_build"), diff.read(results.dataset))["same_seal"]
 
 
+def test_damaged_facts_are_none_and_are_kept_again(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    build(results, "one", "a/1")
+    keep(results)
+    path = results.private / "last_build" / last_build.FACTS
+    for damaged in (path.read_bytes().replace(b"1", b"2", 1), path.read_bytes()[:-9], b"{}", b""):
+        path.write_bytes(damaged)
+        assert last_build.facts(results) == {}
+        last_build.keep_facts(results, {"arrays": 1})
+        assert last_build.facts(results) == {"arrays": 1}
+    path.unlink()
+    path.mkdir()
+    assert last_build.facts(results) == {}
+    last_build.keep_facts(results, {"arrays": 1})
+    assert last_build.facts(results) == {"arrays": 1} and path.stat().st_mode & 0o777 == 0o600
+
+
 def test_an_unsealed_dataset_is_never_the_last_build(tmp_path: Path) -> None:
     results = Results(tmp_path)
     build(results, "one", "a/1")

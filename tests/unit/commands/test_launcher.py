@@ -227,6 +227,13 @@ def test_without_links_the_environment_is_in_the_cache(tmp_path: Path, monkeypat
     assert default_folder(tmp_path) == tmp_path / ".venv"
 
 
+def test_an_environment_whose_python_cannot_be_looked_at_is_there(tmp_path: Path) -> None:
+    """As in the home of another user; here by a target with a name that is too long, since root may look anywhere."""
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/python").symlink_to("x" * 300)
+    assert default_folder(tmp_path) == tmp_path / ".venv"
+
+
 def test_with_a_space_in_its_path_the_environment_is_in_the_cache(tmp_path: Path) -> None:
     project = Project(tmp_path, "my project").with_uv()
     assert project.run("--version", HOME=str(tmp_path)).returncode == 0

@@ -226,6 +226,11 @@ def test_a_profile_that_is_not_there_is_refused(tmp_path: Path, option: str) -> 
                 f"run: {option}: found no profile 'slurn'; needed is a folder with config.yaml"
             )
             assert str(ROOT / "profiles/slurm") in done.stderr and done.stderr.count("\n") == 1
+    done = subprocess.run(
+        [*command, f"{option}={'x' * 300}"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith(f"run: {option}: 'xxx") and "cannot be read: File name too long" in done.stderr
 
 
 @pytest.mark.snakemake

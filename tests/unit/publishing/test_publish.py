@@ -333,6 +333,26 @@ def test_nothing_is_published_in_or_around_a_source_in_a_bucket(
         stores.check(wanted, VARIABLES, folders, in_buckets)
 
 
+def test_a_folder_that_cannot_be_published_to_is_refused_before_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    stores.check({"target": str(tmp_path / "new")}, {}, [])
+    for target, why in (
+        ("file", "it is a file"),
+        ("no/new", "the folder above it does not exist"),
+        ("x" * 300, "it cannot be looked at: File name too long"),
+    ):
+        with pytest.raises(UserError, match=f"'publish.target': {why}"):
+            stores.check({"target": str(tmp_path / target)}, {}, [])
+    asked = []
+    monkeypatch.setattr(os, "access", lambda path, _: asked.append(path))  # as on a share that is mounted read-only
+    for target in (tmp_path, tmp_path / "new"):
+        with pytest.raises(UserError, match="this user cannot write there"):
+            stores.check({"target": str(target)}, {}, [])
+    assert asked == [tmp_path.resolve()] * 2
+
+
 def test_one_service_in_two_regions_has_the_same_buckets() -> None:
     in_bucket = ("https://s3.eu-central-1.amazonaws.com", BUCKET, "ct/")
     with pytest.raises(UserError, match="in the source, or around it"):

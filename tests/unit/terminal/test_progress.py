@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
-from dicomzarr.system import heartbeat
+from dicomzarr.system import heartbeat, locks
 from dicomzarr.system.results_folder import Results
 from dicomzarr.terminal import live_line, progress
 from dicomzarr.terminal.jobs import Jobs
 from dicomzarr.terminal.screen import Screen
+from dicomzarr.vocabulary.errors import UserError
+from dicomzarr.workflow import prepare
 
 BATCHES = {
     "0002-0000": {"series": 3, "bytes": 3_000_000, "work": 3_000_000},
@@ -126,6 +128,7 @@ def test_damaged_counts_and_plans_are_ignored(results: Results) -> None:
 
 def test_the_live_line_fits_a_terminal_that_is_narrower_than_other_lines(results: Results) -> None:
     """A line that wraps could not be overwritten: each moment would leave one behind."""
+    (results.private / "progress").mkdir()
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 25))
     with open(theirs, "w") as out, open(ours, "rb", buffering=0) as terminal:
@@ -136,3 +139,23 @@ def test_the_live_line_fits_a_terminal_that_is_narrower_than_other_lines(results
             shown += terminal.read(999)
         line.end()
     assert max(map(len, shown.split(b"\r"))) == 24
+    assert progress.noted_line(results) == "reading headers: 0 of 10 files"  # for others, in full
+
+
+def test_a_command_beside_a_run_says_how_far_the_run_is(results: Results) -> None:
+    os.close(locks.lock_run(results.private, "today"))
+    progress.note_line(results, "extracting: 1 of 4 series")
+    prepare.refuse_active_run(results)  # it has ended
+    lock = locks.lock_run(results.private, "today")
+    with pytest.raises(UserError) as refusal:
+        prepare.refuse_active_run(results)
+    assert str(refusal.value).endswith("; wait for it to end")  # there is no folder for the line, or none was written
+    (results.private / "progress").mkdir()
+    progress.note_line(results, "extracting: 1 of 4 series")
+    with pytest.raises(
+        UserError, match=f"process {os.getpid()} since today; wait for it to end. It is extracting: 1 of"
+    ):
+        prepare.refuse_active_run(results)
+    progress.note_line(results, "\x1b[2J")
+    assert progress.noted_line(results) == ""
+    os.close(lock)

@@ -88,6 +88,9 @@ WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
         {"source": {"one": "gone"}, "dicomweb": {"url": "https://pacs.example.org", "label": "two"}},
         ("'source.one'", "does not exist; mount"),
     ),
+    ({"source": "x" * 300}, ("'source'", "cannot be read: File name too long")),
+    ({"source": {"one": "circle"}}, ("'source.one'", "'circle' cannot be read: Too many levels of symbolic links")),
+    ({"source": "file/below/it"}, ("'source'", "does not exist; mount its disk")),
     ({"source": {"one": 5}}, ("'source",)),
     ({"source": {"": "source"}}, ("'source",)),
     ({"source": {"../x": "source"}}, ("'source",)),
@@ -123,6 +126,8 @@ WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"Source": "source"}, ("'Source' is not known", "did you mean 'source'")),
     ({"results": "$HOME/results"}, ("'results'", "holds $HOME", "not expanded; write the whole path")),
     ({"results": "${HOME}/results"}, ("'results'", "holds ${HOME}", "not expanded")),
+    ({"results": "r{1}"}, ("'results'", "found '{'", "which Snakemake reserves")),
+    ({"results": "r\udcc9sultats"}, ("'results'", "bytes that are no UTF-8", "start in it")),
     ({"results": "%USERPROFILE%/x"}, ("'results'", "holds %USERPROFILE%")),
     ({"results": "below/$USER"}, ("'results'", "holds $USER")),
     ({"results": "~maria/results"}, ("'results'", "holds ~")),
@@ -149,6 +154,7 @@ def test_a_wrong_key_is_named_and_nothing_is_read(
     (tmp_path / "source" / "link").symlink_to("below")
     (tmp_path / "file").write_text("x")
     (tmp_path / "dangling").symlink_to("nowhere")
+    (tmp_path / "circle").symlink_to("circle")
     monkeypatch.chdir(tmp_path)
     config = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"source": "source", "results": "results"}
     settings.check(config)  # valid

@@ -165,10 +165,11 @@ COMMANDS = (
         name="status",
         usage="[--json] [arguments of a run]",
         summary="what a run would do, and why",
-        text="Prints what a run with the same arguments would do and why, and proposes names for masks that have none. "
-        "Changes nothing.",
+        text="Prints what a run with the same arguments would do and why, and proposes names for masks that have none; "
+        "while a run is active, how far it is. Changes nothing.",
         options=(*LIKE_A_RUN, JSON),
-        exits="0: nothing to do. 2: a run would do something. 1: it would not start, or an argument is wrong.",
+        exits="0: nothing to do. 2: a run would do something. 1: it would not start, one is active, or an argument is "
+        "wrong.",
         examples=("./run status --configfile my.yaml",),
         module="status.command",
         function="run_status",

@@ -106,7 +106,7 @@ def default_folder(root: Path) -> Path:
     exFAT does not have.
     """
     beside = root / ".venv"
-    if " " not in str(beside) and ((beside / "bin" / "python").exists() or _has_links(root)):
+    if " " not in str(beside) and (os.path.lexists(beside / "bin" / "python") or _has_links(root)):
         return beside
     return Path(
         os.path.expanduser("~"), ".cache", "dicomzarr", f"venv-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}"

@@ -42,6 +42,7 @@ class Conclusion:
         self.dataset: dict[str, Any] = {}  # `summary.facts` of a sealed dataset
         self.differences: dict[str, Any] | None = None
         self.is_new_build = False
+        self._has_lost_facts = False
 
     def gather(self) -> None:
         """Read the facts of a sealed dataset: kept ones if it is the last build, else from its tables."""
@@ -53,6 +54,7 @@ class Conclusion:
         try:
             if last_build.is_current(self.results):
                 self.dataset = last_build.facts(self.results)
+                self._has_lost_facts = not self.dataset
             else:
                 self.is_new_build = True
                 self.differences = last_build.compared(self.results)
@@ -65,10 +67,13 @@ class Conclusion:
         self.run["failed"] = [*self.run.get("failed", ()), {"rule": rule, "batch": "", "log": ""}]
 
     def keep(self) -> None:
-        """After a successful run, make a new build the last one."""
-        if self.results is not None and self.is_new_build and self.dataset:
+        """After a successful run, make a new build the last one; of the same build, keep facts that were lost."""
+        if self.results is not None and (self.is_new_build or self._has_lost_facts) and self.dataset:
             try:
-                last_build.replace(self.results, self.differences, self.dataset)
+                if self.is_new_build:
+                    last_build.replace(self.results, self.differences, self.dataset)
+                else:
+                    last_build.keep_facts(self.results, self.dataset)
             except OSError as error:
                 say(f"note: what changed could not be written to private/: {os.strerror(error.errno or 0)}")
 

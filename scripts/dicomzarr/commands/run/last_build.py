@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 from dicomzarr.commands import diff
-from dicomzarr.system import files, folder_moves, json_files
+from dicomzarr.system import digested_json, files, folder_moves, json_files
 from dicomzarr.system.results_folder import Results
+from dicomzarr.vocabulary.errors import Damaged
 
 COPIED = ("dataset.json", "volumes.csv", "masks.csv")
 FACTS = "facts.json"  # of the dataset, kept beside the copy
@@ -81,7 +81,7 @@ def replace(results: Results, differences: dict[str, Any] | None, facts: dict[st
     files.make_private(partial)
     for name in COPIED:
         _write(partial / name, (results.dataset / name).read_bytes())
-    _write(partial / FACTS, json_files.canonical_json(facts))
+    _write(partial / FACTS, digested_json.record_json(facts))
     files.sync_folder(partial)
     partial.rename(results.private / _NEXT)
     _finish_replacement(results)
@@ -96,12 +96,18 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def facts(results: Results) -> dict[str, Any]:
-    """Return the facts that were kept beside the copy; empty if there are none."""
+    """Return the facts that were kept beside the copy; empty if there are none, or they are damaged."""
     try:
-        kept: dict[str, Any] = json.loads((_copy(results) / FACTS).read_bytes())
-        return kept
-    except (OSError, ValueError):
+        return digested_json.read_record(_copy(results) / FACTS)
+    except (OSError, Damaged):
         return {}
+
+
+def keep_facts(results: Results, facts: dict[str, Any]) -> None:
+    """Write the facts of the last build beside its copy again."""
+    path = _copy(results) / FACTS
+    files.remove_tree(path)
+    files.write_atomically(path, digested_json.record_json(facts), private=True)
 
 
 def _copy(results: Results) -> Path:

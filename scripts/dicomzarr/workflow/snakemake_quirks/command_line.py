@@ -200,14 +200,17 @@ def _missing_profile(arguments: Sequence[str]) -> str:
         if option in ("--profile", "--workflow-profile"):
             given.append((option, value if has_value else after))
     places = [Path(), Path("profiles"), ROOT / "profiles"]  # of a workflow profile
-    with contextlib.suppress(AttributeError, TypeError, ValueError, OSError):
+    with contextlib.suppress(AttributeError, TypeError, ValueError):
         for option, name in given:
             if name == "none" or name.startswith("-") or not name:
                 continue
             is_workflow = option == "--workflow-profile"
-            found = [place / name for place in places if (place / name).exists()] if is_workflow else []
-            if found or (not is_workflow and cli.get_profile_dir(name)):
-                continue
+            try:
+                found = [place / name for place in places if (place / name).exists()] if is_workflow else []
+                if found or (not is_workflow and cli.get_profile_dir(name)):
+                    continue
+            except OSError as error:
+                return f"{option}: {name!r} cannot be read: {error.strerror}"
             ours = ", ".join(str(ROOT / "profiles" / own) for own in ("kubernetes", "slurm"))
             return (
                 f"{option}: found no profile {name!r}; needed is a folder with config.yaml in it, by its path from "
