@@ -122,9 +122,8 @@ def flagged_beside_components(volumes: Sequence[Volume]) -> list[Volume]:
     -------
     list of Volume
     """
-    if (
-        len({volume.acquisition[_COMPONENT] for volume in volumes if _COMPONENT in volume.acquisition}) < 2
-    ):  # most series
+    components = {volume.acquisition[_COMPONENT] for volume in volumes if _COMPONENT in volume.acquisition}
+    if len(components) < 2:
         return list(volumes)
     places: dict[tuple[object, ...], dict[object, set[float]]] = {}
     for volume in volumes:

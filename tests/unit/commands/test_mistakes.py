@@ -149,6 +149,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         ),
         (["--cores", "abc"], "--cores: found 'abc', needed is a whole number from 1, or all"),
         (["--cores", "0"], "--cores: found '0'"),
+        (["--cores", "-3"], "--cores: found '-3'"),
+        (["view", "--port", "-1"], "--port: needed is a number from 0 to 65535, not '-1'"),
         (["-c0"], "--cores: found '0'"),
         (["--cores"], "--cores: found nothing"),
         (["--cores", "--config", "a=b"], "--cores: found nothing"),

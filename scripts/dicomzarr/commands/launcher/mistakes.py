@@ -150,7 +150,7 @@ def _refuse_values(arguments: Sequence[str]) -> None:
                 option, has_value, value = "-c", "=", argument[2:]
             given = value if has_value else after
             if option in ("--cores", "-c") and not (given and re.fullmatch(r"0*[1-9]\d*|all", given)):
-                found = f"found {given!r}" if given and not given.startswith("-") else "found nothing"
+                found = f"found {given!r}" if given and not re.match("-\\D", given) else "found nothing"
                 raise UserError(f"--cores: {found}, needed is a whole number from 1, or all, as in --cores 4")
             if option in ("--configfile", "--configfiles") and (not given or given.startswith("-")):
                 raise UserError(f"{option}: found nothing, needed is a file, as in --configfile my.yaml")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,7 +102,7 @@ def parse(command: Command, arguments: Sequence[str]) -> Options:
             if has_value:
                 raise UserError(f"{option.name} takes no value. {see}")
             continue
-        if not has_value and rest and (not rest[0].startswith("-") or rest[0] == "-"):
+        if not has_value and rest and not re.match(r"-\D", rest[0]):  # -1 is a value
             has_value, value = "=", rest.pop(0)
         if not has_value or not value:
             raise UserError(f"{option.name}: found nothing, needed is {option.value}. {see}")
