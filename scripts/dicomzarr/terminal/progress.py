@@ -162,6 +162,12 @@ def note_line(results: Results, text: str) -> None:
             stream.write(text)
 
 
+def forget_line(results: Results) -> None:
+    """Remove what the live line of an earlier run said last. Nothing changes where it said nothing."""
+    with contextlib.suppress(OSError):
+        (results.private / FOLDER / LINE).unlink()
+
+
 def noted_line(results: Results) -> str:
     """Return what the live line of the last run said last; empty if it said nothing."""
     try:

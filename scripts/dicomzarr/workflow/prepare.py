@@ -281,7 +281,7 @@ def acquire(settings: Settings) -> Results:
         private_folder.close_to_others(results.private, "private/")
         locks.lock_run_until_exit(results.private, datetime.datetime.now().astimezone().isoformat(" ", "seconds"))
         run_token.begin(results.private)
-        progress.note_line(results, "")  # that of a run that was killed
+        progress.forget_line(results)  # that of a run that was killed
         locks.wait_for_orphans(results.private)
         ids = pseudonyms.establish(results.private, known_key_checks(results), begun=_has_series_records(results))
         check = digested_json.record_json({"key_check": ids.key_check})
