@@ -12,6 +12,7 @@ import numpy as np
 
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.model import Frame
+from dicomzarr.volumes.separators import THICKNESS
 from dicomzarr.volumes.slices import Slices, last_digit, slices_of, stated_mm
 
 if TYPE_CHECKING:
@@ -76,11 +77,33 @@ def are_one(together: Sequence[Stack], parted: Sequence[Stack], tolerance: float
     if any(len(stack.grid[0]) > 1 for stack in (*together, *pieces)):
         return False
     slices = together[0].slices
-    if len(together) > 1 or slices.kind != "gap" or slices.step_mm is None:
+    if len(together) > 1 or slices.kind != "gap":
         return False
-    stated = stated_mm(together[0].frames)
-    is_stated = stated is not None and abs(stated - slices.step_mm) <= geometry.STATED_TOLERANCE * slices.step_mm
-    return is_stated or 4 * slices.missing <= len(slices.depths)
+    return _states_its_distance(together[0]) or 4 * slices.missing <= len(slices.depths)
+
+
+def _states_its_distance(stack: Stack) -> bool:
+    """Return whether the header states the distance that the slices of a stack have."""
+    step, stated = stack.slices.step_mm, stated_mm(stack.frames)
+    return step is not None and stated is not None and abs(stated - step) <= geometry.STATED_TOLERANCE * step
+
+
+def may_be_two_scans(stack: Stack) -> bool:
+    """Return whether an even stack may be two scans, the slices of one between those of the other.
+
+    Slices are as thick as every second one of them is apart, so that each scan alone leaves no gap. One scan whose
+    slices overlap may acquire every second one first, too; its header states the distance of all.
+
+    Parameters
+    ----------
+    stack : Stack
+
+    Returns
+    -------
+    bool
+    """
+    step, thickness = stack.slices.step_mm, [frame.constants.get(THICKNESS, 0.0) for frame in stack.frames]
+    return step is not None and min(thickness) >= 1.98 * step and not _states_its_distance(stack)
 
 
 def are_times_of_a_few(together: Sequence[Stack], parted: Sequence[Stack]) -> bool:

@@ -23,6 +23,7 @@ from dicomzarr.volumes.pieces import (
     doubts_of,
     gaps_between,
     is_nearly_even,
+    may_be_two_scans,
     overlap_in_plane,
 )
 from dicomzarr.volumes.separators import ORDERS, REPETITION, SEPARATORS, THICKNESS
@@ -135,7 +136,7 @@ def arrange(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
     doubts = doubts_of(best)
     if len(best) == 1 and len(best[0].grid[0]) == 1:
         for name, values_of in SEPARATORS:
-            may_be = name in _WEAVES or (name in ORDERS and _are_twice_as_thick(best[0]))
+            may_be = name in _WEAVES or (name in ORDERS and may_be_two_scans(best[0]))
             woven = _interleaved(frames, name, values_of(frames), tolerance) if may_be else []
             if woven:
                 return woven
@@ -209,13 +210,6 @@ def _interleaved(frames: Sequence[Frame], name: str, values: Sequence[Hashable],
         return []
     ends = sorted((stack.slices.depths[0], stack.slices.depths[-1]) for stack in stacks)
     return stacks if all(low <= high for (_, high), (low, _) in pairwise(ends)) else []
-
-
-def _are_twice_as_thick(stack: Stack) -> bool:
-    """Return whether slices are as thick as every second one of them is apart: each pass alone leaves no gap."""
-    thickness = [frame.constants.get(THICKNESS, 0.0) for frame in stack.frames]
-    step = stack.slices.step_mm
-    return step is not None and min(thickness) >= 1.98 * step
 
 
 def _are_even_but_for_losses(stacks: Sequence[Stack], tolerance: float) -> bool:

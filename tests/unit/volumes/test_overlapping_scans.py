@@ -252,6 +252,19 @@ def test_a_second_scan_at_half_the_distance_is_a_volume_of_its_own(lost: int | N
     assert len(checked_volumes(numbered(first + second, 2.5))) == 1
 
 
+@pytest.mark.parametrize("counter", ["instance_number", "acquisition_time_s"])
+def test_one_scan_of_slices_that_overlap_may_acquire_every_second_one_first(counter: str) -> None:
+    """As of a fetus: slices twice as thick as they are apart, neighbours not one after the other."""
+
+    def volumes_with(distance: float) -> int:
+        constants = {"slice_thickness_mm": 4.0, "spacing_between_slices_mm": distance}
+        depths = [2.0 * z for z in (*range(0, 16, 2), *range(1, 16, 2))]
+        frames = [frame(n, depth, {counter: 1.0 + n}, constants=constants) for n, depth in enumerate(depths)]
+        return len(checked_volumes(frames))
+
+    assert (volumes_with(2.0), volumes_with(4.0)) == (1, 2)
+
+
 def test_scans_between_each_other_that_are_counted_together_are_one_stack() -> None:
     frames = [frame(n, 2.5 * n, {"instance_number": n + 1.0}, constants={"slice_thickness_mm": 5.0}) for n in range(16)]
     (volume,) = checked_volumes(frames)
