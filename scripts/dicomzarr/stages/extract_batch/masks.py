@@ -31,6 +31,7 @@ from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.series_record import VolumeRecord
 from dicomzarr.source.opener import Opener
 from dicomzarr.source.row import HeaderRow
+from dicomzarr.stages.extract_batch.extraction import Extraction
 from dicomzarr.stages.extract_batch.image_grids import WrittenImage, image_of, originals
 from dicomzarr.stages.extract_batch.options import Options
 from dicomzarr.stages.extract_batch.series_files import (
@@ -68,35 +69,24 @@ class _Written(NamedTuple):
 
 
 def place_masks(
-    plan: SeriesPlan,
+    extraction: Extraction,
     contents: Mapping[str, str],
-    store: Path,
     volumes: Sequence[VolumeRecord],
     instances: Sequence[str],
-    roots: Roots,
-    options: Options,
-    pool: ThreadPool,
     copies: Collection[str] = (),
 ) -> SeriesMasks:
     """Write the masks of a series beside its images.
 
     Parameters
     ----------
-    plan : SeriesPlan
-        Its `masks` are the files that refer to the series.
+    extraction : Extraction
+        Its store has the images that were written; the masks are added to it.
     contents : mapping of str to str
         BLAKE3 of each file, by path.
-    store : Path
-        Folder of the series with the images that were written; the masks are added to it.
     volumes : sequence of VolumeRecord
         The images.
     instances : sequence of str
         SOP Instance UID (0008,0018) of each file of the series, in the order to which `FrameRow.source` refers.
-    roots : Roots
-        The source folders.
-    options : Options
-    pool : ThreadPool
-        Compresses.
     copies : collection of str
         SOP Instance UIDs of files that are duplicates of others.
 
@@ -105,15 +95,15 @@ def place_masks(
     SeriesMasks
         The same for equal contents, whatever the names of files.
     """
+    plan, store, options = extraction.plan, extraction.store, extraction.options
     if not plan.masks:
         return NO_MASKS
     vocabulary = Vocabulary(options.mask_names)
     kept = {instances[frame.source] for volume in volumes for frame in volume.frames} if copies else set()
     copied = originals(plan, copies, kept)
     images = {volume.array: image_of(plan, store, volume, instances, copied) for volume in volumes}
-    writer = _Writer(
-        store, options, pool, {array: levels_of_masks(image.attributes) for array, image in images.items()}
-    )
+    levels = {array: levels_of_masks(image.attributes) for array, image in images.items()}
+    writer = _Writer(store, options, extraction.pool, levels)
     files: list[MaskFile] = []
     first: dict[str, int] = {}  # number of the first file of each content
     again: dict[int, int] = {}  # the same of its copies
@@ -128,7 +118,7 @@ def place_masks(
             continue
         instance_files.setdefault(facts.get("SOPInstanceUID") or content, []).append(len(files))
         writer.file = len(files)
-        files.append(_place_file(file, row, plan, images, roots, writer, vocabulary, copies))
+        files.append(_place_file(extraction, file, row, images, writer, vocabulary, copies))
     for numbers in instance_files.values():
         _settle_copies(numbers, files, writer)
     for copy, number in again.items():  # a copy of a file that was not placed is no duplicate of one that was
@@ -153,17 +143,16 @@ def _settle_copies(numbers: Sequence[int], files: list[MaskFile], writer: _Write
 
 
 def _place_file(
+    extraction: Extraction,
     file: MaskFile,
     row: HeaderRow,
-    plan: SeriesPlan,
     images: Mapping[str, WrittenImage],
-    roots: Roots,
     writer: _Writer,
     vocabulary: Vocabulary,
     copies: Collection[str],
 ) -> MaskFile:
     """Place the masks of one file; return it with what became of it."""
-    grids = [images[array].grid for array in sorted(images)]
+    plan, grids = extraction.plan, [images[array].grid for array in sorted(images)]
     placed, failed, problem = 0, 0, ""
     elsewhere: list[Elsewhere] = []
     by_frame = [] if _names(row, plan) else ["by_frame_of_reference"]
@@ -173,7 +162,7 @@ def _place_file(
             raise MaskProblem("unreadable_header")
         if not grids:
             raise MaskProblem("no_image")
-        for found in masks(file, row, plan, grids, roots):
+        for found in masks(file, row, plan, grids, extraction.roots):
             if isinstance(found, str):
                 failed, problem = failed + 1, found
                 continue

@@ -51,8 +51,7 @@ def extract_in_one_pass(extraction: Extraction) -> SeriesRecord | None:
     SourceChanged
         If the stat of a file differs from the inventory.
     """
-    plan, store, roots = extraction.plan, extraction.store, extraction.roots
-    options, pool = extraction.options, extraction.pool
+    plan, store, roots, options = extraction.plan, extraction.store, extraction.roots, extraction.options
     files = _files_without_decision(plan, options)
     for index, file in enumerate(files):
         interpret(index, file, roots)
@@ -81,7 +80,7 @@ def extract_in_one_pass(extraction: Extraction) -> SeriesRecord | None:
     ]
     ordered = [files[index] for index in order]
     instances = [file.instance for file in ordered]
-    masks = place_masks(plan, digests, store, in_order, instances, roots, options, pool)
+    masks = place_masks(extraction, digests, in_order, instances)
     return record_of(plan, digests, options, ordered, tuple(in_order), masks)
 
 

@@ -282,7 +282,7 @@ def extract(extraction: Extraction, contents: SeriesContents) -> SeriesRecord:
     instances = [file.row["facts"].get("SOPInstanceUID", "") for file in own]
     copies = {uid for uid, file in zip(instances, own, strict=True) if file.reason == "duplicate"}
     plan, digests = extraction.plan, contents.digests
-    masks = place_masks(plan, digests, store, volumes, instances, roots, options, pool, copies)
+    masks = place_masks(extraction, digests, volumes, instances, copies)
     looker.draw(pictures)
     record = record_of(plan, digests, options, own, volumes, masks, disagreement)
     return dataclasses.replace(record, looked=looker.looked(), text=looker.findings())
@@ -354,12 +354,11 @@ def extract_masks(
     by_content = {contents[row["path"]]: row["facts"].get("SOPInstanceUID", "") for row in plan.files}
     instances = [by_content[file.content] for file in record.files]
     copies = {uid for uid, file in zip(instances, record.files, strict=True) if file.reason == "duplicate"}
-    roots, pool = extraction.roots, extraction.pool
     return dataclasses.replace(
         record,
         options=options_of(options, has_masks=bool(plan.masks)),
         fingerprint=fingerprint(plan, contents, options),
-        masks=place_masks(plan, contents, store, record.volumes, instances, roots, options, pool, copies),
+        masks=place_masks(extraction, contents, record.volumes, instances, copies),
     )
 
 
