@@ -17,7 +17,7 @@ from functools import partial
 from operator import attrgetter
 from typing import Any
 
-from dicomzarr.system.shared_work import sharing
+from dicomzarr.system.forked_work import sharing
 
 # Places of the folders of series, and the prefix of their groups in the cache.
 PREFIXES = {"results/dataset/images.zarr": "", "results/dataset/reports/pictures": "pictures "}

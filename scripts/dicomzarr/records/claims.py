@@ -17,8 +17,8 @@ from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.source.archives import names as archive_names
 from dicomzarr.source.opener import Opener
 from dicomzarr.system import files, json_files
+from dicomzarr.system.forked_work import cores, sharing
 from dicomzarr.system.results_folder import Results
-from dicomzarr.system.shared_work import cores, sharing
 from dicomzarr.vocabulary.errors import Damaged
 
 # Compared by content: the main process reads it while it builds the DAG, so no job would notice that it is damaged.

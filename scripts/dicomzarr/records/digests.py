@@ -13,8 +13,8 @@ from pathlib import Path
 from dicomzarr.records import rule_record
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.system import digested_json, files
+from dicomzarr.system.forked_work import sharing
 from dicomzarr.system.results_folder import Results
-from dicomzarr.system.shared_work import sharing
 from dicomzarr.vocabulary.rules import BATCH_RULES
 
 DATASET = "dataset/"

@@ -29,9 +29,9 @@ from dicomzarr.records import digests, samples
 from dicomzarr.source.inventory import read_roots
 from dicomzarr.source.object_store import SCHEME, ObjectRoot, is_object_store
 from dicomzarr.system import locks, other_hosts, safe_messages, shortage
+from dicomzarr.system.forked_work import cores
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
-from dicomzarr.system.shared_work import cores
 from dicomzarr.system.software import software
 from dicomzarr.vocabulary.errors import UserError
 

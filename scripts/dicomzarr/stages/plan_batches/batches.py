@@ -38,8 +38,8 @@ from dicomzarr.stages.plan_batches.survey import (
 )
 from dicomzarr.stages.plan_batches.vanished import STATE, labels_now, refuse_vanished
 from dicomzarr.system import files, json_files
+from dicomzarr.system.forked_work import sharing
 from dicomzarr.system.results_folder import Results
-from dicomzarr.system.shared_work import sharing
 
 MOST_BATCHES = 1 << PREFIX_BITS  # one for each prefix
 

@@ -28,7 +28,7 @@ from dicomzarr.source.row import HeaderRow
 from dicomzarr.stages.plan_batches.masks import Line, ids_of, is_mask_file, uid_hash
 from dicomzarr.stages.plan_batches.membership import Ids, Issuers, Membership, membership
 from dicomzarr.stages.plan_batches.part_cache import COLUMNS, Part, PartCache
-from dicomzarr.system.shared_work import sharing
+from dicomzarr.system.forked_work import sharing
 
 # Bytes of native pixels that take as long as it takes to open one more file, and to interpret one more frame that has
 # functional groups; such a frame is believed only if the file has as many bytes for it.

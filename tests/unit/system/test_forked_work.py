@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from waiting import wait_until
 
-from dicomzarr.system import shared_work
-from dicomzarr.system.shared_work import sharing
+from dicomzarr.system import forked_work
+from dicomzarr.system.forked_work import sharing
 
 
 def children() -> list[str]:
@@ -42,10 +42,10 @@ def test_other_processes_work_while_this_one_does_something_else() -> None:
 
 @pytest.mark.parametrize("end", ["killed", "silent", "error", "half an answer"])
 def test_pieces_of_a_process_without_an_answer_are_worked_on_here(monkeypatch: pytest.MonkeyPatch, end: str) -> None:
-    monkeypatch.setattr(shared_work, "_SILENT", 0.3)
+    monkeypatch.setattr(forked_work, "_SILENT", 0.3)
     parent = os.getpid()
     if end == "half an answer":
-        monkeypatch.setattr(shared_work.pickle, "dump", lambda _, stream: stream.write(b"\x80\x05]q\x00(K"))
+        monkeypatch.setattr(forked_work.pickle, "dump", lambda _, stream: stream.write(b"\x80\x05]q\x00(K"))
 
     def work_on(number: int) -> int:
         if os.getpid() != parent:
@@ -81,6 +81,6 @@ def test_without_more_processes_this_one_works(monkeypatch: pytest.MonkeyPatch) 
     def refuse() -> int:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(shared_work.os, "fork", refuse)
+    monkeypatch.setattr(forked_work.os, "fork", refuse)
     with sharing(abs, [-1, -2, -3], 2) as work:
         assert work.finish() == [1, 2, 3]
