@@ -199,12 +199,11 @@ def _go_on(before: Stack, after: Stack, gap: float, tolerance: float) -> bool:
 
     Two slices, and slices of which some are missing, have no distance of their own: theirs is a multiple of the other.
     """
-    steps = {id(stack): stack.slices.step_mm for stack in (before, after) if stack.slices.step_mm is not None}
+    steps = [(stack, stack.slices.step_mm) for stack in (before, after) if stack.slices.step_mm is not None]
     if not steps:  # two single slices
         return False
-    step = min(steps.values())
-    for stack in (before, after):
-        own = steps.get(id(stack), step)
+    step = min(own for _, own in steps)
+    for stack, own in steps:
         is_certain = stack.slices.is_even and len(stack.grid) > 2
         if abs(own - step * (1 if is_certain else round(own / step))) > tolerance * own:
             return False
