@@ -22,7 +22,7 @@ from launched_project import Project
 from waiting import wait_until
 
 from dicomzarr.commands.launcher.command_table import TARGETS
-from dicomzarr.commands.launcher.environment import DEV, MINORS, PLAIN, default_folder, stamp_of
+from dicomzarr.commands.launcher.environment import DEV, MINORS, PLAIN, cause_of_failure, default_folder, stamp_of
 from dicomzarr.commands.run.command import snakemake_command
 from dicomzarr.records import export_record
 
@@ -264,6 +264,15 @@ def test_a_failed_install_prints_what_to_do_and_writes_no_stamp(project: Project
         "run: pip could not install requirements.lock (see above): check the network"
     )
     assert not list(project.venv.glob("*.stamp"))
+
+
+@pytest.mark.parametrize("minor", [13, 14])
+def test_a_failed_install_names_the_compiler_where_a_python_needs_one_and_there_is_none(
+    minor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CC", "/no/such/compiler -O2")
+    asks_for_a_compiler = "python3-dev" in cause_of_failure(minor)
+    assert asks_for_a_compiler == (minor == 14)  # 3.14: immutables has wheels for Python 3.8 to 3.13
 
 
 # ---- Arguments and environment variables

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -27,6 +28,7 @@ PLAIN, DEV = ROOT / "requirements.lock", ROOT / "requirements-dev.lock"
 PLUGINS = "DICOMZARR_PLUGINS"  # environment variable: a folder of plugins for Snakemake
 SLURM = ROOT / "envs" / "slurm.lock"  # packages in a folder of their own, for commands that ask for Slurm
 MINORS = range(11, 15)  # minor versions of supported Pythons; the oldest and newest are in `run`
+COMPILING = range(14, 15)  # those for which a package of the lock, immutables, has no wheel
 RECIPE = "1"  # increase it if environments must be made in another way: every environment is then rebuilt
 MARK = ".dicomzarr"  # file that marks the folder as made by `run`, which may clear it; also the lock file
 NEED_DEV = ("test", "check")
@@ -287,8 +289,7 @@ class Environment:
         pip = [str(self.folder / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check"]
         if install([*pip, *options(lock)]) != 0:
             raise UserError(
-                f"pip could not install {lock.name} (see above): check the network, the proxy and pip's package index, "
-                "then run the same command again"
+                f"pip could not install {lock.name} (see above): {cause_of_failure()}, then run the same command again"
             )
 
 
@@ -301,6 +302,18 @@ def stamp_of(lock: Path, minor: int = sys.version_info[1]) -> str:
 def options(lock: Path) -> list[str]:
     """Return the options of pip and uv to install the packages of a lock file."""
     return ["--quiet", "--require-hashes", "-r", str(lock)]
+
+
+def cause_of_failure(minor: int = sys.version_info[1]) -> str:
+    """Return what to do where packages cannot be installed for Python 3.`minor`."""
+    compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
+    can_compile = shutil.which(compiler) and Path(sysconfig.get_path("include"), "Python.h").exists()
+    if minor in COMPILING and not can_compile:
+        return (
+            f"Python 3.{minor} has to compile a package: `sudo apt install build-essential python3-dev` "
+            f"(Debian, Ubuntu), or install Python 3.{min(COMPILING) - 1}"
+        )
+    return "check the network, the proxy and pip's package index"
 
 
 def base_python() -> str:
