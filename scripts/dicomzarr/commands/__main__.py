@@ -54,6 +54,7 @@ def _run(arguments: list[str]) -> int:
             run = getattr(import_module(f"dicomzarr.commands.{command.module}"), command.function)
             is_target = command is RUN or command.name in TARGETS  # of Snakemake, which needs its name
             status: int = run(arguments if is_target else arguments[1:])
+            sys.stdout.flush()  # whatever is wrong with it is told here, not by Python when it ends
             return status
     except (UserError, OSError) as error:
         if isinstance(error, BrokenPipeError) and is_unread(sys.stdout):

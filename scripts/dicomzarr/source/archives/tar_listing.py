@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tarfile
 from collections.abc import Iterator
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from dicomzarr.source.archives.streams import Reader
 from dicomzarr.vocabulary.reasons import NotExtracted
@@ -49,7 +49,16 @@ class _Info(tarfile.TarInfo):
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        info = super().frombuf(buf, encoding, errors)
+        return cls._without_times(super().frombuf(buf, encoding, errors), buf, encoding, errors)
+
+    @classmethod
+    def _frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str, **options: Any) -> Self:
+        """Do the same for `tarfile` of Python 3.14, which calls this in place of `frombuf`."""
+        info = super()._frombuf(buf, encoding, errors, **options)  # type: ignore[misc]
+        return cls._without_times(info, buf, encoding, errors)
+
+    @classmethod
+    def _without_times(cls, info: Self, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         magic = bytes(buf[257:265])
         if info.type not in tarfile.GNU_TYPES and (magic == _GNU or not magic.startswith(_USTAR)):
             name = bytes(buf[:100]).partition(b"\0")[0].decode(encoding, errors)
