@@ -362,13 +362,13 @@ def _numbers(value: bytes, vr: str, little: bool) -> list[float] | list[int]:
         return list(struct.unpack(("<" if little else ">") + str(count) + code, value))
     if vr not in STRING_VRS:
         raise Bad
-    value = value.strip(_PADDING)
+    value = value.rstrip(_PADDING)
     if not value:
         return []
     # Python accepts underscores between digits, DICOM does not (PS3.5 6.2).
     if b"_" in value or value.count(b"\\") >= MAX_NUMBERS:
         raise Bad
-    return [float(part.strip(_PADDING)) for part in value.split(b"\\")]
+    return [float(part.rstrip(_PADDING)) for part in value.split(b"\\")]
 
 
 def _reals(value: bytes, vr: str, little: bool, signed: bool) -> list[float] | None:
@@ -384,7 +384,7 @@ def _real(value: bytes, vr: str, little: bool, signed: bool) -> float | None:
         try:
             number = float(value)
         except ValueError:
-            value = value.strip(_PADDING)
+            value = value.rstrip(_PADDING)
             if not value:
                 return None
             number = float(value)
@@ -399,12 +399,12 @@ def _real(value: bytes, vr: str, little: bool, signed: bool) -> float | None:
 
 def _integers(value: bytes, vr: str, little: bool, signed: bool) -> list[int] | None:
     if vr in STRING_VRS:
-        value = value.strip(_PADDING)
+        value = value.rstrip(_PADDING)
         if not value:
             return None
         if b"_" in value or value.count(b"\\") >= MAX_NUMBERS:
             raise Bad
-        return [_whole(part.strip(_PADDING)) for part in value.split(b"\\")]
+        return [_whole(part.rstrip(_PADDING)) for part in value.split(b"\\")]
     return [_narrow(number) for number in _numbers(value, vr, little)] or None
 
 
