@@ -26,10 +26,16 @@ MAX_NUMBERS = 65536  # values of one attribute
 
 # Directory Record Sequence: only read to recognise a DICOMDIR.
 DIRECTORY_RECORDS = 0x00041220
-WANTED = frozenset(ATTRIBUTES) | {DIRECTORY_RECORDS}
+# Of ELSCINT1: how the pixels in (07A1,100A) are compressed, of an image without Pixel Data. Only read to recognise it.
+PRIVATE_COMPRESSION = 0x07A11011
+WANTED = frozenset(ATTRIBUTES) | {DIRECTORY_RECORDS, PRIVATE_COMPRESSION}
 # Wanted attributes whose text may identify a patient: the privacy search gets them too. A private element is text where
 # its VR says so, or where VRs are implicit.
-TEXTS = PRIVATE_TAGS | {tag for tag, (_, vr, _) in ATTRIBUTES.items() if vr in ("DA", "DT", "LO", "SH", "UI")}
+TEXTS = (
+    PRIVATE_TAGS
+    | {PRIVATE_COMPRESSION}
+    | {tag for tag, (_, vr, _) in ATTRIBUTES.items() if vr in ("DA", "DT", "LO", "SH", "UI")}
+)
 PRIVATE_TEXT_VRS = TEXT_VRS | {""}
 PIXEL_REPRESENTATION = 0x00280103
 
@@ -352,7 +358,11 @@ def _id(value: bytes, vr: str, little: bool, signed: bool) -> str | None:
 
 
 def _numbers(value: bytes, vr: str, little: bool) -> list[float] | list[int]:
-    """Return the numbers of a binary or textual value; an empty list where it holds nothing but padding."""
+    """Return the numbers of a binary or textual value; an empty list where it holds nothing but padding.
+
+    Of a text only spaces may stand before a number (PS3.5 6.2): a 0 there is a byte that was lost, with digits or a
+    sign.
+    """
     code = NUMBERS.get(vr)
     if code is not None:
         size = struct.calcsize(code)
