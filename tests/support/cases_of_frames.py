@@ -288,6 +288,8 @@ def _mosaics() -> None:
         "first_position_lps": [-3.0, -1.0, 7.0],
     }
     mosaic("mosaic by matrix", matrix, lambda dataset: dataset.add_new(0x0051100B, "LO", "4p*8"))
+    # in implicit VR, pydicom gives the bytes of a private element whose creator was removed
+    mosaic("mosaic by bytes of the matrix", matrix, lambda dataset: dataset.add_new(0x0051100B, "UN", b"4*8 "))
     mosaic("mosaic of no known tiles", True, lambda dataset: dataset.add_new(0x0051100B, "LO", "5*8"))
     mosaic("mosaic of another maker", True, lambda dataset: dataset.add_new(0x0051100B, "LO", "4*8"), maker="Somebody")
 

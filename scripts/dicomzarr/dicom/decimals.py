@@ -49,7 +49,7 @@ def read_nonstandard(parts: Sequence[str], keyword: str = "") -> list[float] | N
         One for each part up to the last that is not empty; None if a part is no number, or the numbers have more than
         one meaning.
     """
-    stripped = [part.strip(" \0") for part in parts]
+    stripped = [part.lstrip(" ").rstrip(" \0") for part in parts]
     while stripped and not stripped[-1]:
         stripped.pop()
     if any("," in part for part in stripped):

@@ -26,10 +26,16 @@ MAX_NUMBERS = 65536  # values of one attribute
 
 # Directory Record Sequence: only read to recognise a DICOMDIR.
 DIRECTORY_RECORDS = 0x00041220
-WANTED = frozenset(ATTRIBUTES) | {DIRECTORY_RECORDS}
+# Of ELSCINT1: how the pixels in (07A1,100A) are compressed, of an image without Pixel Data. Only read to recognise it.
+PRIVATE_COMPRESSION = 0x07A11011
+WANTED = frozenset(ATTRIBUTES) | {DIRECTORY_RECORDS, PRIVATE_COMPRESSION}
 # Wanted attributes whose text may identify a patient: the privacy search gets them too. A private element is text where
 # its VR says so, or where VRs are implicit.
-TEXTS = PRIVATE_TAGS | {tag for tag, (_, vr, _) in ATTRIBUTES.items() if vr in ("DA", "DT", "LO", "SH", "UI")}
+TEXTS = (
+    PRIVATE_TAGS
+    | {PRIVATE_COMPRESSION}
+    | {tag for tag, (_, vr, _) in ATTRIBUTES.items() if vr in ("DA", "DT", "LO", "SH", "UI")}
+)
 PRIVATE_TEXT_VRS = TEXT_VRS | {""}
 PIXEL_REPRESENTATION = 0x00280103
 
@@ -352,7 +358,11 @@ def _id(value: bytes, vr: str, little: bool, signed: bool) -> str | None:
 
 
 def _numbers(value: bytes, vr: str, little: bool) -> list[float] | list[int]:
-    """Return the numbers of a binary or textual value; an empty list where it holds nothing but padding."""
+    """Return the numbers of a binary or textual value; an empty list where it holds nothing but padding.
+
+    Of a text only spaces may stand before a number (PS3.5 6.2): a 0 there is a byte that was lost, with digits or a
+    sign.
+    """
     code = NUMBERS.get(vr)
     if code is not None:
         size = struct.calcsize(code)
@@ -362,13 +372,13 @@ def _numbers(value: bytes, vr: str, little: bool) -> list[float] | list[int]:
         return list(struct.unpack(("<" if little else ">") + str(count) + code, value))
     if vr not in STRING_VRS:
         raise Bad
-    value = value.strip(_PADDING)
+    value = value.rstrip(_PADDING)
     if not value:
         return []
     # Python accepts underscores between digits, DICOM does not (PS3.5 6.2).
     if b"_" in value or value.count(b"\\") >= MAX_NUMBERS:
         raise Bad
-    return [float(part.strip(_PADDING)) for part in value.split(b"\\")]
+    return [float(part.rstrip(_PADDING)) for part in value.split(b"\\")]
 
 
 def _reals(value: bytes, vr: str, little: bool, signed: bool) -> list[float] | None:
@@ -384,7 +394,7 @@ def _real(value: bytes, vr: str, little: bool, signed: bool) -> float | None:
         try:
             number = float(value)
         except ValueError:
-            value = value.strip(_PADDING)
+            value = value.rstrip(_PADDING)
             if not value:
                 return None
             number = float(value)
@@ -399,12 +409,12 @@ def _real(value: bytes, vr: str, little: bool, signed: bool) -> float | None:
 
 def _integers(value: bytes, vr: str, little: bool, signed: bool) -> list[int] | None:
     if vr in STRING_VRS:
-        value = value.strip(_PADDING)
+        value = value.rstrip(_PADDING)
         if not value:
             return None
         if b"_" in value or value.count(b"\\") >= MAX_NUMBERS:
             raise Bad
-        return [_whole(part.strip(_PADDING)) for part in value.split(b"\\")]
+        return [_whole(part.rstrip(_PADDING)) for part in value.split(b"\\")]
     return [_narrow(number) for number in _numbers(value, vr, little)] or None
 
 

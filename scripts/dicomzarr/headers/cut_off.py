@@ -7,9 +7,9 @@ from typing import cast
 
 from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.dicom.vr import LONG_VRS, MAX_VALUE, PIXEL_TAGS, SHORT_VRS, UNDEFINED
-from dicomzarr.headers import fast_reader
 from dicomzarr.headers.attributes import WANTED, Values, interpret
-from dicomzarr.headers.fast_reader import Encoding, Reader
+from dicomzarr.headers.item_walk import skip_items
+from dicomzarr.headers.reading import Encoding, Reader, TooLong, Truncated, Unclear
 
 _MOST_ELEMENTS = 100_000
 
@@ -38,7 +38,7 @@ def facts_before_the_end(read: Reader, size: int, start: int, encoding: Encoding
     values: Values = {}
     if encoding.little:
         # Whatever stops the reading, the elements before it count.
-        with contextlib.suppress(fast_reader.Truncated, fast_reader.Unclear, fast_reader.TooLong):
+        with contextlib.suppress(Truncated, Unclear, TooLong):
             _read(read, size, start, encoding.implicit, values)
     facts, _ = interpret(values, little=True)
     return cast(ImageFacts, facts), values
@@ -66,7 +66,7 @@ def _read(read: Reader, size: int, start: int, implicit: bool, values: Values) -
             return
         last = tag
         if length == UNDEFINED:
-            position = fast_reader.skip_items(read, size, value, implicit)
+            position = skip_items(read, size, value, implicit)
             continue
         position = value + length
         if position > size:

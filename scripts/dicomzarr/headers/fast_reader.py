@@ -9,59 +9,33 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dicomzarr.dicom.vr import (
     EXPLICIT,
     IMPLICIT,
     ITEM,
-    ITEM_END,
     LENGTH,
     LONG_VRS,
     MAX_NAMING,
     MAX_VALUE,
     NAMING,
-    OB,
-    OW,
     PIXEL_TAGS,
-    SEQUENCE_END,
     SHORT_VRS,
     SPECIAL,
-    SQ,
     UNDEFINED,
     is_text,
     max_bytes,
 )
-from dicomzarr.headers.item_shapes import Head, Shapes, shapes_of
+from dicomzarr.headers.item_walk import skip_items
 from dicomzarr.headers.known_heads import KNOWN_HEADS, MAX_KNOWN_HEADS, parse_head
+from dicomzarr.headers.reading import BLOCK, MAX_WALKED, Encoding, Reader, TooLong, Truncated, Unclear
 from dicomzarr.headers.sequence_values import sequence_bytes
 
-# read(length, offset) -> at most `length` bytes from `offset`; fewer only at the end of the data
-Reader = Callable[[int, int], bytes]
-
-BLOCK = 24 * 1024  # bytes: a header of CT or MR fits; a longer one costs further reads
-MAX_STEP = 256 * 1024  # of a long sequence that are read at once
-# Bytes of a header that are parsed element by element; values of a block or more do not count. The functional groups
-# of 50,000 frames stay below the limit; parsing that many takes a few seconds.
-MAX_WALKED = 128 << 20
-MAX_DEPTH = 16  # nested sequences
 MAX_PADDING = 1 << 20  # zero bytes after the last element
 
 _UID = re.compile(rb"[0-2](\.(0|[1-9][0-9]*))+\Z")
 _UID_TAGS = (0x00080016, 0x00080018, 0x0020000D)  # SOP Class, SOP Instance, Study Instance UID
-
-
-class Unclear(Exception):
-    """The header is not well-formed; `pydicom_reader` may still read it."""
-
-
-class Truncated(Exception):
-    """The data end inside the header."""
-
-
-class TooLong(Exception):
-    """The header has more elements, or a longer value, than a valid one."""
 
 
 @dataclass(slots=True)
@@ -85,19 +59,6 @@ class RawHeader:
     pixel: tuple[int, str, int, int] | None = None
     is_empty: bool = False
     texts: list[tuple[str, bytes]] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Encoding:
-    """How a data set is encoded: VR explicit or implicit, bytes little or big endian (PS3.5 7.1, 7.3)."""
-
-    implicit: bool
-    little: bool
-
-
-IMPLICIT_LITTLE = Encoding(implicit=True, little=True)
-EXPLICIT_LITTLE = Encoding(implicit=False, little=True)
-EXPLICIT_BIG = Encoding(implicit=False, little=False)
 
 
 def read_raw(
@@ -183,14 +144,9 @@ def read_raw(
         # The end of the block, or an element that must be parsed in place.
         if position + 12 > end:  # 12: the longest head of an element
             walked += end
-            if walked > MAX_WALKED:
-                raise TooLong
             base += position
-            position = 0
-            if base > size:
-                raise Truncated
-            data = read(BLOCK, base) if base < size else b""
-            end = len(data)
+            data = _next_block(read, size, base, walked)
+            position, end = 0, len(data)
             if end < 12:
                 if _is_padding(read, base, size):
                     break
@@ -208,31 +164,74 @@ def read_raw(
         if tag >= ITEM:
             raise Unclear
         if length == UNDEFINED:
-            # PS3.5 6.2.2: the items of UN are implicit VR whatever the syntax; `pydicom_reader` handles that.
-            if vr not in ("", "SQ", "OB", "OW"):
-                raise Unclear
-            position = skip_items(read, size, base + value, implicit, None, data, base) - base
-            if tag in wanted:
-                values[tag] = (vr, sequence_bytes(tag, read, data, base, value, position))
-            if tag in NAMING:
-                texts.append(("SQ", read(min(position - value, MAX_NAMING), base + value)))
-            continue
-        position = value + length
-        if tag in wanted:
-            if base + position > size:
-                raise Truncated
-            if length > MAX_VALUE:
-                values[tag] = (vr, None)
-                continue
-            content = data[value:position] if position <= end else read(length, base + value)
-            if len(content) != length:
-                raise Truncated
-            values[tag] = (vr, content)
-        elif length and is_text(tag, vr) and base + position <= size:
-            kind = SPECIAL.get(tag, vr)
-            texts.append((kind, read(min(length, max_bytes(kind)), base + value)))
+            position = _take_items(header, read, size, implicit, wanted, (tag, vr, value), data, base)
+        else:
+            position = value + length
+            _take_value(header, read, size, wanted, (tag, vr, value, length), data, base)
     header.is_empty = last == 0
     return header
+
+
+def _next_block(read: Reader, size: int, base: int, walked: int) -> bytes:
+    """Return the bytes from an offset on, none at the end; `walked` bytes before it were parsed."""
+    if walked > MAX_WALKED:
+        raise TooLong
+    if base > size:
+        raise Truncated
+    return read(BLOCK, base) if base < size else b""
+
+
+def _take_items(
+    header: RawHeader,
+    read: Reader,
+    size: int,
+    implicit: bool,
+    wanted: frozenset[int],
+    element: tuple[int, str, int],
+    data: bytes,
+    base: int,
+) -> int:
+    """Add an element of undefined length to a header; return the position after it, counted from `base`.
+
+    The element is its tag, its VR and the position of its first item in `data`, the block at offset `base`.
+    """
+    tag, vr, value = element
+    # PS3.5 6.2.2: the items of UN are implicit VR whatever the syntax; `pydicom_reader` handles that.
+    if vr not in ("", "SQ", "OB", "OW"):
+        raise Unclear
+    position = skip_items(read, size, base + value, implicit, None, data, base) - base
+    if tag in wanted:
+        header.values[tag] = (vr, sequence_bytes(tag, read, data, base, value, position))
+    if tag in NAMING:
+        header.texts.append(("SQ", read(min(position - value, MAX_NAMING), base + value)))
+    return position
+
+
+def _take_value(
+    header: RawHeader,
+    read: Reader,
+    size: int,
+    wanted: frozenset[int],
+    element: tuple[int, str, int, int],
+    data: bytes,
+    base: int,
+) -> None:
+    """Add an element to a header: its tag, VR, the position of its value in the block at offset `base`, its length."""
+    tag, vr, value, length = element
+    end = value + length
+    if tag in wanted:
+        if base + end > size:
+            raise Truncated
+        if length > MAX_VALUE:
+            header.values[tag] = (vr, None)
+            return
+        content = data[value:end] if end <= len(data) else read(length, base + value)
+        if len(content) != length:
+            raise Truncated
+        header.values[tag] = (vr, content)
+    elif length and is_text(tag, vr) and base + end <= size:
+        kind = SPECIAL.get(tag, vr)
+        header.texts.append((kind, read(min(length, max_bytes(kind)), base + value)))
 
 
 def head_of(data: bytes, position: int, implicit: bool) -> tuple[int, str, int, int]:
@@ -276,172 +275,6 @@ def head_of(data: bytes, position: int, implicit: bool) -> tuple[int, str, int, 
 def _is_padding(read: Reader, offset: int, size: int) -> bool:
     """Whether nothing but zero bytes follows, as some writers pad files; true at the end of the data."""
     return size - offset <= MAX_PADDING and not any(read(max(size - offset, 0), offset))
-
-
-def skip_items(
-    read: Reader,
-    size: int,
-    start: int,
-    implicit: bool,
-    wrong: list[tuple[int, bool]] | None = None,
-    block: bytes = b"",
-    base: int = 0,
-    heads: list[Head] | None = None,
-) -> int:
-    """Return the offset after the sequence of undefined length whose first item is at `start` (PS3.5 7.5).
-
-    Fragments of encapsulated data (PS3.5 A.4) are items too and are skipped in the same way. Some writers end an item
-    with the delimiter of a sequence, which stands for that of the item, or for both.
-
-    Parameters
-    ----------
-    read, size, start, implicit
-        Reader and size of the file, offset of the first item, and whether VRs are implicit.
-    wrong : list, optional
-        Gets the offset of each such delimiter, and whether it ends both.
-    block : bytes
-        A part of the file that is in memory.
-    base : int
-        Offset of the block in the file.
-    heads : list, optional
-        Gets tag, VR and length of each element, item and delimiter, in offsets from `start`.
-
-    Returns
-    -------
-    int
-    """
-    found: list[tuple[int, bool]] = []
-    try:
-        end = _skip_items(read, size, start, implicit, found, block, base, heads, ends_both=False)
-    except (Unclear, Truncated):
-        if not found:
-            raise
-        found.clear()
-        end = _skip_items(read, size, start, implicit, found, block, base, None, ends_both=True)
-    if wrong is not None:
-        wrong += found
-    return end
-
-
-def _skip_items(
-    read: Reader,
-    size: int,
-    start: int,
-    implicit: bool,
-    found: list[tuple[int, bool]],
-    block: bytes,
-    base: int,
-    all_heads: list[Head] | None,
-    *,
-    ends_both: bool,
-) -> int:
-    """Return the offset after a sequence; add the sequence delimiters that end an item to `found`.
-
-    Such a delimiter ends the sequence too with `ends_both`, or where what follows is neither an item nor a delimiter of
-    a sequence.
-    """
-    # One entry per open sequence or item of undefined length; True for a sequence, False for an item.
-    stack = [True]
-    data, position = block, start - base
-    step = BLOCK
-    bound = min(size, start + MAX_WALKED)
-    is_doubtful = False  # the sequence may have ended with its item
-    shapes: Shapes | None = None  # of the item that is walked
-    heads: list[Head] = []  # of this item
-    first = wrong_before = 0  # offset of this item; sequence delimiters that were wrong before it
-    while stack:
-        if position + 12 > len(data):
-            base += position
-            position = 0
-            data = read(step, base) if base < size else b""
-            step = min(2 * step, MAX_STEP)
-            if len(data) < 8:
-                if is_doubtful and len(stack) == 1 and not data:
-                    found[-1] = found[-1][0], True
-                    break
-                raise Truncated
-        group, element, length = IMPLICIT(data, position)
-        tag = group << 16 | element
-        if is_doubtful:
-            is_doubtful = False
-            if ends_both or tag not in (ITEM, SEQUENCE_END):
-                stack.pop()
-                found[-1] = found[-1][0], True
-                continue
-        width = 4
-        begin = position
-        position += 8
-        if group == 0xFFFE:
-            if stack[-1]:
-                if tag == SEQUENCE_END:
-                    stack.pop()
-                    length = width = 0
-                elif tag != ITEM:
-                    raise Unclear
-                elif length == UNDEFINED:
-                    if len(stack) == 1 and all_heads is None:
-                        shapes = shapes_of(implicit, data, begin)
-                        if begin + shapes.size + 12 > len(data) and base + len(data) < size:
-                            base += begin
-                            data, begin, position = read(max(step, 2 * shapes.size), base), 0, 8
-                            step = min(2 * step, MAX_STEP)
-                        stop = shapes.skip(data, begin)
-                        if stop > begin:
-                            position, shapes = stop, None
-                            if base + position > bound:
-                                raise TooLong
-                            continue
-                        heads.clear()
-                        first, wrong_before = base + begin, len(found)
-                    stack.append(False)
-                    length = width = 0
-            elif tag in (ITEM_END, SEQUENCE_END):
-                stack.pop()
-                length = width = 0
-                if tag == SEQUENCE_END:
-                    found.append((base + begin, False))
-                    is_doubtful = True
-            else:
-                raise Unclear
-        elif stack[-1]:
-            raise Unclear
-        elif implicit:
-            if length == UNDEFINED:
-                stack.append(True)
-                length = width = 0
-        else:
-            _, _, vr, length = EXPLICIT(data, begin)
-            if vr in LONG_VRS:
-                if position + 4 > len(data):
-                    raise Truncated
-                length = LENGTH(data, position)[0]
-                position += 4
-                if length == UNDEFINED:
-                    if vr not in (SQ, OB, OW):
-                        raise Unclear
-                    stack.append(True)
-                    length = width = 0
-            elif vr in SHORT_VRS:
-                width = 2
-            else:
-                raise Unclear
-        if all_heads is not None:
-            all_heads.append((base + begin - start, base + position - start, width))
-        elif shapes is not None:
-            heads.append((base + begin - first, base + position - first, width))
-            if len(stack) == 1:
-                begin = first - base
-                if begin >= 0 and len(found) == wrong_before:
-                    shapes.learn(data[begin:position], heads)
-                shapes = None
-        position += length
-        if length >= BLOCK:
-            bound = min(size, bound + length)
-        if len(stack) > 2 * MAX_DEPTH:
-            raise Unclear
-        if base + position > bound:
-            raise Truncated if base + position > size else TooLong
-    return base + position
 
 
 def looks_like(data: bytes, start: int, size: int, encoding: Encoding, min_elements: int) -> tuple[bool, bool]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dicomzarr.dicom.vr import EXPLICIT, IMPLICIT, LENGTH, LONG_VRS, SHORT_VRS
-from dicomzarr.headers.fast_reader import BLOCK, Truncated, Unclear
 from dicomzarr.headers.known_heads import MAX_KNOWN_HEADS
+from dicomzarr.headers.reading import BLOCK, Truncated, Unclear
 
 _META_WANTED = (0x0002, 0x0010)  # Media Storage SOP Class UID, Transfer Syntax UID
 # The first 8 bytes of an element of group 0002 to (tag if wanted else 0, length of the value). Instead of the length:

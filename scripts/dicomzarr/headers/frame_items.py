@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 from dicomzarr.dicom.vr import PIXEL_TAGS
-from dicomzarr.headers.fast_reader import Unclear
+from dicomzarr.headers.reading import Unclear
 from dicomzarr.system import shortage
 
 if TYPE_CHECKING:

@@ -28,18 +28,11 @@ from dicomzarr.headers.attributes import (
     is_signed,
     meaning_of,
 )
-from dicomzarr.headers.fast_reader import (
-    BLOCK,
-    RawHeader,
-    Reader,
-    TooLong,
-    Truncated,
-    Unclear,
-    head_of,
-    skip_items,
-)
+from dicomzarr.headers.fast_reader import RawHeader, head_of
 from dicomzarr.headers.item_shapes import Head, Shapes
+from dicomzarr.headers.item_walk import skip_items
 from dicomzarr.headers.layout_fields import OFTEN, Field
+from dicomzarr.headers.reading import BLOCK, Reader, TooLong, Truncated, Unclear
 
 MAX_LAYOUTS: Final = 8  # of each encoding; the one that was used last comes first
 MAX_FIELDS: Final = 1024  # elements of a layout

@@ -1,4 +1,7 @@
-"""Give items that end with the delimiter of a sequence their own, and elements a known VR: pydicom reads the header."""
+"""Give items that end with the delimiter of a sequence their own, and elements a known VR: pydicom reads the header.
+
+Items of undefined length that belong to no sequence are left out.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,10 @@ from dicomzarr.dicom.transfer_syntaxes import (
     EXPLICIT_VR_BIG_ENDIAN,
     IMPLICIT_VR_LITTLE_ENDIAN,
 )
-from dicomzarr.dicom.vr import LONG_VRS, PIXEL_TAGS, SHORT_VRS, UNDEFINED
-from dicomzarr.headers.fast_reader import BLOCK, Reader, TooLong, Truncated, Unclear, skip_items
+from dicomzarr.dicom.vr import ITEM, LONG_VRS, PIXEL_TAGS, SHORT_VRS, UNDEFINED
 from dicomzarr.headers.file_meta import read_meta
+from dicomzarr.headers.item_walk import skip_item, skip_items
+from dicomzarr.headers.reading import BLOCK, Reader, TooLong, Truncated, Unclear
 from dicomzarr.headers.unknown_vrs import with_known_vrs
 
 _ITEM_END = b"\xfe\xff\x0d\xe0\0\0\0\0"
@@ -46,7 +50,7 @@ def mended_file(read: Reader, size: int, syntax: str) -> bytes | None:
 
 
 def mended(read: Reader, size: int, start: int, implicit: bool) -> bytes | None:
-    """Return the bytes of a file up to its pixel data, with right delimiters of items.
+    """Return the bytes of a file up to its pixel data, with right delimiters of items, without stray items.
 
     Parameters
     ----------
@@ -62,9 +66,10 @@ def mended(read: Reader, size: int, start: int, implicit: bool) -> bytes | None:
     Returns
     -------
     bytes or None
-        None where no item has a wrong delimiter, or the header cannot be followed.
+        None where no item has a wrong delimiter or belongs to no sequence, or the header cannot be followed.
     """
     wrong: list[tuple[int, bool]] = []
+    cuts: list[tuple[int, bytes, int]] = []  # offset, what stands there instead, and where the file goes on
     position = start
     try:
         for _ in range(_MOST_ELEMENTS):
@@ -74,6 +79,14 @@ def mended(read: Reader, size: int, start: int, implicit: bool) -> bytes | None:
             tag = int.from_bytes(head[:2], "little") << 16 | int.from_bytes(head[2:4], "little")
             if tag in PIXEL_TAGS:
                 break
+            if tag == ITEM and head[4:8] == b"\xff" * 4:
+                finish = skip_item(read, size, position + 8, implicit)
+                cuts.append((position, b"", finish))
+                position = finish
+                continue
+            if tag >= ITEM:
+                position += 8 + int.from_bytes(head[4:8], "little")
+                continue
             code = int.from_bytes(head[4:6], "little")
             is_implicit = implicit
             if implicit:
@@ -88,10 +101,11 @@ def mended(read: Reader, size: int, start: int, implicit: bool) -> bytes | None:
             position = skip_items(read, size, value, is_implicit, wrong) if length == UNDEFINED else value + length
     except (Unclear, Truncated, TooLong):
         return None
-    if not wrong or position > min(size, _MOST_BYTES):
+    cuts += [(offset, _ITEM_END, offset if ends_both else offset + 8) for offset, ends_both in wrong]
+    if not cuts or position > min(size, _MOST_BYTES):
         return None
     data, pieces, last = read(position, 0), [], 0
-    for offset, ends_both in wrong:
-        pieces += [data[last:offset], _ITEM_END]
-        last = offset if ends_both else offset + 8
+    for offset, instead, finish in sorted(cuts):
+        pieces += [data[last:offset], instead]
+        last = finish
     return b"".join([*pieces, data[last:]])

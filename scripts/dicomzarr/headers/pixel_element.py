@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from dicomzarr.dicom.vr import LONG_VRS, PIXEL_TAGS, SHORT_VRS, UNDEFINED, VRS
-from dicomzarr.headers.fast_reader import Encoding, Reader, TooLong
+from dicomzarr.headers.reading import Encoding, Reader, TooLong
 
 Place: TypeAlias = tuple[int, str, int, int]  # tag, VR, offset and length of the value, as in `RawHeader.pixel`
 

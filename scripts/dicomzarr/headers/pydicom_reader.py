@@ -13,20 +13,12 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from dicomzarr.dicom.vr import CHARACTER_SET, MAX_TEXT, MAX_VALUE, PIXEL_TAGS, UNDEFINED, standard_texts
+from dicomzarr.dicom.vr import CHARACTER_SET, ITEM, MAX_TEXT, MAX_VALUE, PIXEL_TAGS, UNDEFINED, standard_texts
 from dicomzarr.headers.attribute_table import SEQUENCES
 from dicomzarr.headers.attributes import WANTED
-from dicomzarr.headers.fast_reader import (
-    EXPLICIT_LITTLE,
-    MAX_PADDING,
-    Encoding,
-    RawHeader,
-    Reader,
-    TooLong,
-    Truncated,
-    Unclear,
-    skip_items,
-)
+from dicomzarr.headers.fast_reader import MAX_PADDING, RawHeader
+from dicomzarr.headers.item_walk import skip_item, skip_items
+from dicomzarr.headers.reading import EXPLICIT_LITTLE, Encoding, Reader, TooLong, Truncated, Unclear
 from dicomzarr.headers.sequence_values import MAX_BYTES
 from dicomzarr.headers.unknown_vrs import with_known_vrs
 from dicomzarr.system import shortage
@@ -137,7 +129,8 @@ def _guarded(read: Reader, size: int, start: int, encoding: Encoding, *, parse_i
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _read(window, read, size, encoding, parse_items)
+            _silence()
+            return _Walk(window, read, size, encoding, parse_items).header()
     except (Truncated, TooLong, Refused, ReadFailed):
         raise
     except EOFError:
@@ -177,88 +170,108 @@ def read_past_item_ends(stream: BinaryIO, dataset: Dataset) -> None:
         dataset.update(more)
 
 
-def _read(window: _Window, read: Reader, size: int, encoding: Encoding, parse_items: bool) -> RawHeader:
-    from pydicom.dataelem import RawDataElement
-    from pydicom.filereader import data_element_generator
+class _Walk:
+    """The walk of pydicom over the top-level elements of a data set, up to its pixel data."""
 
-    _silence()
-    header = RawHeader(is_empty=True)
-    end = [-1]
-    skipped: list[tuple[int, str | None, int]] = []
+    def __init__(self, window: _Window, read: Reader, size: int, encoding: Encoding, parse_items: bool) -> None:
+        self._window, self._read, self._size = window, read, size
+        self._encoding, self._parse_items = encoding, parse_items
+        self._header = RawHeader(is_empty=True)
+        self._end = -1  # offset of a tag (0000,0000), where padding may begin
+        # Tag, VR and offset of the value of an element that pydicom is not to read.
+        self._skipped: tuple[int, str | None, int] | None = None
 
-    def stop(tag: int, vr: str | None, length: int) -> bool:
-        header.is_empty = False
-        if tag in PIXEL_TAGS:
-            header.pixel = (tag, vr or "", window.tell(), -1 if length == UNDEFINED else length)
-            return True
-        if tag == 0:
-            end[0] = window.tell() - 8
-            return True
-        # Items and delimiters cannot occur at the top level. Some writers leave their tags there: passed over, with
-        # the value of an item.
-        if tag >= 0xFFFE0000 and length == UNDEFINED:
-            raise Refused
-        if not parse_items and length == UNDEFINED and vr in (None, "SQ", "UN"):
-            skipped.append((tag, vr, window.tell()))
-            return True
-        return False
+    def header(self) -> RawHeader:
+        """Return the header; raise whatever pydicom raises, and `Truncated`, `TooLong` and `Refused`."""
+        for element in self._elements():
+            self._take(element)
+        if self._header.pixel is None:
+            _check_end(self._read, self._size, self._end if self._end >= 0 else self._size)
+        return self._header
 
-    def skip_sequence(tag: int, vr: str | None, begin: int) -> None:
-        try:
-            finish = skip_items(read, size, begin, encoding.implicit or vr == "UN")
-        except Unclear:
-            raise Refused from None
-        window.seek(finish)
-        if tag in WANTED:
-            add(tag, _sequence(tag, read, begin, finish))
+    def _elements(self) -> Iterator[Any]:
+        """Yield the elements that pydicom reads, as it does: parsed sequences, all others raw."""
+        from pydicom.filereader import data_element_generator
 
-    def add(tag: int, value: tuple[str, bytes | None]) -> None:
-        if tag in header.values and header.values[tag] != value:
-            raise Refused
-        header.values[tag] = value
-
-    def generate() -> Iterator[Any]:
+        window, encoding = self._window, self._encoding
         for _ in range(MAX_ITEM_ENDS):
             yield from data_element_generator(
                 window,  # type: ignore[arg-type]
                 encoding.implicit,
                 encoding.little,
-                stop_when=stop,
+                stop_when=self._stops_at,
                 defer_size=MAX_VALUE,
                 specific_tags=_tags(),
             )
-            if skipped:
-                skip_sequence(*skipped.pop())
+            if self._skipped is not None:
+                self._skip(*self._skipped)
+                self._skipped = None
                 continue
             # pydicom takes an item delimiter for the end of the data set.
-            if header.pixel is not None or end[0] >= 0 or window.last_read != _item_end(encoding):
+            if self._header.pixel is not None or self._end >= 0 or window.last_read != _item_end(encoding):
                 return
         raise TooLong
 
-    for element in generate():
-        tag = int(element.tag)
-        if tag not in WANTED:
-            if isinstance(element, RawDataElement) and element.value:
-                vr = "CS" if tag == CHARACTER_SET else element.VR or ""
-                header.texts.append((vr, bytes(element.value[:MAX_TEXT])))
-            continue
-        value: tuple[str, bytes | None]
-        if isinstance(element, RawDataElement):
-            content = element.value
-            if content is None and element.length != 0:
-                value = (element.VR or "", None)  # longer than MAX_VALUE, or of undefined length
-            elif content is not None and element.length not in (len(content), UNDEFINED):
-                raise Truncated
-            elif element.length == UNDEFINED:
-                value = (element.VR or "", None)
+    def _stops_at(self, tag: int, vr: str | None, length: int) -> bool:
+        """Return whether pydicom is to stop before the value of an element; note why."""
+        header, window = self._header, self._window
+        header.is_empty = False
+        if tag in PIXEL_TAGS:
+            header.pixel = (tag, vr or "", window.tell(), -1 if length == UNDEFINED else length)
+            return True
+        if tag == 0:
+            self._end = window.tell() - 8
+            return True
+        if length != UNDEFINED:
+            return False
+        # Items and delimiters cannot occur at the top level. Some writers leave their tags there, or items behind a
+        # sequence whose length they set to 0: passed over, with the value of an item.
+        if tag >= 0xFFFE0000 and not (tag == ITEM and self._encoding.little):
+            raise Refused
+        if tag == ITEM or (not self._parse_items and vr in (None, "SQ", "UN")):
+            self._skipped = tag, vr, window.tell()
+            return True
+        return False
+
+    def _skip(self, tag: int, vr: str | None, begin: int) -> None:
+        """Go on behind an item, or a sequence, of undefined length."""
+        implicit = self._encoding.implicit
+        try:
+            if tag == ITEM:
+                finish = skip_item(self._read, self._size, begin, implicit)
             else:
-                value = (element.VR or "", content or b"")
+                finish = skip_items(self._read, self._size, begin, implicit or vr == "UN")
+        except Unclear:
+            raise Refused from None
+        self._window.seek(finish)
+        if tag in WANTED:
+            self._add(tag, _sequence(tag, self._read, begin, finish))
+
+    def _take(self, element: Any) -> None:
+        """Add an element to the header, if it is wanted or a text."""
+        from pydicom.dataelem import RawDataElement
+
+        tag = int(element.tag)
+        if not isinstance(element, RawDataElement):
+            if tag in WANTED:
+                self._add(tag, _sequence(tag, self._read, element.file_tell or 0, self._window.tell()))
+            return
+        vr, content, length = element.VR or "", element.value, element.length
+        if content is not None and length not in (len(content), UNDEFINED):
+            raise Truncated
+        if tag not in WANTED:
+            if content:
+                self._header.texts.append(("CS" if tag == CHARACTER_SET else vr, bytes(content[:MAX_TEXT])))
+        elif length == UNDEFINED or (content is None and length != 0):
+            self._add(tag, (vr, None))  # longer than MAX_VALUE, or of undefined length
         else:
-            value = _sequence(tag, read, element.file_tell or 0, window.tell())
-        add(tag, value)
-    if header.pixel is None:
-        _check_end(read, size, end[0] if end[0] >= 0 else size)
-    return header
+            self._add(tag, (vr, content or b""))
+
+    def _add(self, tag: int, value: tuple[str, bytes | None]) -> None:
+        values = self._header.values
+        if tag in values and values[tag] != value:
+            raise Refused
+        values[tag] = value
 
 
 def _sequence(tag: int, read: Reader, begin: int, finish: int) -> tuple[str, bytes | None]:

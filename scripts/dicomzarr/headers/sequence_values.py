@@ -231,12 +231,12 @@ def _double(value: bytes | None, little: bool) -> float | None:
 
 def _decimals(value: bytes | None, keyword: str, odd: set[str]) -> list[float]:
     """Return the numbers of a DS value, none where it is empty; raise `Unreadable` where it is no list of numbers."""
-    text = (value or b"").strip(b" \0").decode("latin-1")
+    text = (value or b"").rstrip(b" \0").decode("latin-1")
     if not text:
         return []
     parts = text.split("\\")
     try:
-        numbers = [] if "_" in text else [float(part.strip(" \0")) for part in parts]
+        numbers = [] if "_" in text else [float(part.rstrip(" \0")) for part in parts]
     except ValueError:
         numbers = read_nonstandard(parts, keyword) or []
         odd.add(keyword)
@@ -248,7 +248,7 @@ def _decimals(value: bytes | None, keyword: str, odd: set[str]) -> list[float]:
 def _items(value: bytes, little: bool) -> list[_Item]:
     """Return the elements of each item by tag; an empty list where the bytes are malformed.
 
-    Where the delimiter of a sequence ends an item, it may end the sequence too: see `fast_reader.skip_items`.
+    Where the delimiter of a sequence ends an item, it may end the sequence too: see `item_walk.skip_items`.
     """
     return _items_if(value, little, ends_both=False) or _items_if(value, little, ends_both=True)
 

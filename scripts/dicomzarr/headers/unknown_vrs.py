@@ -11,7 +11,8 @@ import functools
 from typing import Final
 
 from dicomzarr.dicom.vr import ITEM, ITEM_END, LONG_VRS, PIXEL_TAGS, SEQUENCE_END, SHORT_VRS, UNDEFINED
-from dicomzarr.headers.fast_reader import BLOCK, MAX_DEPTH, Reader, TooLong, Truncated, Unclear, skip_items
+from dicomzarr.headers.item_walk import skip_items
+from dicomzarr.headers.reading import BLOCK, MAX_DEPTH, Reader, TooLong, Truncated, Unclear
 
 _MOST_ELEMENTS: Final = 100_000
 _MOST_OF_A_HEAD: Final = 8  # bytes of a head that are replaced: VR, reserved bytes and length

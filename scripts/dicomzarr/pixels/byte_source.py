@@ -11,7 +11,7 @@ from blake3 import blake3
 from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.dicom.prefix import offset_of_first_element
 from dicomzarr.dicom.transfer_syntaxes import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
-from dicomzarr.dicom.vr import LONG_VRS
+from dicomzarr.dicom.vr import LONG_VRS, SHORT_VRS
 from dicomzarr.system import limits, shortage
 from dicomzarr.vocabulary.errors import SourceChanged
 from dicomzarr.vocabulary.reasons import NotExtracted
@@ -307,16 +307,19 @@ def open_source(fd: int, size: int, facts: ImageFacts, digests: bytes = b"") -> 
 
 
 def _end_of_file_meta(fd: int, size: int) -> int:
-    """Return the offset after the File Meta Information, which is explicit VR little endian (PS3.10 7.1)."""
+    """Return the offset after the File Meta Information: explicit VR (PS3.10 7.1), or implicit VR by some writers."""
     position = offset_of_first_element(os.pread(fd, 134, 0))
     while position + 8 <= size:
         head = os.pread(fd, 12, position)
         if head[:2] != b"\x02\x00":
             break
-        if int.from_bytes(head[4:6], "little") in LONG_VRS:
+        code = int.from_bytes(head[4:6], "little")
+        if code in LONG_VRS:
             position += 12 + int.from_bytes(head[8:12], "little")
-        else:
+        elif code in SHORT_VRS:
             position += 8 + int.from_bytes(head[6:8], "little")
+        else:
+            position += 8 + int.from_bytes(head[4:8], "little")
     return position
 
 

@@ -19,6 +19,7 @@ Colour = Literal["RGB", "YBR", ""]
 _JP2_SIGNATURE = b"\x00\x00\x00\x0cjP  "
 # After the end marker: the byte that makes the length even, or many of them.
 _PADDING = b"\x00\xff"
+_END = b"\xff\xd9"  # EOI of JPEG and JPEG-LS, EOC of JPEG 2000
 _RGB_IDS = ((82, 71, 66), (114, 103, 98))
 # Start of frame markers; C4 (DHT), C8 (JPG) and CC (DAC) lie in the range and are none.
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -137,10 +138,20 @@ def read_jpeg(data: bytes) -> Stream:
         claims=claims,
         sof=sof,
         lossless=lossless,
-        ended=data.rstrip(_PADDING).endswith(b"\xff\xd9"),
+        ended=_is_ended(data),
         point_transform=data[position + 7 + 2 * data[position + 4]] & 15 if sof == SOF_LOSSLESS else 0,
         scans=jpeg_scans.count_scans(data, position) if sof == SOF_LOSSLESS and components > 1 else 1,
     )
+
+
+def _is_ended(data: bytes) -> bool:
+    """Return whether a stream has its end marker, and no more than padding after it: any byte, then 0 and 255.
+
+    The byte that makes a fragment even should be 0 (PS3.5 A.4); dcmcjpls of DCMTK leaves whatever was in memory. No
+    compressed data contain the two bytes of the marker (ISO/IEC 10918-1 B.1.1.5, 14495-1 A.1, 15444-1 B.10.1).
+    """
+    stripped = data.rstrip(_PADDING)
+    return stripped.endswith(_END) or stripped[-3:-1] == _END
 
 
 def _loses_values(data: bytes, position: int, components: int, sof: int) -> bool:
@@ -236,7 +247,7 @@ def read_jpeg2000(data: bytes) -> Stream:
         signed=bool(each[0] & 0x80),
         colour="RGB" if coding.transform and components == 3 else "",
         lossless=coding.reversible == {True},
-        ended=data.rstrip(_PADDING).endswith(b"\xff\xd9"),
+        ended=_is_ended(data),
         start=start,
     )
 

@@ -305,7 +305,8 @@ def _is_ended(source: Source, offsets: Indices, lengths: Indices, end: int) -> b
         tail = bytes(source.read(int(offsets[end] + lengths[end]) - size, size)) + tail
     if tail.startswith(_END[1:]) and end > 0:  # the marker itself is in two fragments
         tail = bytes(source.read(int(offsets[end - 1] + lengths[end - 1]) - 1, 1)) + tail
-    return tail.rstrip(_PADDING).endswith(_END)
+    tail = tail.rstrip(_PADDING)
+    return tail.endswith(_END) or tail[-3:-1] == _END  # any byte may make a fragment even
 
 
 def _may_be_rle_header(head: bytes) -> bool:

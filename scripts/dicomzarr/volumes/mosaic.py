@@ -145,7 +145,8 @@ def _along_normal(vector: list[float], facts: ImageFacts) -> bool:
 def _by_matrix(header: Dataset, rows: int, columns: int) -> int | None:
     """Return the number of tiles in a row, from AcquisitionMatrixText (0051,100B), such as ``80*80`` or ``64p*64``."""
     value = private_value(header, 0x0051, 0x0B, "SIEMENS MR HEADER", "SIEMENS")
-    parts = value.replace("p", "").replace("s", "").split("*") if isinstance(value, str) else []
+    text = value.decode("latin-1") if isinstance(value, bytes) else value  # bytes: of an element of VR UN
+    parts = text.replace("p", "").replace("s", "").split("*") if isinstance(text, str) else []
     sizes = [_whole(part, 65535) for part in parts]
     if len(sizes) != 2 or sizes[0] is None or sizes[1] is None:
         return None

@@ -31,7 +31,7 @@ from made_up_headers import (
     text,
 )
 
-from dicomzarr.headers import classify as headers
+from dicomzarr.headers import data_set
 from dicomzarr.headers.classify import _read_header, read_header
 
 # --- what a plain image gives ------------------------------------------------------------------------------------
@@ -119,8 +119,8 @@ def test_deflated_offsets_count_in_the_inflated_data_set() -> None:
 
 
 def test_deflate_bomb_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(headers, "MAX_INFLATED", 1 << 20)
-    monkeypatch.setattr(headers, "MAX_INFLATED_HEADER", 1 << 18)
+    monkeypatch.setattr(data_set, "MAX_INFLATED", 1 << 20)
+    monkeypatch.setattr(data_set, "MAX_INFLATED_HEADER", 1 << 18)
     assert reason_of(deflated(encode(image(pixels=bytes(1 << 24)), EXPLICIT))) == ("quarantined", "too_large")
 
 
@@ -275,6 +275,20 @@ def test_an_image_without_pixels_is_missing_them() -> None:
     assert reason_of(file(spectrum)) == ("skipped", "no_pixel_data")
 
 
+@pytest.mark.parametrize("syntax", NATIVE)
+def test_pixels_that_a_maker_compresses_in_private_elements(syntax: str) -> None:
+    """Creator, elements and the name of the method are those of scanners, as dcm2niix and GDCM know them."""
+    creator, method = text(0x07A10010, "LO", "ELSCINT1"), text(0x07A11011, "CS", "PMSCT_RLE1")
+    pixels = Element(0x07A1100A, "OW", bytes(30))
+    private = {"Creator": creator, "Pixels": pixels, "Method": method}
+    answer = both(file(image(syntax, PixelData=None, **private), syntax))
+    assert (answer.outcome, answer.reason) == ("quarantined", "unsupported_transfer_syntax")
+    assert not any("PMSCT" in str(value) for value in answer.facts.values())
+    assert both(file(image(syntax, **private), syntax)).outcome == "image"
+    other = {**private, "Method": text(0x07A11011, "CS", "NONE")}
+    assert reason_of(file(image(syntax, PixelData=None, **other), syntax)) == ("skipped", "missing_pixel_data")
+
+
 def test_dicomdir() -> None:
     records = Element(0x00041220, "SQ", ((text(0x00041430, "CS", "PATIENT"),),))
     assert reason_of(meta(EXPLICIT, "1.2.840.10008.1.3.10") + records.encode(EXPLICIT)) == ("skipped", "dicomdir")
@@ -315,6 +329,16 @@ def test_dicomdir() -> None:
 def test_attributes_that_decoding_needs(change: dict[str, Any], reason: str) -> None:
     answer = both(file(image(**change)))
     assert (answer.outcome, answer.reason) == ("quarantined", reason)
+
+
+@pytest.mark.parametrize("planar", [number(0x00280006, 2), number(0x00280006, 0xFFFF), text(0x00280006, "LO", "none")])
+def test_planar_configuration_says_nothing_of_one_sample(planar: Element) -> None:
+    """PS3.3 C.7.6.3.1.3: it is required only if Samples per Pixel is greater than 1."""
+    assert both(file(image(PlanarConfiguration=planar))).outcome == "image"
+    assert both(file(image(PlanarConfiguration=planar, SamplesPerPixel=None))).outcome == "image"
+    colour = {"SamplesPerPixel": number(0x00280002, 3), "PhotometricInterpretation": text(0x00280004, "CS", "RGB")}
+    answer = both(file(image(PlanarConfiguration=planar, pixels=bytes(144), **colour)))
+    assert (answer.outcome, answer.reason) == ("quarantined", "invalid_attribute")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ from io import BytesIO
 
 import pytest
 from dicoms import ct_slice, uid
+from headers_of_bytes import NATIVE, reason_of
+from made_up_headers import encode, file, image, meta, text
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -47,6 +49,16 @@ def test_the_elements_before_the_cut_are_facts(kind: str) -> None:
     assert "Rows" not in facts and "pixel" not in facts
     # What may identify a patient is searched for in everything that is written.
     assert {value.strip(b"\0 ") for _, value in texts} >= {b"patient-alpha", dataset.SOPInstanceUID.encode()}
+
+
+@pytest.mark.parametrize("syntax", NATIVE)
+def test_a_cut_inside_a_text_that_is_not_wanted_is_seen_by_both_readers(syntax: str) -> None:
+    """pydicom returns the beginning of the value; before, such a file was one without pixel data."""
+    elements = image(syntax, Name=text(0x00100010, "PN", "SOME^NAME"))
+    before = meta(syntax) + encode([element for element in elements if element.tag < 0x00100010], syntax)
+    for cut in range(2, 18):  # a single zero byte, of a tag in big endian, may be padding
+        data = file(elements, syntax)[: len(before) + cut]
+        assert reason_of(data) == ("quarantined", "truncated_header")
 
 
 def test_a_value_that_is_cut_is_no_fact() -> None:

@@ -20,7 +20,7 @@ from made_up_headers import (
 )
 
 from dicomzarr.headers import classify as headers
-from dicomzarr.headers import fast_reader
+from dicomzarr.headers import data_set, fast_reader, item_walk
 
 _texts = st.text("0123456789.-+eE \\ABC_\0", max_size=12)
 _vrs = st.sampled_from(["CS", "DS", "IS", "LO", "UI", "US", "SS", "FD", "UN", "OB", "UL", "UT"])
@@ -91,5 +91,6 @@ def test_blocks_may_end_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     data = file(image(SourceImageSequence=sequence, Private=Element(0x00091010, "OB", bytes(300))))
     expected = both(data)
     for size in range(260, 700, 7):  # file meta information must fit into the first block
-        monkeypatch.setattr(fast_reader, "BLOCK", size)
+        for module in (data_set, fast_reader, item_walk):
+            monkeypatch.setattr(module, "BLOCK", size)
         assert both(data) == expected

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from made_up_headers import EXPLICIT, head, meta
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-from dicomzarr.headers.fast_reader import Unclear
+from dicomzarr.headers.reading import Unclear
 from dicomzarr.stages.extract_batch.frame_headers import read_frame_items
 from dicomzarr.stages.extract_batch.series_files import read_header
 from dicomzarr.volumes.frames import frames_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import struct
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from made_up_headers import EXPLICIT, IMPLICIT, Element, encode, file, image, meta, number, text
 
 from dicomzarr.dicom.vr import NAMING
-from dicomzarr.headers import fast_reader, item_shapes, layouts
+from dicomzarr.headers import data_set, fast_reader, item_shapes, item_walk, layouts, reading
 from dicomzarr.headers.attribute_table import ATTRIBUTES, CREATOR, PRIVATE_TAGS, SEQUENCES
 from dicomzarr.headers.attributes import WANTED
 from dicomzarr.headers.item_shapes import Shapes
@@ -93,7 +94,7 @@ def learn_each(implicit: bool) -> None:
         shapes._left = 0
 
 
-@pytest.mark.parametrize("block", [fast_reader.BLOCK, 900])
+@pytest.mark.parametrize("block", [reading.BLOCK, 900])
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
 @settings(max_examples=2000 if FULL else 100)
 @given(seed=st.integers(0, 1 << 32))
@@ -101,7 +102,9 @@ def test_layouts_change_no_result(syntax: str, block: int, seed: int) -> None:
     forget()
     random_ = random.Random(seed)
     files = similar_files(random_, syntax)
-    with mock.patch.object(fast_reader, "BLOCK", block), mock.patch.object(layouts, "BLOCK", block):
+    with contextlib.ExitStack() as stack:
+        for module in (data_set, fast_reader, item_walk, layouts):
+            stack.enter_context(mock.patch.object(module, "BLOCK", block))
         for data in [*files, *files]:
             learn_each(syntax == IMPLICIT)
             assert as_before(data) == alone(data)
@@ -110,7 +113,7 @@ def test_layouts_change_no_result(syntax: str, block: int, seed: int) -> None:
             changed = mutated(data, random_)
             assert as_before(changed) == alone(changed)
             assert as_before(data) == alone(data)
-        with mock.patch.object(fast_reader, "read_raw", side_effect=fast_reader.Unclear) as needed:
+        with mock.patch.object(fast_reader, "read_raw", side_effect=reading.Unclear) as needed:
             as_before(files[0])
     event(f"read by its layout: {not needed.called}")
 
@@ -162,7 +165,7 @@ def test_a_length_that_becomes_undefined_is_no_jump_of_four_gigabytes() -> None:
     def sparse(length: int, offset: int) -> bytes:
         return (hostile + bytes(length))[offset : offset + length] if offset < at else behind[:length]
 
-    assert layouts.LAYOUTS[False].find(sparse, size, len(meta()), sparse(fast_reader.BLOCK, 0)) is None
+    assert layouts.LAYOUTS[False].find(sparse, size, len(meta()), sparse(reading.BLOCK, 0)) is None
     assert layouts.LAYOUTS[False].find(lambda n, i: data[i : i + n], len(data), len(meta()), data) is not None
 
 
@@ -257,7 +260,7 @@ def test_items_that_repeat_a_shape_end_where_walking_them_ends(implicit: bool) -
 def test_frames_are_mostly_skipped_by_their_shape() -> None:
     groups = frames(400, random.Random(1), False)[12:]
     with mock.patch.object(Shapes, "learn", autospec=True, side_effect=Shapes.learn) as learned:
-        end = fast_reader.skip_items(lambda length, offset: groups[offset : offset + length], len(groups), 0, False)
+        end = item_walk.skip_items(lambda length, offset: groups[offset : offset + length], len(groups), 0, False)
     assert end == len(groups)
     assert learned.call_count < 100
 
@@ -266,10 +269,10 @@ def test_the_limit_of_parsed_bytes_holds_with_and_without_shapes(monkeypatch: py
     groups = frames(200, random.Random(2), False)[12:]
 
     def ends(limit: int) -> bool:
-        monkeypatch.setattr(fast_reader, "MAX_WALKED", limit)
+        monkeypatch.setattr(item_walk, "MAX_WALKED", limit)
         try:
-            fast_reader.skip_items(lambda length, offset: groups[offset : offset + length], len(groups), 0, False)
-        except fast_reader.TooLong:
+            item_walk.skip_items(lambda length, offset: groups[offset : offset + length], len(groups), 0, False)
+        except reading.TooLong:
             return False
         return True
 

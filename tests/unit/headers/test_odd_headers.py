@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import struct
 
+import pydicom
 import pytest
 from headers_of_bytes import NATIVE, both, deflated, reason_of
 from hypothesis import given
@@ -11,8 +13,9 @@ from hypothesis import strategies as st
 from made_up_headers import BIG, EXPLICIT, IMPLICIT, Element, acr_nema, encode, file, image, meta, number, text
 
 from dicomzarr.headers.attributes import interpret
-from dicomzarr.headers.fast_reader import EXPLICIT_LITTLE, TooLong
+from dicomzarr.headers.mended_items import mended_file
 from dicomzarr.headers.pixel_element import reason_against
+from dicomzarr.headers.reading import EXPLICIT_LITTLE, TooLong
 
 # --- stray tags of items and delimiters ----------------------------------------------------------------------------
 
@@ -60,9 +63,70 @@ def test_an_item_without_length_and_a_cut_one_cost_the_file() -> None:
     elements = image()
     before, after = encode(elements[:8], EXPLICIT), encode(elements[8:], EXPLICIT)
     open_item = struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
-    assert reason_of(meta() + before + open_item + after) == ("quarantined", "unreadable_header")
+    assert reason_of(meta() + before + open_item + after) == ("quarantined", "truncated_header")
     assert reason_of(meta() + before + struct.pack("<HHI", 0xFFFE, 0xE000, 5000) + after)[0] == "quarantined"
     assert reason_of(meta() + before + stray(0xE00D, EXPLICIT))[1] in ("truncated_header", "no_pixel_data")
+
+
+CONTENTS = st.recursive(
+    st.just((text(0x00080100, "SH", "A1"), text(0x00100020, "LO", "another"))),
+    lambda inner: st.lists(inner, min_size=1, max_size=2).map(
+        lambda items: (text(0x00080104, "LO", "x"), Element(0x0040A730, "SQ", tuple(items), True, None, True))
+    ),
+    max_leaves=4,
+)
+
+
+@given(
+    contents=st.lists(CONTENTS, min_size=1, max_size=3),
+    place=st.sampled_from((1, 3, 4, 5, 7, 8, 9, 11, 13, 17)),
+    syntax=st.sampled_from((EXPLICIT, IMPLICIT)),
+    ended=st.booleans(),
+)
+def test_items_behind_a_sequence_of_length_0_are_passed_over(
+    contents: list[tuple[Element, ...]], place: int, syntax: str, ended: bool
+) -> None:
+    """Dose sheets of GE: the length of the sequence is 0, and its items follow, of undefined length."""
+    elements = image(syntax, pixels=bytes(range(48)))
+    whole = Element(0x00400555, "SQ", tuple(contents), True, None, True).encode(syntax)
+    empty = Element(elements[place].tag - 1, "SQ", b"").encode(syntax)
+    items = whole[len(empty) :] if ended else whole[len(empty) : -8]
+    before, after = encode(elements[:place], syntax), encode(elements[place:], syntax)
+    data = meta(syntax) + before + empty + items + after
+    answer, plain = both(data), both(file(elements, syntax))
+    assert (answer.outcome, answer.reason, answer.flags) == ("image", "", ())
+    pixel = answer.facts.pop("pixel")
+    assert data[pixel["offset"] :][: pixel["length"]] == bytes(range(48))
+    plain.facts.pop("pixel")
+    assert answer.facts == plain.facts
+    # what pydicom reads later is the header without the items
+    mended = mended_file(lambda length, offset: data[offset : offset + length], len(data), syntax)
+    gap = b"" if not ended else items[-8:]
+    assert mended == meta(syntax) + before + empty + gap + encode(elements[place:-1], syntax)
+
+
+# --- elements of a command -----------------------------------------------------------------------------------------
+
+COMMANDS = (
+    Element(0x00000000, "UL", struct.pack("<I", 38)),
+    text(0x00000002, "UI", "1.2.840.10008.5.1.4.1.1.2"),
+    number(0x00000100, 1),
+)
+
+
+@pytest.mark.parametrize("syntax", NATIVE)
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_command_set_before_the_data_set_is_passed_over(syntax: str, count: int) -> None:
+    """It is in implicit VR little endian (PS3.7 6.3.1), as it came through the network; pydicom reads such files."""
+    command = encode(COMMANDS[:count], IMPLICIT)
+    data = meta(syntax) + command + encode(image(syntax), syntax)
+    answer, plain = both(data), both(file(image(syntax), syntax))
+    assert (answer.outcome, answer.flags) == ("image", ())
+    assert answer.facts.pop("pixel")["offset"] == plain.facts.pop("pixel")["offset"] + len(command)
+    assert answer.facts == plain.facts
+    dataset = pydicom.dcmread(io.BytesIO(data))
+    assert (dataset.Rows, dataset.PatientID) == (4, "ID 1")
+    assert reason_of(meta(syntax) + command)[0] == "quarantined"
 
 
 # --- several pixel data elements -----------------------------------------------------------------------------------

@@ -69,6 +69,13 @@ def test_a_backslash_behind_the_last_number_is_no_number(syntax: str, end: str) 
         (0x00180081, "DS", "short", "EchoTime"),
         (0x00181060, "DS", "1\\2", "TriggerTime"),
         (0x00200013, "IS", "1,000", "InstanceNumber"),
+        # -1024 without its first bytes (PS3.5 6.2: only spaces stand before a number)
+        (0x00281052, "DS", "\0\0\0\0\x344 ", "RescaleIntercept"),
+        (0x00281052, "DS", "\01024 ", "RescaleIntercept"),
+        (0x00200013, "IS", "\012 ", "InstanceNumber"),
+        (0x00200032, "DS", "\0\x35\\5\\7", "ImagePositionPatient"),
+        (0x00200032, "DS", "15\\\0\x35\\7", "ImagePositionPatient"),
+        (0x00281050, "DS", "\0\x30\\400", "WindowCenter"),
         # another count of numbers than the attribute has
         (0x00280030, "DS", "0.2\\0\\0.20000", "PixelSpacing"),
         (0x00280030, "DS", "0.7", "PixelSpacing"),

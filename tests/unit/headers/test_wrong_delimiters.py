@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from headers_of_bytes import both, reason_of
 from hypothesis import given
@@ -12,6 +14,8 @@ from hypothesis import strategies as st
 from made_up_headers import CT, DEFLATED, EXPLICIT, IMPLICIT, Element, encode, file, head, image, meta, text
 
 from dicomzarr.headers.mended_items import mended
+from dicomzarr.pixels.byte_source import open_source
+from dicomzarr.pixels.reader import FrameReader
 
 # --- items that end with the delimiter of a sequence ---------------------------------------------------------------
 
@@ -164,10 +168,17 @@ def test_what_only_begins_like_meta_information_is_no_dicom() -> None:
     assert reason_of(broken) == ("quarantined", "unreadable_header")
 
 
-def test_deflated_after_implicit_meta_information() -> None:
+def test_deflated_after_implicit_meta_information(tmp_path: Path) -> None:
     import zlib
 
     squeeze = zlib.compressobj(wbits=-15)
-    data = squeeze.compress(encode(image(), EXPLICIT)) + squeeze.flush()
+    pixels = np.arange(24, dtype="<u2").tobytes()
+    data = squeeze.compress(encode(image(pixels=pixels), EXPLICIT)) + squeeze.flush()
     for preamble in (b"", bytes(128) + b"DICM"):
-        assert both(preamble + implicit_meta(DEFLATED) + data).outcome == "image"
+        answer = both(preamble + implicit_meta(DEFLATED) + data)
+        assert answer.outcome == "image"
+        path = tmp_path / "file"
+        path.write_bytes(preamble + implicit_meta(DEFLATED) + data)
+        with open(path, "rb") as stream:
+            source = open_source(stream.fileno(), path.stat().st_size, answer.facts)
+            assert FrameReader(source, answer.facts)[0].pixels.tobytes() == pixels

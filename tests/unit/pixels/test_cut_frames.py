@@ -48,6 +48,24 @@ def test_any_cut_gives_the_same_pixels(syntax: str, count: int, step: int, first
     assert ("joined_fragments" in image.flags) == (len(fragments) > count)
 
 
+@settings(deadline=None, max_examples=40)
+@given(
+    syntax=st.sampled_from([".4.70", ".4.80", ".4.90", ".4.201"]),
+    pads=st.lists(st.integers(0, 255), min_size=1, max_size=3),
+    in_parts=st.booleans(),
+)
+def test_the_byte_that_makes_a_frame_even_may_have_any_value(syntax: str, pads: list[int], in_parts: bool) -> None:
+    """It should be 0 (PS3.5 A.4). dcmcjpls of DCMTK 3.6.7 leaves what was in memory; its dcmdjpls reads such frames."""
+    fragments = [ENCODERS[syntax](frame) + bytes([pad]) for frame, pad in zip(FRAMES, pads, strict=False)]
+    if in_parts:  # two fragments each, of which only the content says to which frame they belong
+        fragments = [part for stream in fragments for part in (stream[:60], stream[60:])]
+    image = reader(encapsulate(fragments), f"{DICOM}{syntax}", NumberOfFrames=len(pads), **HEADER)
+    for number, frame in enumerate(image):
+        np.testing.assert_array_equal(frame.pixels, FRAMES[number])
+        assert "missing_end_marker" not in frame.flags
+        assert image.cross_check(number, frame).outcome != "refused"
+
+
 @pytest.mark.parametrize("syntax", [".8.1", ".1.98"])
 def test_two_frames_without_markers_are_not_joined_to_one(syntax: str) -> None:
     data = encapsulate(STREAMS[syntax][:2])

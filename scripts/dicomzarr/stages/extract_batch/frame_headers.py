@@ -8,8 +8,8 @@ from typing import Any
 
 from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.dicom.prefix import is_within_a_value
-from dicomzarr.headers.fast_reader import Unclear
 from dicomzarr.headers.frame_items import Wanted, read_quickly, tag_of
+from dicomzarr.headers.reading import Unclear
 from dicomzarr.system import sandbox
 from dicomzarr.volumes.functional_groups import PHILIPS, attributes_read, sequences_read
 

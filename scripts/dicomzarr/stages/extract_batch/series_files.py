@@ -17,11 +17,11 @@ from dicomzarr.dicom.prefix import AFTER_PREFIX, for_pydicom
 from dicomzarr.dicom.transfer_syntaxes import (
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
 )
-from dicomzarr.headers.fast_reader import Unclear
+from dicomzarr.dicom.vr import ITEM
 from dicomzarr.headers.mended_items import mended_file
+from dicomzarr.headers.reading import Unclear
 from dicomzarr.pixels import byte_source
 from dicomzarr.pixels import reader as pixels
-from dicomzarr.pixels.byte_source import block_digests
 from dicomzarr.source.archives.bounds import FULL
 from dicomzarr.source.archives.names import is_member
 from dicomzarr.source.object_store import UNREACHABLE, Unreachable, is_object_store
@@ -184,12 +184,12 @@ class Contents:
             offset = len(block)
             # A member takes longer to unpack than to hold.
             is_held = offset == size <= min(_BLOCK if is_member(row["path"]) else _SMALL, self._room)
-            blocks = None if is_held or is_read_whole(row) else [block_digests(block)]
+            blocks = None if is_held or is_read_whole(row) else [byte_source.block_digests(block)]
             while offset < size and (more := _read_fully(file, min(size + 1 - offset, _PIECE), offset)):
                 digest.update(more)
                 offset += len(more)
                 if blocks:
-                    blocks.append(block_digests(more))
+                    blocks.append(byte_source.block_digests(more))
         if offset != size:
             raise SourceChanged(1)
         if is_held:
@@ -369,7 +369,7 @@ class Readers:
 def read_header(handle: int, row: HeaderRow) -> Any:
     """Return the data set without pixels, for attributes that are not in the index; None if it cannot be read.
 
-    Items that end with the delimiter of a sequence, and elements behind a stray end of an item, are read too.
+    Items that end with a wrong delimiter, and elements behind a stray end of an item, are read; stray items are not.
     """
     import pydicom
 
@@ -383,7 +383,7 @@ def read_header(handle: int, row: HeaderRow) -> Any:
             read_past_item_ends(placed, header)
             # pydicom reads to the end where an element has no known VR.
             end = placed.tell() - (0 if placed is stream else AFTER_PREFIX)
-            is_whole = end <= row["facts"]["pixel"]["offset"]
+            is_whole = end <= row["facts"]["pixel"]["offset"] and ITEM not in header
             return header if is_whole else _read_mended(handle, row) or header
     except MemoryError:
         raise
