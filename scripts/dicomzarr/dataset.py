@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:  # what reads a folder needs no other module
-    from dicomzarr.remote import RemoteFile, RemotePath
+    from dicomzarr.remote import RemoteFile, RemotePath  # type: ignore[import-not-found, unused-ignore]
 
 OPEN_VOLUMES = 64  # images per process, and as many of each mask; a dataset may have more than a process may open files
 OPEN_FILES = 512  # per process, however many masks are wanted
@@ -177,7 +177,7 @@ class Volume:
     """
 
     def __init__(self, folder: Place) -> None:
-        self._folder = folder
+        self._folder = folder = folder.absolute() if isinstance(folder, Path) else folder
         path, metadata = folder / "0" / "zarr.json", _metadata(folder / "0")
         self.shape, self.dtype = _shape_and_type(path, metadata)
         names = _value(path, metadata, "dimension_names", list)
@@ -195,6 +195,10 @@ class Volume:
         self.facts = self._read_facts()
         self._file = _opened_file(folder.joinpath("0", "c", *("0" for _ in self.shape)))
         self._index = self._read_index()
+
+    def __reduce__(self) -> tuple[type[Volume], tuple[Place]]:
+        # In another process the number of an open file is that of another file, and of two copies the first closes it.
+        return type(self), (self._folder,)
 
     def _read_facts(self) -> dict[str, Any]:
         """Return the attribute `dicomzarr`, with the arrays that it refers to."""
@@ -255,8 +259,20 @@ class Volume:
         -------
         Volume
             Its axes are those of z, y, x that the image has, and t in front if it differs along t.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the image has no such mask.
         """
-        return Volume(self._folder / "labels" / folder)
+        path = self._folder / "labels" / folder
+        try:
+            return Volume(path)
+        except FileNotFoundError as error:
+            if (path / "zarr.json").is_file():  # a part of the mask was lost
+                raise
+            there = f"those on its grid are {', '.join(self.masks) or 'none'}; others are in masks.csv"
+            raise FileNotFoundError(error.errno, f"the image has no mask {folder!r}: {there}", str(path)) from None
 
     @functools.cached_property
     def foreground(self) -> NDArray[np.int64]:
@@ -305,7 +321,7 @@ class Volume:
         Parameters
         ----------
         region : tuple of slice, optional
-            A slice of step 1 for each axis of the array; the whole array by default.
+            A slice of step 1 for each axis of the array, as in NumPy; the whole array by default.
 
         Returns
         -------
@@ -315,13 +331,27 @@ class Volume:
         Raises
         ------
         ValueError
-            If a chunk is missing or does not match its crc32c.
+            If a chunk is missing or does not match its crc32c, or a slice has another step.
+        TypeError
+            If the region is not a slice for each axis.
         """
-        region = region or (slice(None),) * len(self.shape)
-        bounds = [part.indices(n)[:2] for part, n in zip(region, self.shape, strict=True)]
+        bounds = self._bounds(region or (slice(None),) * len(self.shape))
         out = np.empty([stop - start for start, stop in bounds], self.dtype)
         self._read_into(out, bounds)
         return out
+
+    def _bounds(self, region: Region) -> list[tuple[int, int]]:
+        """Return first index and end of a region along each axis."""
+        is_region = isinstance(region, Sequence) and len(region) == len(self.shape)
+        if not is_region or not all(isinstance(part, slice) for part in region):
+            raise TypeError(
+                f"a region is a tuple of slices, one for each of the axes {', '.join(self.axes)}, such as "
+                f"({', '.join(f'slice(0, {n})' for n in self.shape)}); found {region!r}"
+            )
+        if any(part.step not in (None, 1) for part in region):
+            raise ValueError(f"a region has slices of step 1: read it whole, then take every n-th; found {region!r}")
+        bounds = (part.indices(n)[:2] for part, n in zip(region, self.shape, strict=True))
+        return [(start, max(start, stop)) for start, stop in bounds]
 
     def _read_into(self, out: NDArray[Any], bounds: Sequence[tuple[int, int]], is_blank: bool = False) -> None:
         """Read a region, from first index to end along each axis, into an array; `is_blank` says that it is zeros."""
@@ -436,9 +466,8 @@ def _described_until(dataset: Place) -> int | None:
 def _libraries() -> tuple[Callable[[bytes], int], Any]:
     """Return the function for crc32c, and the module of Blosc: they are imported when something is read."""
     import google_crc32c
-    from numcodecs import blosc
 
-    return google_crc32c.value, blosc
+    return google_crc32c.value, importlib.import_module("numcodecs.blosc")
 
 
 def _checked(data: bytes) -> bytes:
@@ -650,7 +679,7 @@ class Sample:
     foreground: float = 0.0
     rescale: bool = False
     missing_rescale: str = "error"
-    window: bool | tuple[float, float] = False
+    window: bool | Sequence[float] = False
     invert: bool = False
     rgb: bool = False
     channel: bool = False
@@ -940,7 +969,7 @@ class DicomZarrDataset:
         -------
         Volume
         """
-        row = self.rows[number]
+        row = self.rows[_index(number, len(self.rows), "volume")]
         volume = self._opened(row["array"])
         if (shape := "x".join(map(str, volume.shape))) != row["shape"]:
             raise ValueError(
@@ -1059,12 +1088,19 @@ class DicomZarrDataset:
                 "itself with volume(…).mask(…)"
             )
 
+    def __iter__(self) -> Iterator[Any]:
+        """Yield all samples, from index 0 on."""
+        # Without this method a loop would end, as if it were complete, where a transform raises IndexError.
+        for index in range(len(self)):
+            yield self[index]
+
     def __getitem__(self, index: Any) -> Any:
-        """Return a sample, or the result of the transform. An error of a sample names its array."""
-        index = operator.index(index)
-        index += len(self) if index < 0 else 0
-        if not 0 <= index < len(self):
-            raise IndexError("no such sample")
+        """Return a sample, or the result of the transform. An error of a sample names its array.
+
+        Samples are in the order of `rows`: all of the first row, then those of the next. The slices of a row are in the
+        order of t, then z. A negative index counts from the end.
+        """
+        index = _index(index, len(self), "sample")
         number = int(np.searchsorted(self._ends, index, side="right"))
         within = index - (int(self._ends[number - 1]) if number else 0)
         row = self.rows[number]
@@ -1236,6 +1272,20 @@ class DicomZarrDataset:
         return _through_window(values, center, width, functions[frames] if functions.ndim else functions)
 
 
+def _index(index: Any, count: int, what: str) -> int:
+    """Return an index from 0 on, for one that may count from the end."""
+    try:
+        number = operator.index(index)
+    except TypeError:
+        raise TypeError(
+            f"the index of a {what} is a whole number; found {index!r}. For several, index one by one (a loader of "
+            "PyTorch does), or choose rows with where=…"
+        ) from None
+    if not -count <= number < count:
+        raise IndexError(f"there is no {what} {number}: the dataset has {_counted(count, what, what + 's')}")
+    return number % count
+
+
 @functools.lru_cache(maxsize=8)
 def _beginning(seed: int, epoch: int) -> float:
     """Return where the even spread of patches at foreground begins, 0 to 1."""
@@ -1376,9 +1426,7 @@ def volumes(dataset: str | os.PathLike[str]) -> Any:
     FileNotFoundError
         If the folder has no `volumes.csv`.
     """
-    import pandas
-
-    place = place_of(dataset)
+    pandas, place = _pandas(), place_of(dataset)
     text = _table(place / "volumes.csv", *_VOLUME_COLUMNS)
     table = pandas.read_csv(text, dtype="string", keep_default_na=False, na_values=[""])
     _check_count(place, "volumes.csv", table)
@@ -1412,9 +1460,7 @@ def masks(dataset: str | os.PathLike[str]) -> Any:
     FileNotFoundError
         If the folder has no `masks.csv`.
     """
-    import pandas
-
-    place = place_of(dataset)
+    pandas, place = _pandas(), place_of(dataset)
     text = _table(place / "masks.csv", *_MASK_COLUMNS)
     table = pandas.read_csv(text, dtype="string", keep_default_na=False, na_values=[""])
     _check_count(place, "masks.csv", table)
@@ -1426,6 +1472,11 @@ def masks(dataset: str | os.PathLike[str]) -> Any:
     table["bounding_box"] = [_ranges(text) for text in table["bounding_box"].fillna("")]
     _flags_as_columns(table)
     return table.set_index(["array", "mask"])
+
+
+def _pandas() -> Any:
+    """Return pandas, of no stated type: this file is checked by mypy with and without the types of pandas."""
+    return importlib.import_module("pandas")
 
 
 def _flags_as_columns(table: Any) -> None:
