@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import multiprocessing
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -142,6 +144,28 @@ def test_a_mask_that_an_image_lacks_is_no_mask_that_lost_a_file(dataset: DicomZa
     shutil.rmtree(folder / "images.zarr" / dataset.rows[0]["array"] / "labels" / "liver" / "0")
     with pytest.raises(FileNotFoundError, match="No such file"):
         volume.mask("liver")
+
+
+# ---- The file
+
+
+def test_the_map_at_the_top_names_the_sections_and_what_is_public_in_each() -> None:
+    text = Path(reading.__file__).read_text()
+    rows = re.findall(r"^([^=\s].{23})  (\S.*)$", text.split("=\n")[1], re.M)
+    parts = re.split(r"^# ---- (.*)$", text, flags=re.M)[1:]
+    sections = dict(zip(parts[::2], parts[1::2], strict=True))
+    assert [title.strip() for title, _ in rows] == list(sections)
+    for title, words in rows:
+        shown = re.findall(r"^(?:def|class) ([a-z]\w*)", sections[title.strip()], re.M | re.I)
+        if not title.startswith("Inside"):
+            assert set(shown) - {"place_of"} <= set(re.findall(r"`(\w+)`", words)), title
+
+
+def test_no_function_is_longer_than_60_lines() -> None:
+    nodes = ast.walk(ast.parse(Path(reading.__file__).read_text()))
+    functions = {node.name: node for node in nodes if isinstance(node, ast.FunctionDef)}
+    lengths = {name: (node.end_lineno or 0) - node.lineno + 1 for name, node in functions.items()}
+    assert len(lengths) > 80 and {name: length for name, length in lengths.items() if length > 60} == {}
 
 
 # ---- Types
