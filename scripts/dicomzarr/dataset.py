@@ -59,6 +59,7 @@ if TYPE_CHECKING:  # what reads a folder needs no other module
 OPEN_VOLUMES = 64  # images per process, and as many of each mask; a dataset may have more than a process may open files
 OPEN_FILES = 512  # per process, however many masks are wanted
 OPEN_INDEXES = 64 << 20  # bytes of the indexes of chunks of open files, per process
+OPENINGS = 5  # of an image that a run replaces while it is opened
 MISSING = 2**64 - 1  # offset of a chunk that a shard does not hold (ZEP 2)
 CRC_OF_WHOLE = 0x48674BC7  # crc32c of any bytes with their own crc32c behind them, little-endian (RFC 3720, 12.1)
 CONSTANTS = 64  # different chunks of one value that are remembered, per volume
@@ -773,24 +774,13 @@ class Volume:
     """
 
     def __init__(self, folder: Place) -> None:
-        self._folder = folder = folder.absolute() if isinstance(folder, Path) else folder
-        path, metadata = folder / "0" / "zarr.json", _metadata(folder / "0")
-        self.shape, self.dtype = _shape_and_type(path, metadata)
-        names = _value(path, metadata, "dimension_names", list)
-        if not all(isinstance(name, str) for name in names) or len(names) != len(self.shape):
-            raise _wrong(path, f"dimension_names for an array of {_counted(len(self.shape), 'axis', 'axes')}", names)
-        self.axes = "".join(names)
-        codec, *more = _codecs(_value(path, metadata, "codecs", list)) or [("", {})]
-        inner = [name for name, _ in _codecs(codec[1].get("codecs"))]
-        if codec[0] != "sharding_indexed" or more or set(inner) - {"bytes", "blosc", "crc32c"}:
-            raise ValueError(FOREIGN)
-        self.chunk = _lengths(path, "chunk_shape", codec[1].get("chunk_shape"), len(self.shape))
-        self._compressed = "blosc" in inner
-        self._counts = tuple(math.ceil(n / c) for n, c in zip(self.shape, self.chunk, strict=True))
-        self._constants: dict[bytes, tuple[NDArray[Any], bool]] = {}  # chunks of one value: it, and whether it is not 0
-        self.facts = self._read_facts()
-        self._file = _opened_file(folder.joinpath("0", "c", *("0" for _ in self.shape)))
-        self._index = self._read_index()
+        self._folder = folder.absolute() if isinstance(folder, Path) else folder
+        for _ in range(OPENINGS):
+            state = _state(self._folder)
+            self._open(self._folder)
+            if _state(self._folder) == state:
+                return
+        raise ValueError("a run replaces the image again and again: read it when the run is over")
 
     def read(self, region: Region | None = None) -> NDArray[Any]:
         """Return the stored values of a region.
@@ -902,6 +892,26 @@ class Volume:
     def __reduce__(self) -> tuple[type[Volume], tuple[Place]]:
         # In another process the number of an open file is that of another file, and of two copies the first closes it.
         return type(self), (self._folder,)
+
+    def _open(self, folder: Place) -> None:
+        """Read metadata and the index of chunks, and open the file of the voxels."""
+        path, metadata = folder / "0" / "zarr.json", _metadata(folder / "0")
+        self.shape, self.dtype = _shape_and_type(path, metadata)
+        names = _value(path, metadata, "dimension_names", list)
+        if not all(isinstance(name, str) for name in names) or len(names) != len(self.shape):
+            raise _wrong(path, f"dimension_names for an array of {_counted(len(self.shape), 'axis', 'axes')}", names)
+        self.axes = "".join(names)
+        codec, *more = _codecs(_value(path, metadata, "codecs", list)) or [("", {})]
+        inner = [name for name, _ in _codecs(codec[1].get("codecs"))]
+        if codec[0] != "sharding_indexed" or more or set(inner) - {"bytes", "blosc", "crc32c"}:
+            raise ValueError(FOREIGN)
+        self.chunk = _lengths(path, "chunk_shape", codec[1].get("chunk_shape"), len(self.shape))
+        self._compressed = "blosc" in inner
+        self._counts = tuple(math.ceil(n / c) for n, c in zip(self.shape, self.chunk, strict=True))
+        self._constants: dict[bytes, tuple[NDArray[Any], bool]] = {}  # chunks of one value: it, and whether it is not 0
+        self.facts = self._read_facts()
+        self._file = _opened_file(folder.joinpath("0", "c", *("0" for _ in self.shape)))
+        self._index = self._read_index()
 
     def _read_facts(self) -> dict[str, Any]:
         """Return the attribute `dicomzarr`, with the arrays that it refers to."""
@@ -1760,6 +1770,17 @@ def _described_until(dataset: Place) -> int | None:
 
 
 # ---- Inside: metadata
+
+
+def _state(folder: Place) -> tuple[int, int, int] | None:
+    """Return what changes where a run replaces an image or a mask; None of a URL.
+
+    Between metadata and voxels an image may be replaced: its facts would be those of the old one.
+    """
+    if not isinstance(folder, Path):
+        return None  # a published version never changes
+    state = (folder / "zarr.json").stat()
+    return state.st_dev, state.st_ino, state.st_mtime_ns
 
 
 def _metadata(folder: Place) -> dict[str, Any]:

@@ -115,6 +115,36 @@ def test_a_volume_that_is_handed_on_has_an_absolute_path(tmp_path: Path, monkeyp
     assert _first_value(pickle.loads(pickle.dumps(volume))) == 100
 
 
+@pytest.mark.parametrize("times", [1, 3, 99])
+def test_an_image_that_is_replaced_while_it_is_opened_is_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """Else the rescale of one image would be applied to the voxels of another."""
+    slopes = [[slope, 0.0] for slope in (1.0, 2.0)]
+    folders = [
+        write(tmp_path / str(number), [MadeUp("zyx", voxels, {"rescale": slope})])
+        for number, (voxels, slope) in enumerate(zip((FIRST, SECOND), slopes, strict=True))
+    ]
+    dataset = DicomZarrDataset(folders[0], rescale=True)
+    images = [folder / "images.zarr" / dataset.rows[0]["array"] for folder in folders]
+    opened, calls = reading._opened_file, []
+
+    def exchange_and_open(path: Path) -> Any:
+        if len(calls) < times:
+            calls.append(path)
+            for source, target in ((0, tmp_path / "aside"), (1, images[0]), (tmp_path / "aside", images[1])):
+                (images[source] if isinstance(source, int) else source).rename(target)
+        return opened(path)
+
+    monkeypatch.setattr(reading, "_opened_file", exchange_and_open)
+    if times == 99:
+        with pytest.raises(ValueError, match=f"{dataset.rows[0]['array']}: a run replaces the image again and again"):
+            dataset[0]
+    else:
+        assert set(dataset[0]["image"].flat) == {400.0}
+        assert len(calls) == times
+
+
 @pytest.mark.parametrize("step", [2, -1, 3])
 def test_a_step_is_refused_and_not_ignored(dataset: DicomZarrDataset, step: int) -> None:
     with pytest.raises(ValueError, match="^a region has slices of step 1"):
