@@ -6,6 +6,25 @@ installs (numcodecs, google-crc32c), and no other module of dicomzarr for a fold
 docs/reading.md shows how PyTorch, MONAI and others use its samples.
 
 No array is opened before the first sample is read, and each process opens its own files: safe under fork and spawn.
+
+What is where, in the order in which a user meets it; the sections of the file have these names:
+
+========================  ============================================================================================
+Open a dataset            `open_dataset`; `Select` says which images, `Sample` what to make of them
+The dataset               `DicomZarrDataset`: `len`, index, loop, `set_epoch`, `volume`, `groups`
+One image or one mask     `Volume`: axes, attributes, voxels by region, masks, positions of slices
+Tables for pandas         `volumes`, `masks`
+Samples for frameworks    `channel_xyz`, `ras_from_lps`: order of axes and affine of MONAI and TorchIO
+The naive list            `load_images`: what a list of `pixel_array` would hold
+Inside: options           what `Select` and `Sample` accept; words of messages
+Inside: selection         which rows of the tables, and which masks of them
+Inside: epochs            the number of the epoch, in memory that workers share
+Inside: values            rescale, window, lookup tables, palettes
+Inside: tables            `volumes.csv` and `masks.csv`, read and checked
+Inside: open volumes      how many stay open, and which may be opened
+Inside: metadata          `zarr.json`, small arrays
+Inside: files             ranges of bytes of a file or a URL, checksums
+========================  ============================================================================================
 """
 
 from __future__ import annotations
@@ -35,11 +54,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:  # what reads a folder needs no other module
-    from dicomzarr.remote import RemoteFile, RemotePath
+    from dicomzarr.remote import RemoteFile, RemotePath  # type: ignore[import-not-found, unused-ignore]
 
 OPEN_VOLUMES = 64  # images per process, and as many of each mask; a dataset may have more than a process may open files
 OPEN_FILES = 512  # per process, however many masks are wanted
 OPEN_INDEXES = 64 << 20  # bytes of the indexes of chunks of open files, per process
+OPENINGS = 5  # of an image that a run replaces while it is opened
 MISSING = 2**64 - 1  # offset of a chunk that a shard does not hold (ZEP 2)
 CRC_OF_WHOLE = 0x48674BC7  # crc32c of any bytes with their own crc32c behind them, little-endian (RFC 3720, 12.1)
 CONSTANTS = 64  # different chunks of one value that are remembered, per volume
@@ -60,53 +80,33 @@ VALUES_SHOWN = 20  # in a message that lists the values of a column
 VALUE_SHOWN = 60  # characters of a value of metadata, in a message
 Region = tuple[slice, ...]
 Place: TypeAlias = "Path | RemotePath"  # a file or folder, on a disk or below a URL
+Location: TypeAlias = "str | os.PathLike[str] | RemotePath"  # what a user gives for a dataset
 
 
-# ---- Files
+# ---- Open a dataset
 
 
-class _LocalFile:
-    """A file on a disk that is read by ranges of bytes, as `RemoteFile` reads one below a URL."""
+def open_dataset(
+    dataset: Location, select: Select | None = None, sample: Sample | str | None = None, **options: Any
+) -> DicomZarrDataset:
+    """Return ``DicomZarrDataset(dataset, select, sample, **options)``: of a folder, or of a URL.
 
-    longest_run = 1 << 20  # bytes of adjacent chunks that are read at once; a longer chunk is read whole
+    Parameters
+    ----------
+    dataset : path or URL
+    select : Select, optional
+    sample : Sample or str, optional
+    **options
+        As for `DicomZarrDataset`.
 
-    def __init__(self, path: Path) -> None:
-        self._handle = -1
-        self._handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-
-    def __del__(self) -> None:
-        if self._handle >= 0:
-            os.close(self._handle)
-
-    def tail(self, length: int) -> bytes:
-        """Return the last bytes of the file."""
-        return os.pread(self._handle, length, max(os.fstat(self._handle).st_size - length, 0))
-
-    def read(self, length: int, offset: int) -> bytes:
-        """Return bytes from an offset."""
-        return os.pread(self._handle, length, offset)
+    Returns
+    -------
+    DicomZarrDataset
+    """
+    return DicomZarrDataset(dataset, select, sample, **options)
 
 
-def _remote() -> Any:
-    """Return the module that reads URLs; it may have been copied beside this file."""
-    package = f"{__package__}." if __package__ else ""
-    try:
-        return importlib.import_module(f"{package}remote")
-    except ModuleNotFoundError as error:
-        if error.name == f"{package}remote":
-            raise ImportError("a URL needs remote.py of dicomzarr beside this file: copy it too") from None
-        raise
-
-
-def _opened_file(path: Place) -> _LocalFile | RemoteFile:
-    """Return a file whose bytes are read by ranges."""
-    if isinstance(path, Path):
-        return _LocalFile(path)
-    file: RemoteFile = _remote().RemoteFile(path)
-    return file
-
-
-def place_of(dataset: str | os.PathLike[str]) -> Place:
+def place_of(dataset: Location) -> Place:
     """Return the folder of a dataset, with `volumes.csv` and `images.zarr`.
 
     Parameters
@@ -125,11 +125,10 @@ def place_of(dataset: str | os.PathLike[str]) -> Place:
     OSError
         If there is no dataset, or it cannot be read.
     """
-    if isinstance(dataset, str) and "://" in dataset and not dataset.startswith("file://"):
-        place: Place = _remote().published(dataset)
+    folder = _folder_or_url(dataset)
+    if isinstance(folder, str):
+        place: Place = _remote().published(folder)
         return place
-    is_url = isinstance(dataset, str) and dataset.startswith("file://")
-    folder = Path(unquote(str(dataset).removeprefix("file://")) if is_url else dataset)
     if (folder / "dataset" / "volumes.csv").is_file():
         return folder / "dataset"
     if (folder / "volumes.csv").is_file():
@@ -141,389 +140,6 @@ def place_of(dataset: str | os.PathLike[str]) -> Place:
         f"{folder}: no dataset: it has neither volumes.csv nor dataset/volumes.csv. Give the results folder of a "
         "finished run, or the dataset folder in it"
     )
-
-
-# ---- One volume
-
-
-class Volume:
-    """One image of the dataset, or one mask of an image: its attributes, and its voxels by region.
-
-    Parameters
-    ----------
-    folder : Path or RemotePath
-        Folder of the image, `images.zarr/<series>/<volume>`, or of the mask, `labels/<mask>` in it.
-
-    Attributes
-    ----------
-    axes : str
-        Axes of the array, such as ``tzyx``.
-    shape : tuple of int
-        Length of each axis.
-    chunk : tuple of int
-        Shape of a chunk, the smallest part that is read and decoded at once.
-    dtype : numpy.dtype
-        Type of the stored values, little-endian.
-    facts : dict
-        The attribute `dicomzarr` of docs/outputs.md. Long lists that are stored as arrays beside the image are in it as
-        ndarrays.
-
-    Raises
-    ------
-    ValueError
-        If dicomzarr did not write the array.
-    OSError
-        If a file is missing.
-    """
-
-    def __init__(self, folder: Place) -> None:
-        self._folder = folder
-        path, metadata = folder / "0" / "zarr.json", _metadata(folder / "0")
-        self.shape, self.dtype = _shape_and_type(path, metadata)
-        names = _value(path, metadata, "dimension_names", list)
-        if not all(isinstance(name, str) for name in names) or len(names) != len(self.shape):
-            raise _wrong(path, f"dimension_names for an array of {_counted(len(self.shape), 'axis', 'axes')}", names)
-        self.axes = "".join(names)
-        codec, *more = _codecs(_value(path, metadata, "codecs", list)) or [("", {})]
-        inner = [name for name, _ in _codecs(codec[1].get("codecs"))]
-        if codec[0] != "sharding_indexed" or more or set(inner) - {"bytes", "blosc", "crc32c"}:
-            raise ValueError(FOREIGN)
-        self.chunk = _lengths(path, "chunk_shape", codec[1].get("chunk_shape"), len(self.shape))
-        self._compressed = "blosc" in inner
-        self._counts = tuple(math.ceil(n / c) for n, c in zip(self.shape, self.chunk, strict=True))
-        self._constants: dict[bytes, tuple[NDArray[Any], bool]] = {}  # chunks of one value: it, and whether it is not 0
-        self.facts = self._read_facts()
-        self._file = _opened_file(folder.joinpath("0", "c", *("0" for _ in self.shape)))
-        self._index = self._read_index()
-
-    def _read_facts(self) -> dict[str, Any]:
-        """Return the attribute `dicomzarr`, with the arrays that it refers to."""
-        facts = _facts(self._folder)
-        for holder in (facts, *(value for value in facts.values() if isinstance(value, dict))):
-            for key, value in holder.items():
-                if isinstance(value, dict) and set(value) == {"array"}:
-                    holder[key] = _read_small_array(self._folder / value["array"])
-        return facts
-
-    @property
-    def acquisition(self) -> dict[str, Any]:
-        """Facts of acquisition that all frames share, such as `b_value` and `echo_time_ms`; empty if none is known."""
-        return dict(self.facts.get("acquisition", {}))
-
-    @property
-    def group(self) -> str:
-        """Id that this volume shares with the others of one set, such as the b-values of a series; alone, its own."""
-        return str(self.facts.get("group", ""))
-
-    @property
-    def affine_residual_mm(self) -> float:
-        """Largest distance of a slice from the affine, mm, where it was fitted to rounded positions; else 0."""
-        return float(self.facts.get("affine_residual_mm", 0.0))
-
-    @property
-    def positions_lps(self) -> NDArray[np.float64]:
-        """Centre of the first voxel of each slice, LPS, mm, shape (slices, 3); NaN where unknown (PS3.3 C.7.6.2)."""
-        facts, count = self.facts, dict(zip(self.axes, self.shape, strict=True)).get("z", 1)
-        if "positions_lps" in facts:
-            return np.array(facts["positions_lps"], float).reshape(count, 3)
-        if "affine_lps" in facts:
-            affine = np.array(facts["affine_lps"], float)
-            return affine[:3, 3] + np.outer(np.arange(count), affine[:3, 2])
-        if "origin_lps" in facts and (count == 1 or {"orientation_lps", "positions_mm"} <= set(facts)):
-            depths = np.array(facts["positions_mm"] if count > 1 else [0.0], float)
-            across = np.array(facts.get("orientation_lps", [0.0] * 6), float)
-            return np.array(facts["origin_lps"], float) + np.outer(depths - depths[0], np.cross(across[:3], across[3:]))
-        return np.full((count, 3), np.nan)
-
-    @property
-    def masks(self) -> list[str]:
-        """Folders of the masks on the grid of this image, sorted; empty if it has none."""
-        folder = self._folder / "labels"
-        if not (folder / "zarr.json").is_file():
-            return []
-        return sorted(map(str, _value(folder / "zarr.json", _metadata(folder), "attributes.ome.labels", list)))
-
-    def mask(self, folder: str) -> Volume:
-        """Return a mask of this image, also one that lies on a grid of its own.
-
-        Parameters
-        ----------
-        folder : str
-            The column `mask` of `masks.csv`, such as ``tumour_2``.
-
-        Returns
-        -------
-        Volume
-            Its axes are those of z, y, x that the image has, and t in front if it differs along t.
-        """
-        return Volume(self._folder / "labels" / folder)
-
-    @functools.cached_property
-    def foreground(self) -> NDArray[np.int64]:
-        """Of a mask: flat indices (C order) of every k-th voxel that is not 0, from its index; empty if all are 0."""
-        if not (self._folder / "foreground" / "zarr.json").is_file():
-            if self.facts.get("voxels", 1):
-                raise ValueError(
-                    "a mask has no index of its foreground: ./run verify lists missing files, ./run verify --repair "
-                    "rebuilds them"
-                )
-            return np.zeros(0, np.int64)
-        return _read_small_array(self._folder / "foreground")
-
-    def _read_index(self) -> NDArray[np.uint64]:
-        """Return offset and length of each chunk, shape (chunks, 2), from the index at the end of the shard."""
-        data = self._file.tail(16 * math.prod(self._counts) + 4)
-        return np.frombuffer(_checked(data), "<u8").reshape(-1, 2)
-
-    @property
-    def index_bytes(self) -> int:
-        """Size of the index of chunks in memory."""
-        return self._index.nbytes
-
-    def _read_chunks(self, entries: Sequence[Sequence[int]]) -> Iterator[bytes]:
-        """Yield chunks with the crc32c at their end, checked; those that lie one behind the other are read at once."""
-        crc32c, longest, start = _libraries()[0], self._file.longest_run, 0
-        while start < len(entries):
-            (first, length), after = entries[start], start + 1
-            if first == MISSING:
-                raise ValueError(f"a chunk is missing{REMEDY}")
-            end = first + length
-            while after < len(entries) and entries[after][0] == end and end + entries[after][1] - first <= longest:
-                end += entries[after][1]
-                after += 1
-            run = self._file.read(end - first, first)
-            for offset, length in entries[start:after]:
-                data = run[offset - first : offset - first + length]
-                if length < 4 or crc32c(data) != CRC_OF_WHOLE:
-                    raise ValueError(DAMAGED)
-                yield data
-            start = after
-
-    def read(self, region: Region | None = None) -> NDArray[Any]:
-        """Return the stored values of a region.
-
-        Parameters
-        ----------
-        region : tuple of slice, optional
-            A slice of step 1 for each axis of the array; the whole array by default.
-
-        Returns
-        -------
-        ndarray
-            In the type and the axis order of the array.
-
-        Raises
-        ------
-        ValueError
-            If a chunk is missing or does not match its crc32c.
-        """
-        region = region or (slice(None),) * len(self.shape)
-        bounds = [part.indices(n)[:2] for part, n in zip(region, self.shape, strict=True)]
-        out = np.empty([stop - start for start, stop in bounds], self.dtype)
-        self._read_into(out, bounds)
-        return out
-
-    def _read_into(self, out: NDArray[Any], bounds: Sequence[tuple[int, int]], is_blank: bool = False) -> None:
-        """Read a region, from first index to end along each axis, into an array; `is_blank` says that it is zeros."""
-        if any(not 0 <= lo <= hi <= n for (lo, hi), n in zip(bounds, self.shape, strict=True)):
-            raise ValueError("a region reaches beyond its array")
-        # Along each axis: the chunks there, and for each of them where its part of the region lies in the region, and
-        # where in the chunk.
-        blocks, targets, sources = [], [], []
-        for (lo, hi), edge in zip(bounds, self.chunk, strict=True):
-            starts = range(lo - lo % edge, hi, edge)
-            blocks.append(slice(lo // edge, lo // edge + len(starts)))
-            targets.append([slice(max(start - lo, 0), min(start + edge, hi) - lo) for start in starts])
-            sources.append([slice(max(lo - start, 0), min(hi - start, edge)) for start in starts])
-        entries: list[list[int]] = self._index.reshape(*self._counts, 2)[tuple(blocks)].reshape(-1, 2).tolist()
-        dtype, shape, decode, constants = self.dtype, self.chunk, self._decoder(), self._constants
-        size = math.prod(shape) * dtype.itemsize
-        longest_constant = min(size >> 6, CONSTANT_BYTES)
-        inner = next((axis for axis, edge in enumerate(shape) if edge > 1), 0) + 1
-        # Whether a whole chunk is contiguous in the region.
-        is_in_place = out.shape[inner:] == shape[inner:] and out.flags.c_contiguous
-        chunks = zip(itertools.product(*targets), itertools.product(*sources), self._read_chunks(entries), strict=True)
-        for target, source, data in chunks:
-            # Background is many equal chunks of one value. What is equal to bytes that were decoded is not decoded.
-            is_short = len(data) < longest_constant
-            if is_short and (constant := constants.get(data)) is not None:
-                if constant[1] or not is_blank:
-                    out[target] = constant[0]
-            elif is_in_place and not is_short and (view := out[target]).shape == shape:
-                decode(data, view)
-            else:
-                content = decode(data, None)
-                if is_short and len(constants) < CONSTANTS:
-                    one = content[: dtype.itemsize]
-                    if content == one * (size // dtype.itemsize):
-                        constants[data] = np.frombuffer(one, dtype), any(one)
-                out[target] = np.ndarray(shape, dtype, content)[source]
-
-    def _decoder(self) -> Callable[[bytes, NDArray[Any] | None], bytes]:
-        """Return the function that decodes a chunk, with its crc32c: into a C-contiguous array, or into bytes."""
-        size = math.prod(self.chunk) * self.dtype.itemsize
-        if not self._compressed:
-            return functools.partial(_raw, size)
-        blosc = _libraries()[1]
-        blosc.use_threads = False  # its threads would not survive a fork, and worker processes run in parallel anyway
-        decompress, stated = blosc.decompress, size.to_bytes(4, "little")
-
-        def decode(data: bytes, out: NDArray[Any] | None) -> bytes:
-            # Else some of `out` would not be filled, or more be read than there is. Blosc stops where its frame does.
-            if data[4:8] != stated or data[12:16] != (len(data) - 4).to_bytes(4, "little"):
-                raise ValueError("a chunk has another size than its array states: the dataset is damaged")
-            try:
-                content: bytes = decompress(data, out)
-            except RuntimeError:
-                raise ValueError("a chunk cannot be decoded: the dataset is damaged") from None
-            return content
-
-        return decode
-
-
-def _raw(size: int, data: bytes, out: NDArray[Any] | None) -> bytes:
-    """Return the values of a chunk that is not compressed; `out`, if given, is filled with them."""
-    content = data[:-4]
-    if len(content) != size:
-        raise ValueError("a chunk has another size than its array states: the dataset is damaged")
-    if out is not None:
-        out[...] = np.frombuffer(content, out.dtype).reshape(out.shape)
-    return content
-
-
-class _OpenVolumes:
-    """Opens volumes, and holds those that were used last: at most a number of them, and of bytes of their indexes."""
-
-    def __init__(self, folder: Place, most: int, newest: int | None = None) -> None:
-        self._folder, self._most = folder, most
-        self._newest = newest  # ns since 1970: what was written later is refused
-        self._volumes: dict[str, Volume] = {}  # by path below the folder; the one that was used last is the last
-
-    def __call__(self, array: str) -> Volume:
-        volume = self._volumes.pop(array, None)
-        is_new = volume is None
-        if is_new and self._newest is not None:
-            path = self._folder / array / "zarr.json"
-            if isinstance(path, Path) and path.stat().st_mtime_ns > self._newest:
-                raise ValueError(CHANGED)
-        volume = self._volumes[array] = volume or Volume(self._folder / array)
-        if is_new:
-            held = list(self._volumes.items())
-            size = sum(each.index_bytes for _, each in held)
-            for number, (other, each) in enumerate(held[:-1]):
-                if len(held) - number <= self._most and size <= OPEN_INDEXES:
-                    break
-                size -= each.index_bytes
-                self._volumes.pop(other, None)
-        return volume
-
-
-def _described_until(dataset: Place) -> int | None:
-    """Return when the tables of a dataset ceased to describe images that are written, ns since 1970.
-
-    A run removes dataset.json before it replaces the first image, and writes the tables after the last one.
-    """
-    if not isinstance(dataset, Path):
-        return None  # a published version never changes
-    sealed, path = dataset / "dataset.json", dataset / "masks.csv"
-    if sealed.is_file():
-        return max(time.time_ns(), sealed.stat().st_mtime_ns)  # the clock of a file server may be ahead
-    is_of_results = (dataset.parent / "private").is_dir()  # a run is at work only there; in copies times mean nothing
-    return path.stat().st_mtime_ns if is_of_results and path.is_file() else time.time_ns()
-
-
-@functools.cache
-def _libraries() -> tuple[Callable[[bytes], int], Any]:
-    """Return the function for crc32c, and the module of Blosc: they are imported when something is read."""
-    import google_crc32c
-    from numcodecs import blosc
-
-    return google_crc32c.value, blosc
-
-
-def _checked(data: bytes) -> bytes:
-    """Return `data` without the crc32c at its end; raise `ValueError` if they do not match."""
-    if len(data) < 4 or _libraries()[0](data) != CRC_OF_WHOLE:
-        raise ValueError(DAMAGED)
-    return data[:-4]
-
-
-def _metadata(folder: Place) -> dict[str, Any]:
-    """Return the `zarr.json` of a group or an array."""
-    path = folder / "zarr.json"
-    try:
-        metadata = json.loads(path.read_bytes())
-    except ValueError:
-        raise ValueError(f"{path} is damaged{REMEDY}") from None
-    if not isinstance(metadata, dict):
-        raise _wrong(path, "an object of JSON", metadata)
-    return metadata
-
-
-def _facts(folder: Place) -> dict[str, Any]:
-    """Return the attribute `dicomzarr` of an image or a mask, as its `zarr.json` has it."""
-    facts: dict[str, Any] = _value(folder / "zarr.json", _metadata(folder), "attributes.dicomzarr", dict)
-    return facts
-
-
-def _value(path: Place, metadata: Mapping[str, Any], name: str, kind: type) -> Any:
-    """Return a value of metadata, by its keys with a point between them; raise `ValueError` if its type is another."""
-    value: Any = metadata
-    for key in name.split("."):
-        value = value.get(key) if isinstance(value, dict) else None
-    if not isinstance(value, kind):
-        raise _wrong(path, f"{name}, {'an object' if kind is dict else 'a list' if kind is list else 'a text'}", value)
-    return value
-
-
-def _lengths(path: Place, name: str, found: Any, axes: int) -> tuple[int, ...]:
-    """Return whole numbers from 1, one for each axis."""
-    if (
-        not isinstance(found, list)
-        or len(found) != axes
-        or not all(type(length) is int and length > 0 for length in found)
-    ):
-        raise _wrong(path, f"{name}, a list of whole numbers from 1, one for each axis", found)
-    return tuple(found)
-
-
-def _shape_and_type(path: Place, metadata: Mapping[str, Any]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Return the shape of an array, and its type, little-endian."""
-    shape = _value(path, metadata, "shape", list)
-    shape = _lengths(path, "shape", shape, max(len(shape), 1))
-    kind = _value(path, metadata, "data_type", str)
-    if not re.fullmatch(r"bool|u?int(8|16|32|64)|float(16|32|64)", kind):
-        raise _wrong(path, "data_type, a type of whole numbers or floating point", kind)
-    return shape, np.dtype(kind).newbyteorder("<")
-
-
-def _codecs(found: Any) -> list[tuple[str, dict[str, Any]]]:
-    """Return name and configuration of each codec; of what is none, no name."""
-    listed = [each if isinstance(each, dict) else {} for each in (found if isinstance(found, list) else ())]
-    pairs = [(str(each.get("name", "")), each.get("configuration")) for each in listed]
-    return [(name, settings if isinstance(settings, dict) else {}) for name, settings in pairs]
-
-
-def _wrong(path: Place, needed: str, found: Any) -> ValueError:
-    """Return the error for metadata that is JSON, but not that of an array of dicomzarr."""
-    text = "nothing" if found is None else json.dumps(found)
-    text = text if len(text) <= VALUE_SHOWN else f"{text[:VALUE_SHOWN]}…"
-    return ValueError(f"{path}: needed is {needed}; found {text}. Another program wrote or changed it{REMEDY}")
-
-
-def _read_small_array(folder: Place) -> NDArray[Any]:
-    """Return an uncompressed array of one chunk; long lists are stored like this beside an image."""
-    path, metadata = folder / "zarr.json", _metadata(folder)
-    if [name for name, _ in _codecs(_value(path, metadata, "codecs", list))] != ["bytes", "crc32c"]:
-        raise ValueError(FOREIGN)
-    shape, dtype = _shape_and_type(path, metadata)
-    data = _checked(folder.joinpath("c", *("0" for _ in shape)).read_bytes())
-    if len(data) != math.prod(shape) * dtype.itemsize:
-        raise _wrong(path, f"a shape of {len(data) // dtype.itemsize} values, as the chunk has", [*shape])
-    return np.frombuffer(data, dtype).reshape(shape).astype(dtype.newbyteorder("="))  # as zarr returns it
-
-
-# ---- What to select, and what to make of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -650,7 +266,7 @@ class Sample:
     foreground: float = 0.0
     rescale: bool = False
     missing_rescale: str = "error"
-    window: bool | tuple[float, float] = False
+    window: bool | Sequence[float] = False
     invert: bool = False
     rgb: bool = False
     channel: bool = False
@@ -688,134 +304,15 @@ class Sample:
         object.__setattr__(self, "patch", _sizes_along("patch", self.patch, "tzyx"))
 
 
-def _texts(name: str, value: str | Collection[str]) -> tuple[str, ...]:
-    """Return one text or several as a tuple."""
-    texts = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (value,)
-    if not all(isinstance(text, str) for text in texts):
-        raise TypeError(f"{name} is a text or a collection of texts, as in the tables: '1', not 1; found {value!r}")
-    return texts
-
-
-def _check_switches(options: Select | Sample, names: Sequence[str]) -> None:
-    """Refuse what is neither True nor False: a text such as ``"false"``, as of a command line, would count as True."""
-    for name in names:
-        value = getattr(options, name)
-        if not isinstance(value, bool | int | np.bool_) or value not in (0, 1):
-            raise TypeError(f"{name} is True or False; found {value!r}")
-
-
-def _check_dtype(dtype: Any) -> None:
-    """Refuse what is no type of numbers in NumPy, such as a type of PyTorch."""
-    try:
-        is_number = dtype is None or np.dtype(dtype).kind in "biuf"
-    except (TypeError, ValueError):
-        is_number = False
-    if not is_number:
-        raise TypeError(f"dtype is a type of numbers in NumPy, such as 'float32'; found {dtype!r}")
-
-
-def _check_callable(name: str, function: Any) -> None:
-    """Refuse what is neither a function nor None."""
-    if function is not None and not callable(function):
-        raise TypeError(f"{name} is a function; found {function!r}")
-
-
-def _is_window(window: Any) -> bool:
-    """Return whether a window is two numbers, center and width, with a width above 0."""
-    if isinstance(window, str | Set | Mapping):  # a set has no order
-        return False
-    try:
-        center, width = map(float, window)
-    except (TypeError, ValueError):
-        return False
-    return math.isfinite(center) and 0 < width < math.inf
-
-
-def _sizes_along(name: str, sizes: Mapping[str, int] | None, axes: str) -> dict[str, int]:
-    """Return sizes along axes as a dict of int."""
-    if sizes is not None and not isinstance(sizes, Mapping):
-        raise TypeError(f"{name} names the axes, such as {{'z': 16, 'y': 32, 'x': 32}}; found {sizes!r}")
-    sizes = dict(sizes or {})
-    if not set(sizes) <= set(axes):
-        raise ValueError(f"{name} has sizes along {', '.join(axes[:-1])} and {axes[-1]}")
-    return {axis: _whole(name, size, 1 if name == "patch" else 0) for axis, size in sizes.items()}
-
-
-def _whole(name: str, number: Any, least: int) -> int:
-    """Return a whole number that is not below another."""
-    try:
-        whole = operator.index(number)
-    except TypeError:
-        raise TypeError(f"{name} takes whole numbers; found {number!r}") from None
-    if whole < least:
-        raise ValueError(f"{name} takes whole numbers from {least} on; found {number!r}")
-    return whole
+def _folder_or_url(dataset: Location) -> Path | str:
+    """Return a path on this machine, or the URL of a server as a text."""
+    text = dataset if isinstance(dataset, str) else str(getattr(dataset, "url", ""))  # of `folder` of such a dataset
+    if "://" not in text:
+        return Path(os.fspath(dataset))  # type: ignore[arg-type, unused-ignore]
+    return Path(unquote(text.removeprefix("file://"))) if text.startswith("file://") else text
 
 
 # ---- The dataset
-
-
-# Flags of a mask without voxels which say that the structure is there all the same: no example of its absence.
-_DRAWN = frozenset({"nothing_left", "point_contours"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Mask:
-    """One mask of an image, as `masks.csv` describes it."""
-
-    folder: str
-    name: str
-    axes: str
-    voxels: int
-    maximum: int  # 1, or Maximum Fractional Value (0062,000E)
-    box: tuple[tuple[int, int], ...] | None  # where its voxels are, along its axes; None if the table does not say
-    flags: frozenset[str]
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether it has no voxel although the structure was drawn."""
-        return not self.voxels and not _DRAWN.isdisjoint(self.flags)
-
-
-class _Epoch:
-    """The number of an epoch, in memory that worker processes share with the process that started them.
-
-    Workers may live longer than an epoch. A process that was started with the dataset and sets the number itself has
-    its own from then on: of several processes that train, one may be an epoch ahead.
-    """
-
-    def __init__(self) -> None:
-        self._process = -1  # whose memory it is
-        self.set(0)
-
-    def set(self, number: int) -> None:
-        """Change the number in this process and in its workers."""
-        if self._process != os.getpid():
-            self._process, self._memory = os.getpid(), _shared_number()
-        self._memory.value = number
-
-    def get(self) -> int:
-        """Return the number."""
-        return int(self._memory.value)
-
-    def __getstate__(self) -> tuple[int, int, Any]:
-        # Shared memory can be handed to a process that is being started, and to no other.
-        is_start = multiprocessing.context.get_spawning_popen() is not None
-        return self.get(), self._process, self._memory if is_start else None
-
-    def __setstate__(self, state: tuple[int, int, Any]) -> None:
-        number, self._process, self._memory = state
-        if self._memory is None:
-            self._process = -1
-            self.set(number)
-
-
-def _shared_number() -> Any:
-    """Return memory for a number, as `value`; in a process that may write no file at all, not shared."""
-    try:
-        return multiprocessing.RawValue("q", 0)
-    except OSError:
-        return SimpleNamespace(value=0)
 
 
 class DicomZarrDataset:
@@ -871,7 +368,7 @@ class DicomZarrDataset:
 
     def __init__(
         self,
-        dataset: str | os.PathLike[str],
+        dataset: Location,
         select: Select | None = None,
         sample: Sample | str | None = None,
         **options: Any,
@@ -906,10 +403,40 @@ class DicomZarrDataset:
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
 
-    def __getstate__(self) -> dict[str, Any]:
-        # `where` has done its work, and a lambda cannot be sent to a worker. Here it stays: `select` may be used again.
-        state = {"select": replace(self.select, where=None), "_epoch": copy(self._epoch)}
-        return self.__dict__ | state | {"_process": -1, "_volumes": None}
+    def __iter__(self) -> Iterator[Any]:
+        """Yield all samples, from index 0 on."""
+        # Without this method a loop would end, as if it were complete, where a transform raises IndexError.
+        for index in range(len(self)):
+            yield self[index]
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return a sample, or the result of the transform. An error of a sample names its array.
+
+        Samples are in the order of `rows`: all of the first row, then those of the next. The slices of a row are in the
+        order of t, then z. A negative index counts from the end.
+        """
+        index = _index(index, len(self), "sample")
+        number = int(np.searchsorted(self._ends, index, side="right"))
+        within = index - (int(self._ends[number - 1]) if number else 0)
+        row = self.rows[number]
+        try:
+            sample = self._sample(number, index, within)
+        except ValueError as error:
+            raise ValueError(f"{row['array']}: {error}") from error
+        except FileNotFoundError as error:
+            raise FileNotFoundError(error.errno, f"{row['array']}: {LOST}", error.filename) from error
+        except (
+            LookupError,
+            TypeError,
+            AttributeError,
+            OverflowError,
+        ) as error:
+            # Of a fact that is of another type, or lacks a part.
+            what = f"found a value in its zarr.json that is not as needed ({type(error).__name__}: {error})"
+            raise ValueError(f"{row['array']}: {what}; another program wrote or changed it{REMEDY}") from error
+        columns = ("array", "series_id", "study_id", "subject_id", "split", "modality", "flags")
+        sample |= {key: value for key, value in row.items() if key in columns or key.startswith("label_")}
+        return sample if self.sample.transform is None else self.sample.transform(sample)
 
     def set_epoch(self, epoch: int) -> None:
         """Draw other patches from now on, also in workers that are running already.
@@ -940,7 +467,7 @@ class DicomZarrDataset:
         -------
         Volume
         """
-        row = self.rows[number]
+        row = self.rows[_index(number, len(self.rows), "volume")]
         volume = self._opened(row["array"])
         if (shape := "x".join(map(str, volume.shape))) != row["shape"]:
             raise ValueError(
@@ -949,27 +476,6 @@ class DicomZarrDataset:
                 f"it again), or another program did{REMEDY}"
             )
         return volume
-
-    def _opened(self, array: str) -> Volume:
-        """Return an image or a mask, by its path below `images.zarr`, opened by this process."""
-        volumes = self._volumes
-        if volumes is None or self._process != os.getpid():
-            # After a fork: close the files that the parent opened, do not read them.
-            most = min(OPEN_VOLUMES * (1 + len(self.sample.masks)), OPEN_FILES)
-            volumes = self._volumes = _OpenVolumes(self.folder / "images.zarr", most, self._newest)
-            self._process = os.getpid()
-        return volumes(array)
-
-    def _opened_mask(self, row: Mapping[str, str], mask: _Mask) -> Volume:
-        """Return a mask of an image, opened by this process, if it has as many voxels as the table says."""
-        opened = self._opened(f"{row['array']}/labels/{mask.folder}")
-        if opened.facts.get("voxels", mask.voxels) != mask.voxels:  # a copy may have kept the time of its original
-            raise ValueError(CHANGED)
-        return opened
-
-    def _attributes(self, row: Mapping[str, str]) -> dict[str, Any]:
-        """Return the attribute `dicomzarr` of an image, without opening its array."""
-        return _facts(self.folder / "images.zarr" / row["array"])
 
     def groups(self) -> dict[str, list[int]]:
         """Return the volumes that belong together as one set, such as the b-values of a series that was split.
@@ -986,6 +492,11 @@ class DicomZarrDataset:
             if group:
                 found.setdefault(group, []).append(number)
         return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        # `where` has done its work, and a lambda cannot be sent to a worker. Here it stays: `select` may be used again.
+        state = {"select": replace(self.select, where=None), "_epoch": copy(self._epoch)}
+        return self.__dict__ | state | {"_process": -1, "_volumes": None}
 
     def _select_by_masks(self, every: Sequence[Mapping[str, str]]) -> None:
         """Keep the rows that the masks allow, and find the masks of each channel."""
@@ -1059,34 +570,6 @@ class DicomZarrDataset:
                 "itself with volume(…).mask(…)"
             )
 
-    def __getitem__(self, index: Any) -> Any:
-        """Return a sample, or the result of the transform. An error of a sample names its array."""
-        index = operator.index(index)
-        index += len(self) if index < 0 else 0
-        if not 0 <= index < len(self):
-            raise IndexError("no such sample")
-        number = int(np.searchsorted(self._ends, index, side="right"))
-        within = index - (int(self._ends[number - 1]) if number else 0)
-        row = self.rows[number]
-        try:
-            sample = self._sample(number, index, within)
-        except ValueError as error:
-            raise ValueError(f"{row['array']}: {error}") from error
-        except FileNotFoundError as error:
-            raise FileNotFoundError(error.errno, f"{row['array']}: {LOST}", error.filename) from error
-        except (
-            LookupError,
-            TypeError,
-            AttributeError,
-            OverflowError,
-        ) as error:
-            # Of a fact that is of another type, or lacks a part.
-            what = f"found a value in its zarr.json that is not as needed ({type(error).__name__}: {error})"
-            raise ValueError(f"{row['array']}: {what}; another program wrote or changed it{REMEDY}") from error
-        columns = ("array", "series_id", "study_id", "subject_id", "split", "modality", "flags")
-        sample |= {key: value for key, value in row.items() if key in columns or key.startswith("label_")}
-        return sample if self.sample.transform is None else self.sample.transform(sample)
-
     def _sample(self, number: int, index: int, within: int) -> dict[str, Any]:
         """Return what is read of the volume of a row: image, masks and group of a sample."""
         volume, row = self.volume(number), self.rows[number]
@@ -1148,40 +631,6 @@ class DicomZarrDataset:
         flat = mask.foreground[int(random.integers(len(mask.foreground)))]
         return word, dict(zip(mask.axes, map(int, np.unravel_index(flat, mask.shape)), strict=True))
 
-    def _mask(self, volume: Volume, row: Mapping[str, str], region: Region, single: str) -> dict[str, Any]:
-        """Return the masks of a region, one channel for each wanted name, without the axes in `single`."""
-        channels = self._masks[row["array"]]
-        has_t = any("t" in mask.axes for masks in channels for mask in masks)
-        within = {
-            axis: part for axis, part in zip(volume.axes, region, strict=True) if axis in ("tzyx" if has_t else "zyx")
-        }
-        out = np.zeros([len(channels), *(part.stop - part.start for part in within.values())], np.uint8)
-        maxima = np.ones(len(channels), np.uint8)
-        for number, masks in enumerate(channels):
-            maxima[number] = largest = max((mask.maximum for mask in masks), default=1)
-            if any(mask.maximum not in (1, largest) for mask in masks):
-                raise ValueError(
-                    f"the masks {self.sample.masks[number]!r} of {row['array']} have different maximum fractions, so "
-                    "that they have no union: ask for each by its folder (column mask of masks.csv)"
-                )
-            for mask in masks:
-                parts = [within[axis] for axis in mask.axes]
-                box = mask.box or [(part.start, part.stop) for part in parts]
-                common = [(max(p.start, lo), min(p.stop, hi)) for p, (lo, hi) in zip(parts, box, strict=True)]
-                if not mask.voxels or any(lo >= hi for lo, hi in common):
-                    continue  # none of its voxels is in this region
-                opened = self._opened_mask(row, mask)
-                target = [slice(lo - p.start, hi - p.start) for p, (lo, hi) in zip(parts, common, strict=True)]
-                view = out[number][(..., *target)]
-                if len(masks) == 1 and opened.dtype == view.dtype and opened.axes == mask.axes == "".join(within):
-                    opened._read_into(view, common, is_blank=True)
-                    continue
-                values = opened.read(tuple(slice(lo, hi) for lo, hi in common))
-                np.maximum(view, values * np.uint8(largest // mask.maximum), out=view)
-        out = out.squeeze(tuple(i for i, axis in enumerate(within, 1) if axis in single))
-        axes = "c" + "".join(axis for axis in within if axis not in single)
-        return {"mask": out, "mask_axes": axes, "mask_maximum": maxima}
-
     def _image(self, volume: Volume, region: Region, single: str) -> dict[str, Any]:
         """Return image, axes, start and affines of a sample, without the axes in `single`."""
         image, axes = self._converted(volume, region)
@@ -1235,126 +684,343 @@ class DicomZarrDataset:
         functions = np.asarray(facts.get("window_function", "LINEAR"), str)
         return _through_window(values, center, width, functions[frames] if functions.ndim else functions)
 
+    def _mask(self, volume: Volume, row: Mapping[str, str], region: Region, single: str) -> dict[str, Any]:
+        """Return the masks of a region, one channel for each wanted name, without the axes in `single`."""
+        channels = self._masks[row["array"]]
+        has_t = any("t" in mask.axes for masks in channels for mask in masks)
+        within = {
+            axis: part for axis, part in zip(volume.axes, region, strict=True) if axis in ("tzyx" if has_t else "zyx")
+        }
+        out = np.zeros([len(channels), *(part.stop - part.start for part in within.values())], np.uint8)
+        maxima = np.ones(len(channels), np.uint8)
+        for number, masks in enumerate(channels):
+            maxima[number] = largest = max((mask.maximum for mask in masks), default=1)
+            if any(mask.maximum not in (1, largest) for mask in masks):
+                raise ValueError(
+                    f"the masks {self.sample.masks[number]!r} of {row['array']} have different maximum fractions, so "
+                    "that they have no union: ask for each by its folder (column mask of masks.csv)"
+                )
+            for mask in masks:
+                parts = [within[axis] for axis in mask.axes]
+                box = mask.box or [(part.start, part.stop) for part in parts]
+                common = [(max(p.start, lo), min(p.stop, hi)) for p, (lo, hi) in zip(parts, box, strict=True)]
+                if not mask.voxels or any(lo >= hi for lo, hi in common):
+                    continue  # none of its voxels is in this region
+                opened = self._opened_mask(row, mask)
+                target = [slice(lo - p.start, hi - p.start) for p, (lo, hi) in zip(parts, common, strict=True)]
+                view = out[number][(..., *target)]
+                if len(masks) == 1 and opened.dtype == view.dtype and opened.axes == mask.axes == "".join(within):
+                    opened._read_into(view, common, is_blank=True)
+                    continue
+                values = opened.read(tuple(slice(lo, hi) for lo, hi in common))
+                np.maximum(view, values * np.uint8(largest // mask.maximum), out=view)
+        out = out.squeeze(tuple(i for i, axis in enumerate(within, 1) if axis in single))
+        axes = "c" + "".join(axis for axis in within if axis not in single)
+        return {"mask": out, "mask_axes": axes, "mask_maximum": maxima}
 
-@functools.lru_cache(maxsize=8)
-def _beginning(seed: int, epoch: int) -> float:
-    """Return where the even spread of patches at foreground begins, 0 to 1."""
-    return float(np.random.default_rng([seed, epoch]).random())
+    def _opened(self, array: str) -> Volume:
+        """Return an image or a mask, by its path below `images.zarr`, opened by this process."""
+        volumes = self._volumes
+        if volumes is None or self._process != os.getpid():
+            # After a fork: close the files that the parent opened, do not read them.
+            most = min(OPEN_VOLUMES * (1 + len(self.sample.masks)), OPEN_FILES)
+            volumes = self._volumes = _OpenVolumes(self.folder / "images.zarr", most, self._newest)
+            self._process = os.getpid()
+        return volumes(array)
 
+    def _opened_mask(self, row: Mapping[str, str], mask: _Mask) -> Volume:
+        """Return a mask of an image, opened by this process, if it has as many voxels as the table says."""
+        opened = self._opened(f"{row['array']}/labels/{mask.folder}")
+        if opened.facts.get("voxels", mask.voxels) != mask.voxels:  # a copy may have kept the time of its original
+            raise ValueError(CHANGED)
+        return opened
 
-def open_dataset(
-    dataset: str | os.PathLike[str], select: Select | None = None, sample: Sample | str | None = None, **options: Any
-) -> DicomZarrDataset:
-    """Return ``DicomZarrDataset(dataset, select, sample, **options)``: of a folder, or of a URL.
-
-    Parameters
-    ----------
-    dataset : path or URL
-    select : Select, optional
-    sample : Sample or str, optional
-    **options
-        As for `DicomZarrDataset`.
-
-    Returns
-    -------
-    DicomZarrDataset
-    """
-    return DicomZarrDataset(dataset, select, sample, **options)
-
-
-def _table(path: Place, *columns: str) -> io.StringIO:
-    """Return the text of a table that has some columns; raise `ValueError` if it was cut off."""
-    try:
-        text = path.read_bytes().decode("utf-8")
-        header = next(csv.reader(io.StringIO(text, newline="")), [])
-    except (UnicodeDecodeError, csv.Error):
-        text, header = "", []
-    if not text.endswith("\n") or not set(columns) <= set(header):
-        raise _damaged_table(path)
-    return io.StringIO(text, newline="")
-
-
-def _rows_of(path: Place, *columns: str) -> list[dict[str, str]]:
-    """Return the rows of a table that has some columns; each has all cells. Equal cells are one object in memory."""
-    rows, texts = [], dict[str, str]()
-    try:
-        for row in csv.DictReader(_table(path, *columns)):
-            if None in row or None in row.values():  # a cell too many, or one too few
-                raise _damaged_table(path)
-            rows.append({name: texts.setdefault(cell, cell) for name, cell in row.items()})
-    except csv.Error:
-        raise _damaged_table(path) from None
-    return rows
-
-
-def _check_count(dataset: Place, table: str, rows: Sized) -> None:
-    """Refuse a table with fewer or more rows than dataset.json counts: cut off at the end of a row, it looks whole.
-
-    Without dataset.json, which a run that changes the dataset removes, nothing is known.
-    """
-    path = dataset / "dataset.json"
-    try:
-        counted = json.loads(path.read_bytes())["counts"][Path(table).stem.replace("volumes", "arrays")]
-    except (OSError, ValueError, LookupError, TypeError):
-        return
-    if counted != len(rows):
-        raise ValueError(
-            f"{dataset / table}: found {_counted(len(rows), 'row', 'rows')}, needed are {counted}, as "
-            f"dataset.json counts; the table was cut off, or changed by another program{REMEDY}"
-        )
+    def _attributes(self, row: Mapping[str, str]) -> dict[str, Any]:
+        """Return the attribute `dicomzarr` of an image, without opening its array."""
+        return _facts(self.folder / "images.zarr" / row["array"])
 
 
-def _damaged_table(path: Place) -> ValueError:
-    return ValueError(f"{path} is damaged, or was changed by another program{REMEDY}")
+# ---- One image or one mask
 
 
-def read_rows(dataset: Place) -> list[dict[str, str]]:
-    """Return the rows of `volumes.csv` as text.
+class Volume:
+    """One image of the dataset, or one mask of an image: its attributes, and its voxels by region.
 
     Parameters
     ----------
-    dataset : Path or RemotePath
-        The dataset folder itself.
+    folder : Path or RemotePath
+        Folder of the image, `images.zarr/<series>/<volume>`, or of the mask, `labels/<mask>` in it.
 
-    Returns
-    -------
-    list of dict of str to str
-    """
-    rows = _rows_of(dataset / "volumes.csv", *_VOLUME_COLUMNS)
-    _check_count(dataset, "volumes.csv", rows)
-    return rows
-
-
-def read_masks(dataset: Place) -> list[dict[str, str]]:
-    """Return the rows of `masks.csv` as text.
-
-    Parameters
+    Attributes
     ----------
-    dataset : Path or RemotePath
-        The dataset folder itself.
+    axes : str
+        Axes of the array, such as ``tzyx``.
+    shape : tuple of int
+        Length of each axis.
+    chunk : tuple of int
+        Shape of a chunk, the smallest part that is read and decoded at once.
+    dtype : numpy.dtype
+        Type of the stored values, little-endian.
+    facts : dict
+        The attribute `dicomzarr` of docs/outputs.md. Long lists that are stored as arrays beside the image are in it as
+        ndarrays.
 
-    Returns
-    -------
-    list of dict of str to str
-        Empty if the dataset has no such file.
+    Raises
+    ------
+    ValueError
+        If dicomzarr did not write the array.
+    OSError
+        If a file is missing.
     """
-    path = dataset / "masks.csv"
-    if not path.is_file():
-        return []
-    rows = _rows_of(path, *_MASK_COLUMNS)
-    _check_count(dataset, "masks.csv", rows)
-    return rows
+
+    def __init__(self, folder: Place) -> None:
+        self._folder = folder.absolute() if isinstance(folder, Path) else folder
+        for _ in range(OPENINGS):
+            state = _state(self._folder)
+            self._open(self._folder)
+            if _state(self._folder) == state:
+                return
+        raise ValueError("a run replaces the image again and again: read it when the run is over")
+
+    def read(self, region: Region | None = None) -> NDArray[Any]:
+        """Return the stored values of a region.
+
+        Parameters
+        ----------
+        region : tuple of slice, optional
+            A slice of step 1 for each axis of the array, as in NumPy; the whole array by default.
+
+        Returns
+        -------
+        ndarray
+            In the type and the axis order of the array.
+
+        Raises
+        ------
+        ValueError
+            If a chunk is missing or does not match its crc32c, or a slice has another step.
+        TypeError
+            If the region is not a slice for each axis.
+        """
+        bounds = self._bounds(region or (slice(None),) * len(self.shape))
+        out = np.empty([stop - start for start, stop in bounds], self.dtype)
+        self._read_into(out, bounds)
+        return out
+
+    @property
+    def masks(self) -> list[str]:
+        """Folders of the masks on the grid of this image, sorted; empty if it has none."""
+        folder = self._folder / "labels"
+        if not (folder / "zarr.json").is_file():
+            return []
+        return sorted(map(str, _value(folder / "zarr.json", _metadata(folder), "attributes.ome.labels", list)))
+
+    def mask(self, folder: str) -> Volume:
+        """Return a mask of this image, also one that lies on a grid of its own.
+
+        Parameters
+        ----------
+        folder : str
+            The column `mask` of `masks.csv`, such as ``tumour_2``.
+
+        Returns
+        -------
+        Volume
+            Its axes are those of z, y, x that the image has, and t in front if it differs along t.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the image has no such mask.
+        """
+        path = self._folder / "labels" / folder
+        try:
+            return Volume(path)
+        except FileNotFoundError as error:
+            if (path / "zarr.json").is_file():  # a part of the mask was lost
+                raise
+            there = f"those on its grid are {', '.join(self.masks) or 'none'}; others are in masks.csv"
+            raise FileNotFoundError(error.errno, f"the image has no mask {folder!r}: {there}", str(path)) from None
+
+    @property
+    def positions_lps(self) -> NDArray[np.float64]:
+        """Centre of the first voxel of each slice, LPS, mm, shape (slices, 3); NaN where unknown (PS3.3 C.7.6.2)."""
+        facts, count = self.facts, dict(zip(self.axes, self.shape, strict=True)).get("z", 1)
+        if "positions_lps" in facts:
+            return np.array(facts["positions_lps"], float).reshape(count, 3)
+        if "affine_lps" in facts:
+            affine = np.array(facts["affine_lps"], float)
+            return affine[:3, 3] + np.outer(np.arange(count), affine[:3, 2])
+        if "origin_lps" in facts and (count == 1 or {"orientation_lps", "positions_mm"} <= set(facts)):
+            depths = np.array(facts["positions_mm"] if count > 1 else [0.0], float)
+            across = np.array(facts.get("orientation_lps", [0.0] * 6), float)
+            return np.array(facts["origin_lps"], float) + np.outer(depths - depths[0], np.cross(across[:3], across[3:]))
+        return np.full((count, 3), np.nan)
+
+    @property
+    def acquisition(self) -> dict[str, Any]:
+        """Facts of acquisition that all frames share, such as `b_value` and `echo_time_ms`; empty if none is known."""
+        return dict(self.facts.get("acquisition", {}))
+
+    @property
+    def group(self) -> str:
+        """Id that this volume shares with the others of one set, such as the b-values of a series; alone, its own."""
+        return str(self.facts.get("group", ""))
+
+    @property
+    def affine_residual_mm(self) -> float:
+        """Largest distance of a slice from the affine, mm, where it was fitted to rounded positions; else 0."""
+        return float(self.facts.get("affine_residual_mm", 0.0))
+
+    @functools.cached_property
+    def foreground(self) -> NDArray[np.int64]:
+        """Of a mask: flat indices (C order) of every k-th voxel that is not 0, from its index; empty if all are 0."""
+        if not (self._folder / "foreground" / "zarr.json").is_file():
+            if self.facts.get("voxels", 1):
+                raise ValueError(
+                    "a mask has no index of its foreground: ./run verify lists missing files, ./run verify --repair "
+                    "rebuilds them"
+                )
+            return np.zeros(0, np.int64)
+        return _read_small_array(self._folder / "foreground")
+
+    @property
+    def index_bytes(self) -> int:
+        """Size of the index of chunks in memory."""
+        return self._index.nbytes
+
+    def __reduce__(self) -> tuple[type[Volume], tuple[Place]]:
+        # In another process the number of an open file is that of another file, and of two copies the first closes it.
+        return type(self), (self._folder,)
+
+    def _open(self, folder: Place) -> None:
+        """Read metadata and the index of chunks, and open the file of the voxels."""
+        path, metadata = folder / "0" / "zarr.json", _metadata(folder / "0")
+        self.shape, self.dtype = _shape_and_type(path, metadata)
+        names = _value(path, metadata, "dimension_names", list)
+        if not all(isinstance(name, str) for name in names) or len(names) != len(self.shape):
+            raise _wrong(path, f"dimension_names for an array of {_counted(len(self.shape), 'axis', 'axes')}", names)
+        self.axes = "".join(names)
+        codec, *more = _codecs(_value(path, metadata, "codecs", list)) or [("", {})]
+        inner = [name for name, _ in _codecs(codec[1].get("codecs"))]
+        if codec[0] != "sharding_indexed" or more or set(inner) - {"bytes", "blosc", "crc32c"}:
+            raise ValueError(FOREIGN)
+        self.chunk = _lengths(path, "chunk_shape", codec[1].get("chunk_shape"), len(self.shape))
+        self._compressed = "blosc" in inner
+        self._counts = tuple(math.ceil(n / c) for n, c in zip(self.shape, self.chunk, strict=True))
+        self._constants: dict[bytes, tuple[NDArray[Any], bool]] = {}  # chunks of one value: it, and whether it is not 0
+        self.facts = self._read_facts()
+        self._file = _opened_file(folder.joinpath("0", "c", *("0" for _ in self.shape)))
+        self._index = self._read_index()
+
+    def _read_facts(self) -> dict[str, Any]:
+        """Return the attribute `dicomzarr`, with the arrays that it refers to."""
+        facts = _facts(self._folder)
+        for holder in (facts, *(value for value in facts.values() if isinstance(value, dict))):
+            for key, value in holder.items():
+                if isinstance(value, dict) and set(value) == {"array"}:
+                    holder[key] = _read_small_array(self._folder / value["array"])
+        return facts
+
+    def _read_index(self) -> NDArray[np.uint64]:
+        """Return offset and length of each chunk, shape (chunks, 2), from the index at the end of the shard."""
+        data = self._file.tail(16 * math.prod(self._counts) + 4)
+        return np.frombuffer(_checked(data), "<u8").reshape(-1, 2)
+
+    def _bounds(self, region: Region) -> list[tuple[int, int]]:
+        """Return first index and end of a region along each axis."""
+        is_region = isinstance(region, Sequence) and len(region) == len(self.shape)
+        if not is_region or not all(isinstance(part, slice) for part in region):
+            raise TypeError(
+                f"a region is a tuple of slices, one for each of the axes {', '.join(self.axes)}, such as "
+                f"({', '.join(f'slice(0, {n})' for n in self.shape)}); found {region!r}"
+            )
+        if any(part.step not in (None, 1) for part in region):
+            raise ValueError(f"a region has slices of step 1: read it whole, then take every n-th; found {region!r}")
+        bounds = (part.indices(n)[:2] for part, n in zip(region, self.shape, strict=True))
+        return [(start, max(start, stop)) for start, stop in bounds]
+
+    def _read_into(self, out: NDArray[Any], bounds: Sequence[tuple[int, int]], is_blank: bool = False) -> None:
+        """Read a region, from first index to end along each axis, into an array; `is_blank` says that it is zeros."""
+        if any(not 0 <= lo <= hi <= n for (lo, hi), n in zip(bounds, self.shape, strict=True)):
+            raise ValueError("a region reaches beyond its array")
+        # Along each axis: the chunks there, and for each of them where its part of the region lies in the region, and
+        # where in the chunk.
+        blocks, targets, sources = [], [], []
+        for (lo, hi), edge in zip(bounds, self.chunk, strict=True):
+            starts = range(lo - lo % edge, hi, edge)
+            blocks.append(slice(lo // edge, lo // edge + len(starts)))
+            targets.append([slice(max(start - lo, 0), min(start + edge, hi) - lo) for start in starts])
+            sources.append([slice(max(lo - start, 0), min(hi - start, edge)) for start in starts])
+        entries: list[list[int]] = self._index.reshape(*self._counts, 2)[tuple(blocks)].reshape(-1, 2).tolist()
+        dtype, shape, decode, constants = self.dtype, self.chunk, self._decoder(), self._constants
+        size = math.prod(shape) * dtype.itemsize
+        longest_constant = min(size >> 6, CONSTANT_BYTES)
+        inner = next((axis for axis, edge in enumerate(shape) if edge > 1), 0) + 1
+        # Whether a whole chunk is contiguous in the region.
+        is_in_place = out.shape[inner:] == shape[inner:] and out.flags.c_contiguous
+        chunks = zip(itertools.product(*targets), itertools.product(*sources), self._read_chunks(entries), strict=True)
+        for target, source, data in chunks:
+            # Background is many equal chunks of one value. What is equal to bytes that were decoded is not decoded.
+            is_short = len(data) < longest_constant
+            if is_short and (constant := constants.get(data)) is not None:
+                if constant[1] or not is_blank:
+                    out[target] = constant[0]
+            elif is_in_place and not is_short and (view := out[target]).shape == shape:
+                decode(data, view)
+            else:
+                content = decode(data, None)
+                if is_short and len(constants) < CONSTANTS:
+                    one = content[: dtype.itemsize]
+                    if content == one * (size // dtype.itemsize):
+                        constants[data] = np.frombuffer(one, dtype), any(one)
+                out[target] = np.ndarray(shape, dtype, content)[source]
+
+    def _read_chunks(self, entries: Sequence[Sequence[int]]) -> Iterator[bytes]:
+        """Yield chunks with the crc32c at their end, checked; those that lie one behind the other are read at once."""
+        crc32c, longest, start = _libraries()[0], self._file.longest_run, 0
+        while start < len(entries):
+            (first, length), after = entries[start], start + 1
+            if first == MISSING:
+                raise ValueError(f"a chunk is missing{REMEDY}")
+            end = first + length
+            while after < len(entries) and entries[after][0] == end and end + entries[after][1] - first <= longest:
+                end += entries[after][1]
+                after += 1
+            run = self._file.read(end - first, first)
+            for offset, length in entries[start:after]:
+                data = run[offset - first : offset - first + length]
+                if length < 4 or crc32c(data) != CRC_OF_WHOLE:
+                    raise ValueError(DAMAGED)
+                yield data
+            start = after
+
+    def _decoder(self) -> Callable[[bytes, NDArray[Any] | None], bytes]:
+        """Return the function that decodes a chunk, with its crc32c: into a C-contiguous array, or into bytes."""
+        size = math.prod(self.chunk) * self.dtype.itemsize
+        if not self._compressed:
+            return functools.partial(_raw, size)
+        blosc = _libraries()[1]
+        blosc.use_threads = False  # its threads would not survive a fork, and worker processes run in parallel anyway
+        decompress, stated = blosc.decompress, size.to_bytes(4, "little")
+
+        def decode(data: bytes, out: NDArray[Any] | None) -> bytes:
+            # Else some of `out` would not be filled, or more be read than there is. Blosc stops where its frame does.
+            if data[4:8] != stated or data[12:16] != (len(data) - 4).to_bytes(4, "little"):
+                raise ValueError("a chunk has another size than its array states: the dataset is damaged")
+            try:
+                content: bytes = decompress(data, out)
+            except RuntimeError:
+                raise ValueError("a chunk cannot be decoded: the dataset is damaged") from None
+            return content
+
+        return decode
 
 
-_VOLUME_COLUMNS = ("array", "axes", "shape", "flags")  # those that no version of the table lacks and all reading needs
-_MASK_COLUMNS = ("array", "mask", "voxels", "flags")
-_INTEGER_COLUMNS = ("bits_stored", "frames", "source_bytes", "stored_bytes")
-_MASK_NUMBERS = {
-    "voxels": "Int64", "slices": "Int64", "maximum_fraction": "Int64", "volume_ml": "Float64", "outside": "Float64",
-}  # fmt: skip
+# ---- Tables for pandas
 
 
-def volumes(dataset: str | os.PathLike[str]) -> Any:
+def volumes(dataset: Location) -> Any:
     """Return `volumes.csv` as a `pandas.DataFrame`, one row per volume.
 
     Parameters
@@ -1376,9 +1042,7 @@ def volumes(dataset: str | os.PathLike[str]) -> Any:
     FileNotFoundError
         If the folder has no `volumes.csv`.
     """
-    import pandas
-
-    place = place_of(dataset)
+    pandas, place = _pandas(), place_of(dataset)
     text = _table(place / "volumes.csv", *_VOLUME_COLUMNS)
     table = pandas.read_csv(text, dtype="string", keep_default_na=False, na_values=[""])
     _check_count(place, "volumes.csv", table)
@@ -1391,7 +1055,7 @@ def volumes(dataset: str | os.PathLike[str]) -> Any:
     return table.set_index("array")
 
 
-def masks(dataset: str | os.PathLike[str]) -> Any:
+def masks(dataset: Location) -> Any:
     """Return `masks.csv` as a `pandas.DataFrame`, one row per mask.
 
     Parameters
@@ -1412,9 +1076,7 @@ def masks(dataset: str | os.PathLike[str]) -> Any:
     FileNotFoundError
         If the folder has no `masks.csv`.
     """
-    import pandas
-
-    place = place_of(dataset)
+    pandas, place = _pandas(), place_of(dataset)
     text = _table(place / "masks.csv", *_MASK_COLUMNS)
     table = pandas.read_csv(text, dtype="string", keep_default_na=False, na_values=[""])
     _check_count(place, "masks.csv", table)
@@ -1428,17 +1090,155 @@ def masks(dataset: str | os.PathLike[str]) -> Any:
     return table.set_index(["array", "mask"])
 
 
-def _flags_as_columns(table: Any) -> None:
-    """Replace the column `flags` of a pandas table by a column of bool for each flag that occurs."""
-    flags = [frozenset(text.split()) for text in table.pop("flags").fillna("")]
-    for flag in sorted(frozenset().union(*flags)):
-        table[f"flag_{flag}"] = [flag in row_flags for row_flags in flags]
+# ---- Samples for frameworks
 
 
-def _ranges(text: str) -> tuple[tuple[int, int], ...]:
-    """Return the ranges of a bounding box, such as ``3:9 10:20 0:5``."""
-    pairs = (part.split(":") for part in text.split())
-    return tuple((int(first), int(end)) for first, end in pairs)
+def channel_xyz(sample: Mapping[str, Any], key: str = "image") -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Return the image or the mask of a sample as (channel, x, y, z) with its RAS affine, for MONAI and TorchIO.
+
+    Parameters
+    ----------
+    sample : mapping
+        A sample of `DicomZarrDataset`.
+    key : str
+        ``image`` or ``mask``.
+
+    Returns
+    -------
+    values : ndarray, shape (channels, x, y, z)
+        Channels are the colours, the times or the masks; a missing axis has length 1.
+    affine : ndarray of float64, shape (4, 4)
+        From index (x, y, z, 1) to RAS millimetres.
+
+    Raises
+    ------
+    ValueError
+        If the sample has no affine, no mask, or both several times and several colours or masks.
+    """
+    if key not in sample:
+        raise ValueError(f"the sample has no {key!r}: key is 'image', or 'mask' of a dataset with masks=…")
+    affine = sample["affine_ras"]
+    if not np.isfinite(affine).all():
+        raise ValueError(
+            "the sample has no affine, and resampling with one of NaN gives a constant image: select images that have "
+            "one with require_affine=True, or use the arrays of the sample, which need no affine"
+        )
+    axes, values = sample["axes" if key == "image" else f"{key}_axes"], sample[key]
+    if "t" in axes and "c" in axes and values.shape[axes.index("c")] > 1:
+        raise ValueError("the sample has both times and channels: read slices or patches, which have one time")
+    values = values.transpose([axes.index(axis) for axis in "tcxyz" if axis in axes])
+    for position, axis in enumerate("tcxyz"):
+        values = values if axis in axes else np.expand_dims(values, position)
+    return np.ascontiguousarray(values.reshape(-1, *values.shape[2:])), affine
+
+
+_SIGNS = np.diag([-1.0, -1.0, 1.0, 1.0])  # of the axes of RAS in LPS
+
+
+def ras_from_lps(affine: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the affine to RAS coordinates (NIfTI, MONAI, TorchIO) for one to LPS coordinates (DICOM, ITK).
+
+    Parameters
+    ----------
+    affine : ndarray of float64, shape (4, 4)
+        From index (x, y, z, 1) to LPS millimetres.
+
+    Returns
+    -------
+    ndarray of float64, shape (4, 4)
+        From the same index to RAS millimetres.
+    """
+    return _SIGNS @ affine
+
+
+# ---- The naive list
+
+
+def load_images(folder: Location, source: Any = None) -> list[NDArray[Any]]:
+    """Return what ``[dcmread(path, force=True).pixel_array for path in ...]`` returns: stored values, image by image.
+
+    Parameters
+    ----------
+    folder : path or URL
+        A results folder with `private/frames.csv`: one array for each extracted file, in the order of the paths in the
+        manifest. Or a dataset folder alone, in its own order: a volume that is all of one multi-frame file is one
+        array, with frames in the order of that file; every other frame is an array.
+    source : path or mapping of str to path
+        The source folder, or a source folder for each label, for the order of `os.walk` there. That order depends on
+        the file system and differs between disks.
+
+    Returns
+    -------
+    list of ndarray
+        Stored values in the type of the dataset, shape (rows, columns), with an axis of frames first if a file has
+        several, and 3 colours last. All images are in memory at once.
+
+    Raises
+    ------
+    ValueError
+        If `source` is given without `private/frames.csv`, or lacks files that the dataset was made from.
+    """
+    dataset, given = place_of(folder), _folder_or_url(folder)
+    table = given / "private" / "frames.csv" if isinstance(given, Path) else None  # of a server there is no such file
+    frames = {row["array"]: _as_frames(Volume(dataset / "images.zarr" / row["array"])) for row in read_rows(dataset)}
+    if table is None or not table.is_file():
+        if source is not None:
+            raise ValueError("the order of the source needs private/frames.csv: give the results folder")
+        opened = ((Volume(dataset / "images.zarr" / array), array_frames) for array, array_frames in frames.items())
+        return [image for volume, array_frames in opened for image in _as_images(volume, array_frames)]
+    depth = {row["array"]: _sizes(row).get("z", 1) for row in read_rows(dataset)}
+    files: dict[str, list[tuple[int, NDArray[Any]]]] = {}
+    with open(table, newline="", encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            number = int(row["t"] or 0) * depth[row["array"]] + int(row["z"] or 0)
+            files.setdefault(row["path"], []).append((int(row["frame"]), frames[row["array"]][number]))
+    images = {
+        path: [frame for _, frame in sorted(numbered, key=lambda item: item[0])] for path, numbered in files.items()
+    }
+    order = list(images)
+    if source is not None:
+        walk = _walk_order(source)
+        if not all(_decoded(path) in walk for path in order):
+            raise ValueError("the source lacks files that the dataset was made from")
+        order.sort(key=lambda path: walk[_decoded(path)])
+    return [images[path][0] if len(images[path]) == 1 else np.stack(images[path]) for path in order]
+
+
+def _as_frames(volume: Volume) -> list[NDArray[Any]]:
+    """Return the frames of a volume in array order, each (rows, columns) or (rows, columns, 3)."""
+    voxels = volume.read()
+    if "c" in volume.axes:
+        voxels = np.moveaxis(voxels, volume.axes.index("c"), -1)
+    inner = voxels.shape[-3:] if "c" in volume.axes else voxels.shape[-2:]
+    return [np.ascontiguousarray(frame) for frame in voxels.reshape(-1, *inner)]
+
+
+def _as_images(volume: Volume, frames: list[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Return the images of a volume: one if it is all of one multi-frame file, else one for each frame."""
+    numbers = volume.facts.get("one_file")
+    if numbers is None:
+        return frames
+    return [np.stack(frames)[np.argsort(range(len(frames)) if numbers is True else numbers)]]
+
+
+def _walk_order(source: Any) -> dict[str, int]:
+    """Return the position of each file in the order of `os.walk`, by its decoded path in the manifest."""
+    roots = {f"{label}/": root for label, root in source.items()} if isinstance(source, Mapping) else {"": source}
+    paths = (
+        prefix + os.path.relpath(os.path.join(folder, name), root)
+        for prefix, root in roots.items()
+        for folder, _, names in os.walk(root)
+        for name in names
+    )
+    return {path: number for number, path in enumerate(paths)}
+
+
+def _decoded(path: str) -> str:
+    """Return a path of the manifest without percent-encoding."""
+    return os.fsdecode(unquote_to_bytes(path))
+
+
+# ---- Inside: options
 
 
 def _options(select: Select | None, sample: Sample | str | None, options: Mapping[str, Any]) -> tuple[Select, Sample]:
@@ -1459,6 +1259,84 @@ def _options(select: Select | None, sample: Sample | str | None, options: Mappin
         replace(select or Select(), **{name: value for name, value in options.items() if name in of_select}),
         replace(sample or Sample(), **{name: value for name, value in options.items() if name in of_sample}),
     )
+
+
+def _texts(name: str, value: str | Collection[str]) -> tuple[str, ...]:
+    """Return one text or several as a tuple."""
+    texts = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (value,)
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"{name} is a text or a collection of texts, as in the tables: '1', not 1; found {value!r}")
+    return texts
+
+
+def _check_switches(options: Select | Sample, names: Sequence[str]) -> None:
+    """Refuse what is neither True nor False: a text such as ``"false"``, as of a command line, would count as True."""
+    for name in names:
+        value = getattr(options, name)
+        if not isinstance(value, bool | int | np.bool_) or value not in (0, 1):
+            raise TypeError(f"{name} is True or False; found {value!r}")
+
+
+def _check_dtype(dtype: Any) -> None:
+    """Refuse what is no type of numbers in NumPy, such as a type of PyTorch."""
+    try:
+        is_number = dtype is None or np.dtype(dtype).kind in "biuf"
+    except (TypeError, ValueError):
+        is_number = False
+    if not is_number:
+        raise TypeError(f"dtype is a type of numbers in NumPy, such as 'float32'; found {dtype!r}")
+
+
+def _check_callable(name: str, function: Any) -> None:
+    """Refuse what is neither a function nor None."""
+    if function is not None and not callable(function):
+        raise TypeError(f"{name} is a function; found {function!r}")
+
+
+def _is_window(window: Any) -> bool:
+    """Return whether a window is two numbers, center and width, with a width above 0."""
+    if isinstance(window, str | Set | Mapping):  # a set has no order
+        return False
+    try:
+        center, width = map(float, window)
+    except (TypeError, ValueError):
+        return False
+    return math.isfinite(center) and 0 < width < math.inf
+
+
+def _sizes_along(name: str, sizes: Mapping[str, int] | None, axes: str) -> dict[str, int]:
+    """Return sizes along axes as a dict of int."""
+    if sizes is not None and not isinstance(sizes, Mapping):
+        raise TypeError(f"{name} names the axes, such as {{'z': 16, 'y': 32, 'x': 32}}; found {sizes!r}")
+    sizes = dict(sizes or {})
+    if not set(sizes) <= set(axes):
+        raise ValueError(f"{name} has sizes along {', '.join(axes[:-1])} and {axes[-1]}")
+    return {axis: _whole(name, size, 1 if name == "patch" else 0) for axis, size in sizes.items()}
+
+
+def _whole(name: str, number: Any, least: int) -> int:
+    """Return a whole number that is not below another."""
+    try:
+        whole = operator.index(number)
+    except TypeError:
+        raise TypeError(f"{name} takes whole numbers; found {number!r}") from None
+    if whole < least:
+        raise ValueError(f"{name} takes whole numbers from {least} on; found {number!r}")
+    return whole
+
+
+def _index(index: Any, count: int, what: str) -> int:
+    """Return an index from 0 on, for one that may count from the end."""
+    try:
+        number = operator.index(index)
+    except TypeError:
+        raise TypeError(
+            f"the index of a {what} is a whole number; found {index!r}. For several, index one by one (a loader of "
+            "PyTorch does), or choose rows with where=…"
+        ) from None
+    if not -count <= number < count:
+        raise IndexError(f"there is no {what} {number}: the dataset has {_counted(count, what, what + 's')}")
+    return number % count
 
 
 def _nearest(word: str, known: Collection[str]) -> str:
@@ -1486,6 +1364,9 @@ def _check_known(what: str, values: Iterable[str], known: Collection[str]) -> No
             raise ValueError(f"no image has {what} {value!r}: none has any{hint}")
         if value not in known:
             raise ValueError(f"no image has {what} {value!r}: {_nearest(value, known)}there are {_listed(known)}")
+
+
+# ---- Inside: selection
 
 
 def _selected(rows: list[dict[str, str]], select: Select) -> list[dict[str, str]]:
@@ -1516,6 +1397,28 @@ def _selected(rows: list[dict[str, str]], select: Select) -> list[dict[str, str]
     ]
 
 
+# Flags of a mask without voxels which say that the structure is there all the same: no example of its absence.
+_DRAWN = frozenset({"nothing_left", "point_contours"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Mask:
+    """One mask of an image, as `masks.csv` describes it."""
+
+    folder: str
+    name: str
+    axes: str
+    voxels: int
+    maximum: int  # 1, or Maximum Fractional Value (0062,000E)
+    box: tuple[tuple[int, int], ...] | None  # where its voxels are, along its axes; None if the table does not say
+    flags: frozenset[str]
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it has no voxel although the structure was drawn."""
+        return not self.voxels and not _DRAWN.isdisjoint(self.flags)
+
+
 def _mask_of(row: Mapping[str, str], image_axes: str) -> _Mask:
     """Return a mask from its row of `masks.csv` and the axes of its image."""
     spatial = "".join(axis for axis in image_axes if axis in "zyx")
@@ -1544,7 +1447,57 @@ def _frames(row: Mapping[str, str]) -> int:
     return sizes.get("t", 1) * sizes.get("z", 1)
 
 
-# ---- Values
+# ---- Inside: epochs
+
+
+class _Epoch:
+    """The number of an epoch, in memory that worker processes share with the process that started them.
+
+    Workers may live longer than an epoch. A process that was started with the dataset and sets the number itself has
+    its own from then on: of several processes that train, one may be an epoch ahead.
+    """
+
+    def __init__(self) -> None:
+        self._process = -1  # whose memory it is
+        self.set(0)
+
+    def set(self, number: int) -> None:
+        """Change the number in this process and in its workers."""
+        if self._process != os.getpid():
+            self._process, self._memory = os.getpid(), _shared_number()
+        self._memory.value = number
+
+    def get(self) -> int:
+        """Return the number."""
+        return int(self._memory.value)
+
+    def __getstate__(self) -> tuple[int, int, Any]:
+        # Shared memory can be handed to a process that is being started, and to no other.
+        is_start = multiprocessing.context.get_spawning_popen() is not None
+        return self.get(), self._process, self._memory if is_start else None
+
+    def __setstate__(self, state: tuple[int, int, Any]) -> None:
+        number, self._process, self._memory = state
+        if self._memory is None:
+            self._process = -1
+            self.set(number)
+
+
+def _shared_number() -> Any:
+    """Return memory for a number, as `value`; in a process that may write no file at all, not shared."""
+    try:
+        return multiprocessing.RawValue("q", 0)
+    except OSError:
+        return SimpleNamespace(value=0)
+
+
+@functools.lru_cache(maxsize=8)
+def _beginning(seed: int, epoch: int) -> float:
+    """Return where the even spread of patches at foreground begins, 0 to 1."""
+    return float(np.random.default_rng([seed, epoch]).random())
+
+
+# ---- Inside: values
 
 
 def mirrored(stored: NDArray[Any], bits_stored: int) -> NDArray[Any]:
@@ -1659,146 +1612,316 @@ def _palette_colours(stored: NDArray[Any], facts: Mapping[str, Any], axes: str) 
     return np.stack(planes, axis=position), axes[:position] + "c" + axes[position:]
 
 
-_SIGNS = np.diag([-1.0, -1.0, 1.0, 1.0])  # of the axes of RAS in LPS
+# ---- Inside: tables
 
 
-def ras_from_lps(affine: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the affine to RAS coordinates (NIfTI, MONAI, TorchIO) for one to LPS coordinates (DICOM, ITK).
-
-    Parameters
-    ----------
-    affine : ndarray of float64, shape (4, 4)
-        From index (x, y, z, 1) to LPS millimetres.
-
-    Returns
-    -------
-    ndarray of float64, shape (4, 4)
-        From the same index to RAS millimetres.
-    """
-    return _SIGNS @ affine
+_VOLUME_COLUMNS = ("array", "axes", "shape", "flags")  # those that no version of the table lacks and all reading needs
+_MASK_COLUMNS = ("array", "mask", "voxels", "flags")
+_INTEGER_COLUMNS = ("bits_stored", "frames", "source_bytes", "stored_bytes")
+_MASK_NUMBERS = {
+    "voxels": "Int64", "slices": "Int64", "maximum_fraction": "Int64", "volume_ml": "Float64", "outside": "Float64",
+}  # fmt: skip
 
 
-def channel_xyz(sample: Mapping[str, Any], key: str = "image") -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Return the image or the mask of a sample as (channel, x, y, z) with its RAS affine, for MONAI and TorchIO.
+def read_rows(dataset: Place) -> list[dict[str, str]]:
+    """Return the rows of `volumes.csv` as text.
 
     Parameters
     ----------
-    sample : mapping
-        A sample of `DicomZarrDataset`.
-    key : str
-        ``image`` or ``mask``.
+    dataset : Path or RemotePath
+        The dataset folder itself.
 
     Returns
     -------
-    values : ndarray, shape (channels, x, y, z)
-        Channels are the colours, the times or the masks; a missing axis has length 1.
-    affine : ndarray of float64, shape (4, 4)
-        From index (x, y, z, 1) to RAS millimetres.
-
-    Raises
-    ------
-    ValueError
-        If the sample has no affine, no mask, or both several times and several colours or masks.
+    list of dict of str to str
     """
-    if key not in sample:
-        raise ValueError(f"the sample has no {key!r}: key is 'image', or 'mask' of a dataset with masks=…")
-    affine = sample["affine_ras"]
-    if not np.isfinite(affine).all():
+    rows = _rows_of(dataset / "volumes.csv", *_VOLUME_COLUMNS)
+    _check_count(dataset, "volumes.csv", rows)
+    return rows
+
+
+def read_masks(dataset: Place) -> list[dict[str, str]]:
+    """Return the rows of `masks.csv` as text.
+
+    Parameters
+    ----------
+    dataset : Path or RemotePath
+        The dataset folder itself.
+
+    Returns
+    -------
+    list of dict of str to str
+        Empty if the dataset has no such file.
+    """
+    path = dataset / "masks.csv"
+    if not path.is_file():
+        return []
+    rows = _rows_of(path, *_MASK_COLUMNS)
+    _check_count(dataset, "masks.csv", rows)
+    return rows
+
+
+def _table(path: Place, *columns: str) -> io.StringIO:
+    """Return the text of a table that has some columns; raise `ValueError` if it was cut off."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+        header = next(csv.reader(io.StringIO(text, newline="")), [])
+    except (UnicodeDecodeError, csv.Error):
+        text, header = "", []
+    if not text.endswith("\n") or not set(columns) <= set(header):
+        raise _damaged_table(path)
+    return io.StringIO(text, newline="")
+
+
+def _rows_of(path: Place, *columns: str) -> list[dict[str, str]]:
+    """Return the rows of a table that has some columns; each has all cells. Equal cells are one object in memory."""
+    rows, texts = [], dict[str, str]()
+    try:
+        for row in csv.DictReader(_table(path, *columns)):
+            if None in row or None in row.values():  # a cell too many, or one too few
+                raise _damaged_table(path)
+            rows.append({name: texts.setdefault(cell, cell) for name, cell in row.items()})
+    except csv.Error:
+        raise _damaged_table(path) from None
+    return rows
+
+
+def _check_count(dataset: Place, table: str, rows: Sized) -> None:
+    """Refuse a table with fewer or more rows than dataset.json counts: cut off at the end of a row, it looks whole.
+
+    Without dataset.json, which a run that changes the dataset removes, nothing is known.
+    """
+    path = dataset / "dataset.json"
+    try:
+        counted = json.loads(path.read_bytes())["counts"][Path(table).stem.replace("volumes", "arrays")]
+    except (OSError, ValueError, LookupError, TypeError):
+        return
+    if counted != len(rows):
         raise ValueError(
-            "the sample has no affine, and resampling with one of NaN gives a constant image: select images that have "
-            "one with require_affine=True, or use the arrays of the sample, which need no affine"
+            f"{dataset / table}: found {_counted(len(rows), 'row', 'rows')}, needed are {counted}, as "
+            f"dataset.json counts; the table was cut off, or changed by another program{REMEDY}"
         )
-    axes, values = sample["axes" if key == "image" else f"{key}_axes"], sample[key]
-    if "t" in axes and "c" in axes and values.shape[axes.index("c")] > 1:
-        raise ValueError("the sample has both times and channels: read slices or patches, which have one time")
-    values = values.transpose([axes.index(axis) for axis in "tcxyz" if axis in axes])
-    for position, axis in enumerate("tcxyz"):
-        values = values if axis in axes else np.expand_dims(values, position)
-    return np.ascontiguousarray(values.reshape(-1, *values.shape[2:])), affine
 
 
-# ---- The list of images
+def _damaged_table(path: Place) -> ValueError:
+    return ValueError(f"{path} is damaged, or was changed by another program{REMEDY}")
 
 
-def load_images(folder: str | os.PathLike[str], source: Any = None) -> list[NDArray[Any]]:
-    """Return what ``[dcmread(path, force=True).pixel_array for path in ...]`` returns: stored values, image by image.
+def _pandas() -> Any:
+    """Return pandas, of no stated type: this file is checked by mypy with and without the types of pandas."""
+    return importlib.import_module("pandas")
 
-    Parameters
-    ----------
-    folder : path or URL
-        A results folder with `private/frames.csv`: one array for each extracted file, in the order of the paths in the
-        manifest. Or a dataset folder alone, in its own order: a volume that is all of one multi-frame file is one
-        array, with frames in the order of that file; every other frame is an array.
-    source : path or mapping of str to path
-        The source folder, or a source folder for each label, for the order of `os.walk` there. That order depends on
-        the file system and differs between disks.
 
-    Returns
-    -------
-    list of ndarray
-        Stored values in the type of the dataset, shape (rows, columns), with an axis of frames first if a file has
-        several, and 3 colours last. All images are in memory at once.
+def _flags_as_columns(table: Any) -> None:
+    """Replace the column `flags` of a pandas table by a column of bool for each flag that occurs."""
+    flags = [frozenset(text.split()) for text in table.pop("flags").fillna("")]
+    for flag in sorted(frozenset().union(*flags)):
+        table[f"flag_{flag}"] = [flag in row_flags for row_flags in flags]
 
-    Raises
-    ------
-    ValueError
-        If `source` is given without `private/frames.csv`, or lacks files that the dataset was made from.
+
+def _ranges(text: str) -> tuple[tuple[int, int], ...]:
+    """Return the ranges of a bounding box, such as ``3:9 10:20 0:5``."""
+    pairs = (part.split(":") for part in text.split())
+    return tuple((int(first), int(end)) for first, end in pairs)
+
+
+# ---- Inside: open volumes
+
+
+class _OpenVolumes:
+    """Opens volumes, and holds those that were used last: at most a number of them, and of bytes of their indexes."""
+
+    def __init__(self, folder: Place, most: int, newest: int | None = None) -> None:
+        self._folder, self._most = folder, most
+        self._newest = newest  # ns since 1970: what was written later is refused
+        self._volumes: dict[str, Volume] = {}  # by path below the folder; the one that was used last is the last
+
+    def __call__(self, array: str) -> Volume:
+        volume = self._volumes.pop(array, None)
+        is_new = volume is None
+        if is_new and self._newest is not None:
+            path = self._folder / array / "zarr.json"
+            if isinstance(path, Path) and path.stat().st_mtime_ns > self._newest:
+                raise ValueError(CHANGED)
+        volume = self._volumes[array] = volume or Volume(self._folder / array)
+        if is_new:
+            held = list(self._volumes.items())
+            size = sum(each.index_bytes for _, each in held)
+            for number, (other, each) in enumerate(held[:-1]):
+                if len(held) - number <= self._most and size <= OPEN_INDEXES:
+                    break
+                size -= each.index_bytes
+                self._volumes.pop(other, None)
+        return volume
+
+
+def _described_until(dataset: Place) -> int | None:
+    """Return when the tables of a dataset ceased to describe images that are written, ns since 1970.
+
+    A run removes dataset.json before it replaces the first image, and writes the tables after the last one.
     """
-    dataset = place_of(folder)
-    table = Path(folder) / "private" / "frames.csv"  # of a URL there is no such file
-    frames = {row["array"]: _as_frames(Volume(dataset / "images.zarr" / row["array"])) for row in read_rows(dataset)}
-    if not table.is_file():
-        if source is not None:
-            raise ValueError("the order of the source needs private/frames.csv: give the results folder")
-        opened = ((Volume(dataset / "images.zarr" / array), array_frames) for array, array_frames in frames.items())
-        return [image for volume, array_frames in opened for image in _as_images(volume, array_frames)]
-    depth = {row["array"]: _sizes(row).get("z", 1) for row in read_rows(dataset)}
-    files: dict[str, list[tuple[int, NDArray[Any]]]] = {}
-    with open(table, newline="", encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            number = int(row["t"] or 0) * depth[row["array"]] + int(row["z"] or 0)
-            files.setdefault(row["path"], []).append((int(row["frame"]), frames[row["array"]][number]))
-    images = {
-        path: [frame for _, frame in sorted(numbered, key=lambda item: item[0])] for path, numbered in files.items()
-    }
-    order = list(images)
-    if source is not None:
-        walk = _walk_order(source)
-        if not all(_decoded(path) in walk for path in order):
-            raise ValueError("the source lacks files that the dataset was made from")
-        order.sort(key=lambda path: walk[_decoded(path)])
-    return [images[path][0] if len(images[path]) == 1 else np.stack(images[path]) for path in order]
+    if not isinstance(dataset, Path):
+        return None  # a published version never changes
+    sealed, path = dataset / "dataset.json", dataset / "masks.csv"
+    if sealed.is_file():
+        return max(time.time_ns(), sealed.stat().st_mtime_ns)  # the clock of a file server may be ahead
+    is_of_results = (dataset.parent / "private").is_dir()  # a run is at work only there; in copies times mean nothing
+    return path.stat().st_mtime_ns if is_of_results and path.is_file() else time.time_ns()
 
 
-def _as_frames(volume: Volume) -> list[NDArray[Any]]:
-    """Return the frames of a volume in array order, each (rows, columns) or (rows, columns, 3)."""
-    voxels = volume.read()
-    if "c" in volume.axes:
-        voxels = np.moveaxis(voxels, volume.axes.index("c"), -1)
-    inner = voxels.shape[-3:] if "c" in volume.axes else voxels.shape[-2:]
-    return [np.ascontiguousarray(frame) for frame in voxels.reshape(-1, *inner)]
+# ---- Inside: metadata
 
 
-def _as_images(volume: Volume, frames: list[NDArray[Any]]) -> list[NDArray[Any]]:
-    """Return the images of a volume: one if it is all of one multi-frame file, else one for each frame."""
-    numbers = volume.facts.get("one_file")
-    if numbers is None:
-        return frames
-    return [np.stack(frames)[np.argsort(range(len(frames)) if numbers is True else numbers)]]
+def _state(folder: Place) -> tuple[int, int, int] | None:
+    """Return what changes where a run replaces an image or a mask; None of a URL.
+
+    Between metadata and voxels an image may be replaced: its facts would be those of the old one.
+    """
+    if not isinstance(folder, Path):
+        return None  # a published version never changes
+    state = (folder / "zarr.json").stat()
+    return state.st_dev, state.st_ino, state.st_mtime_ns
 
 
-def _walk_order(source: Any) -> dict[str, int]:
-    """Return the position of each file in the order of `os.walk`, by its decoded path in the manifest."""
-    roots = {f"{label}/": root for label, root in source.items()} if isinstance(source, Mapping) else {"": source}
-    paths = (
-        prefix + os.path.relpath(os.path.join(folder, name), root)
-        for prefix, root in roots.items()
-        for folder, _, names in os.walk(root)
-        for name in names
-    )
-    return {path: number for number, path in enumerate(paths)}
+def _metadata(folder: Place) -> dict[str, Any]:
+    """Return the `zarr.json` of a group or an array."""
+    path = folder / "zarr.json"
+    try:
+        metadata = json.loads(path.read_bytes())
+    except ValueError:
+        raise ValueError(f"{path} is damaged{REMEDY}") from None
+    if not isinstance(metadata, dict):
+        raise _wrong(path, "an object of JSON", metadata)
+    return metadata
 
 
-def _decoded(path: str) -> str:
-    """Return a path of the manifest without percent-encoding."""
-    return os.fsdecode(unquote_to_bytes(path))
+def _facts(folder: Place) -> dict[str, Any]:
+    """Return the attribute `dicomzarr` of an image or a mask, as its `zarr.json` has it."""
+    facts: dict[str, Any] = _value(folder / "zarr.json", _metadata(folder), "attributes.dicomzarr", dict)
+    return facts
+
+
+def _value(path: Place, metadata: Mapping[str, Any], name: str, kind: type) -> Any:
+    """Return a value of metadata, by its keys with a point between them; raise `ValueError` if its type is another."""
+    value: Any = metadata
+    for key in name.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    if not isinstance(value, kind):
+        raise _wrong(path, f"{name}, {'an object' if kind is dict else 'a list' if kind is list else 'a text'}", value)
+    return value
+
+
+def _lengths(path: Place, name: str, found: Any, axes: int) -> tuple[int, ...]:
+    """Return whole numbers from 1, one for each axis."""
+    if (
+        not isinstance(found, list)
+        or len(found) != axes
+        or not all(type(length) is int and length > 0 for length in found)
+    ):
+        raise _wrong(path, f"{name}, a list of whole numbers from 1, one for each axis", found)
+    return tuple(found)
+
+
+def _shape_and_type(path: Place, metadata: Mapping[str, Any]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return the shape of an array, and its type, little-endian."""
+    shape = _value(path, metadata, "shape", list)
+    shape = _lengths(path, "shape", shape, max(len(shape), 1))
+    kind = _value(path, metadata, "data_type", str)
+    if not re.fullmatch(r"bool|u?int(8|16|32|64)|float(16|32|64)", kind):
+        raise _wrong(path, "data_type, a type of whole numbers or floating point", kind)
+    return shape, np.dtype(kind).newbyteorder("<")
+
+
+def _codecs(found: Any) -> list[tuple[str, dict[str, Any]]]:
+    """Return name and configuration of each codec; of what is none, no name."""
+    listed = [each if isinstance(each, dict) else {} for each in (found if isinstance(found, list) else ())]
+    pairs = [(str(each.get("name", "")), each.get("configuration")) for each in listed]
+    return [(name, settings if isinstance(settings, dict) else {}) for name, settings in pairs]
+
+
+def _wrong(path: Place, needed: str, found: Any) -> ValueError:
+    """Return the error for metadata that is JSON, but not that of an array of dicomzarr."""
+    text = "nothing" if found is None else json.dumps(found)
+    text = text if len(text) <= VALUE_SHOWN else f"{text[:VALUE_SHOWN]}…"
+    return ValueError(f"{path}: needed is {needed}; found {text}. Another program wrote or changed it{REMEDY}")
+
+
+def _read_small_array(folder: Place) -> NDArray[Any]:
+    """Return an uncompressed array of one chunk; long lists are stored like this beside an image."""
+    path, metadata = folder / "zarr.json", _metadata(folder)
+    if [name for name, _ in _codecs(_value(path, metadata, "codecs", list))] != ["bytes", "crc32c"]:
+        raise ValueError(FOREIGN)
+    shape, dtype = _shape_and_type(path, metadata)
+    data = _checked(folder.joinpath("c", *("0" for _ in shape)).read_bytes())
+    if len(data) != math.prod(shape) * dtype.itemsize:
+        raise _wrong(path, f"a shape of {len(data) // dtype.itemsize} values, as the chunk has", [*shape])
+    return np.frombuffer(data, dtype).reshape(shape).astype(dtype.newbyteorder("="))  # as zarr returns it
+
+
+# ---- Inside: files
+
+
+class _LocalFile:
+    """A file on a disk that is read by ranges of bytes, as `RemoteFile` reads one below a URL."""
+
+    longest_run = 1 << 20  # bytes of adjacent chunks that are read at once; a longer chunk is read whole
+
+    def __init__(self, path: Path) -> None:
+        self._handle = -1
+        self._handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __del__(self) -> None:
+        if self._handle >= 0:
+            os.close(self._handle)
+
+    def tail(self, length: int) -> bytes:
+        """Return the last bytes of the file."""
+        return os.pread(self._handle, length, max(os.fstat(self._handle).st_size - length, 0))
+
+    def read(self, length: int, offset: int) -> bytes:
+        """Return bytes from an offset."""
+        return os.pread(self._handle, length, offset)
+
+
+def _remote() -> Any:
+    """Return the module that reads URLs; it may have been copied beside this file."""
+    package = f"{__package__}." if __package__ else ""
+    try:
+        return importlib.import_module(f"{package}remote")
+    except ModuleNotFoundError as error:
+        if error.name == f"{package}remote":
+            raise ImportError("a URL needs remote.py of dicomzarr beside this file: copy it too") from None
+        raise
+
+
+def _opened_file(path: Place) -> _LocalFile | RemoteFile:
+    """Return a file whose bytes are read by ranges."""
+    if isinstance(path, Path):
+        return _LocalFile(path)
+    file: RemoteFile = _remote().RemoteFile(path)
+    return file
+
+
+def _raw(size: int, data: bytes, out: NDArray[Any] | None) -> bytes:
+    """Return the values of a chunk that is not compressed; `out`, if given, is filled with them."""
+    content = data[:-4]
+    if len(content) != size:
+        raise ValueError("a chunk has another size than its array states: the dataset is damaged")
+    if out is not None:
+        out[...] = np.frombuffer(content, out.dtype).reshape(out.shape)
+    return content
+
+
+def _checked(data: bytes) -> bytes:
+    """Return `data` without the crc32c at its end; raise `ValueError` if they do not match."""
+    if len(data) < 4 or _libraries()[0](data) != CRC_OF_WHOLE:
+        raise ValueError(DAMAGED)
+    return data[:-4]
+
+
+@functools.cache
+def _libraries() -> tuple[Callable[[bytes], int], Any]:
+    """Return the function for crc32c, and the module of Blosc: they are imported when something is read."""
+    import google_crc32c
+
+    return google_crc32c.value, importlib.import_module("numcodecs.blosc")

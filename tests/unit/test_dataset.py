@@ -758,6 +758,7 @@ def test_images_of_a_results_folder_are_files_in_order(tmp_path: Path) -> None:
     with open(tmp_path / "private" / "frames.csv", "w", newline="") as stream:
         csv.writer(stream).writerows([("path", "frame", "array", "t", "z"), *rows])
     images = load_images(tmp_path)
+    assert all(map(np.array_equal, images, load_images(tmp_path.as_uri())))
     assert [image.shape for image in images] == [(3, 4, 5), (4, 5), (4, 5)]
     assert np.array_equal(images[0], three)
     assert np.array_equal(images[1], stack[1]) and np.array_equal(images[2], stack[0])

@@ -52,6 +52,7 @@ def test_samples_of_a_url_equal_those_of_the_folder(folder: Path, served: Served
         assert far.rows == near.rows and len(far) == len(near) > 1
         assert [digest(sample) for sample in far] == [digest(sample) for sample in near]
     assert reading.volumes(served.url).equals(reading.volumes(folder))
+    assert reading.volumes(far.folder).equals(reading.volumes(near.folder))  # `folder` is a place, too
     images = reading.load_images(served.url)
     assert len(images) == 41 and np.array_equal(images[0], VOXELS[0])
 

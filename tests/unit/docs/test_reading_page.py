@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zarr
 from conftest import ROOT
 from epochs import digest
 from made_up_masks import MadeUpMask, add_masks
@@ -66,6 +67,13 @@ def test_every_snippet_is_run() -> None:
     headings = re.findall(r"\brun\(\"(.*?)\"\)", Path(__file__).read_text())
     sections = [part for part in re.split(r"^##? ", PAGE, flags=re.M) if "```python" in part]
     assert sorted(part.split("\n")[0] for part in sections) == sorted(headings)
+
+
+def test_one_volume(voxels: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
+    names = run("One volume by itself")
+    first = zarr.open_array(f"results/dataset/images.zarr/{names['dataset'].rows[0]['array']}/0", mode="r")
+    assert np.array_equal(names["part"], first[2:6, :, 0:16])
+    assert capsys.readouterr().out == f"zyx {SIZE} int16 ['liver']\n"
 
 
 def test_the_first_snippets(voxels: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:

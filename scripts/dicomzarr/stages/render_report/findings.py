@@ -355,7 +355,10 @@ def _label_findings(joinings: Sequence[Joining]) -> list[Finding]:
         found.append(Finding("warn", title, advice))
     if lines:
         verb = "matches" if lines == 1 else "match"
-        title = f"{count(lines, 'line')} of the label files {verb} no image"
+        labels = sum(row.unmatched > 0 for row in joinings if not row.is_list)
+        # A line counts for each label that it gives: lines of a table of several labels would be counted several times.
+        what = count(lines, "line") if labels == 1 else f"{count(lines, 'cell')} for {labels} labels"
+        title = f"{what} of the label files {verb} no image"
         advice = f"The identifier is mistyped, or its images were not sent or not extracted. {_SPREADSHEETS} {_DETAILS}"
         found.append(Finding("warn", title, advice))
     if conflicts:

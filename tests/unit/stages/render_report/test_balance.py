@@ -114,6 +114,17 @@ def test_the_page_shows_matched_and_unmatched_labels(tmp_path: Path) -> None:
     assert "splits extra and val without a patient" in render(folder, splits=[*used, "val", "extra"])
 
 
+def test_a_line_of_several_labels_is_not_counted_as_several_lines(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "dataset", [array(1, 1, kind="a")], OUTCOMES)
+    rows = [
+        (label, "labels_unmatched", "", number) for label, number in (("kind", 2), ("grade", 2), ("side", 1), ("x", 0))
+    ]
+    titles = [finding.title for finding in findings(read_tables(with_report(folder, rows)))]
+    assert "5 cells for 3 labels of the label files match no image" in titles
+    titles = [finding.title for finding in findings(read_tables(with_report(folder, [rows[0], rows[3]])))]
+    assert "2 lines of the label files match no image" in titles
+
+
 def test_labels_and_splits_are_named_before_other_warnings(tmp_path: Path) -> None:
     flags = {"incomplete": 1, "contested_place": 2, "rounded_positions": 3}
     arrays = [dataclasses.replace(array(number, number, kind=""), flags=flag) for flag, number in flags.items()]
