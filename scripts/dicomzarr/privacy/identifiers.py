@@ -129,6 +129,28 @@ def identifiers_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[in
         yield from (hash_of_digest(digest(value).digest()) for digest in _DIGESTS)
 
 
+def identifiers_of_root(root: bytes) -> Iterator[int]:
+    """Yield the identifiers of the path up to a source folder: its last words in a row, and its plain digests.
+
+    Parameters
+    ----------
+    root : bytes
+        Absolute, or as the user typed it.
+
+    Notes
+    -----
+    The words of the folder's own name are a row too. Single words are no identifiers: the folder is often called as the
+    dataset, the project or the host.
+    """
+    for text in _texts(root, "path", b""):
+        for part in (text, text.rstrip("/").rpartition("/")[2]):
+            words = words_of(part)[-MAX_WORDS:]
+            if len(words) > 1 and sum(map(weight_of, words)) >= MIN_WEIGHT:
+                yield hash_of_words(words)
+                yield from map(hash_of_part, filter(_is_part, words))
+    yield from (hash_of_digest(digest(root).digest()) for digest in _DIGESTS)
+
+
 def unspaced_names(name: str, least: int, least_of_kana: int) -> Iterator[int]:
     """Yield the identifiers of a name of Chinese, Japanese or Korean as texts have it, with nothing between its parts.
 
