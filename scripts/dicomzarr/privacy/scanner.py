@@ -273,7 +273,7 @@ class Scanner:
         """
         if self._sizes and grouped_numbers.holds(text, self._grouped, self._sizes):
             return "value_in_file"
-        if self._with_numbers and self._has_date(text):
+        if self._with_numbers and (self._has_date(text) or self._has_hyphenated(text)):
             return "value_in_file"
         words, own_words = words_of(_NUMBERS_IN_A_ROW.sub(r"\1\2", text)), self._own_words
         weights = [0] * len(words)
@@ -308,6 +308,12 @@ class Scanner:
             if numbers.is_identifier(int(form), self._identifiers) and form not in self._own_words:
                 return True
         return False
+
+    def _has_hyphenated(self, text: str) -> bool:
+        """Whether a text has a number of the source with hyphens, such as 010185-1234, which may have none there."""
+        return any(
+            digits not in self._own_words and self._single(digits) for digits in grouped_numbers.hyphenated_in(text)
+        )
 
     def _in_sequence(
         self, words: list[str], weights: list[int], blocked: set[int], centres: list[int], min_weight: int

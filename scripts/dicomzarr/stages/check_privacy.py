@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from dicomzarr.privacy import configured_words, positive_control
 from dicomzarr.privacy.absent_hashes import AbsentHashes
-from dicomzarr.privacy.grouped_numbers import dates_in
+from dicomzarr.privacy.grouped_numbers import numbers_in_groups
 from dicomzarr.privacy.identifiers import IDENTIFIERS, read_identifiers
 from dicomzarr.privacy.plain_words import own_words, shipped_parts, snakemake_words
 from dicomzarr.privacy.scanner import CODES, Allowed, Scanner
@@ -91,7 +91,7 @@ def check_privacy(
     own = own_words(ROOT)
     self_test(own, results, with_voxels=level == "full")
     # Records state versions of software: one of a year, a month and a day may be the name of a folder of the source.
-    own |= {word for text in (*chosen, *software().values()) for word in (*words_of(text), *dates_in(text))}
+    own |= {word for text in (*chosen, *software().values()) for word in (*words_of(text), *numbers_in_groups(text))}
     absent_hashes = AbsentHashes(cache, identifiers)
     snakemakes = own | snakemake_words()
     # What is accepted beside them only grows, so that clean files stay clean: it is no condition of the cache.
