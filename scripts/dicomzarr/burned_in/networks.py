@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,6 +48,8 @@ def probabilities(name: Name, image: Grey) -> Grey:
 @functools.cache
 def _session(name: Name) -> Any:
     """Return the loaded network; each thread may run it."""
+    # Before it starts: it would report the process and each session to its maker, and keep an id of this machine.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime  # a tenth of a second, which only a run that looks for text pays
 
     path = Path(__file__).parent / "weights" / f"{name}.onnx"

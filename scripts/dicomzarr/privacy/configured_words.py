@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dicomzarr.privacy.grouped_numbers import MIN_DIGITS, dates_in
+from dicomzarr.privacy.grouped_numbers import MIN_DIGITS, numbers_in_groups
 from dicomzarr.privacy.words import words_of
 from dicomzarr.system import digested_json, files
 
@@ -62,7 +62,9 @@ def remembered(folder: Path) -> frozenset[str]:
 def remember(folder: Path, texts: Iterable[str]) -> frozenset[str]:
     """Add the words of these texts to those that are remembered in a folder, and return all."""
     known = remembered(folder)
-    words = known.union(word for text in texts for word in (*words_of(text), *dates_in(text)) if len(word) >= _SHORTEST)
+    words = known.union(
+        word for text in texts for word in (*words_of(text), *numbers_in_groups(text)) if len(word) >= _SHORTEST
+    )
     if words != known:
         folder.mkdir(parents=True, exist_ok=True)
         record = digested_json.record_json({"words": sorted(words)})

@@ -75,6 +75,32 @@ _DATE = re.compile(
 )
 
 
+def hyphenated_in(text: str) -> Iterator[str]:
+    """Yield the digits of numbers in groups with hyphens, such as 010185-1234, as many states number people.
+
+    Neither dates, which have other rules, nor two groups of four digits, such as a span of years or the
+    name of a batch.
+    """
+    for match in _HYPHENATED.finditer(text) if "-" in text else ():
+        groups = match.group().split("-")
+        digits = "".join(groups)
+        if len(digits) >= MIN_DIGITS and [*map(len, groups)] != [4, 4] and not any(_days(groups, "")):
+            yield digits
+
+
+def numbers_in_groups(text: str) -> Iterator[str]:
+    """Yield the dates and the numbers with hyphens in a text, as both searches compare them."""
+    yield from dates_in(text)
+    yield from hyphenated_in(text)
+
+
+# No part of a word, of a number with a point, or of a UUID. The digit in front lets the search skip what has none.
+_HYPHENATED = re.compile(
+    r"[0-9](?<![0-9A-Za-z].)(?<![0-9A-Fa-f]{4}-.)(?<![0-9]\..)"
+    r"[0-9]*(?:-[0-9]+)+(?![0-9A-Za-z])(?!-[0-9A-Fa-f]{4})(?!\.[0-9])"
+)
+
+
 def holds(text: str, forms: Container[str], sizes: Collection[int]) -> bool:
     """Whether a text holds one of these forms; `sizes` are the numbers of their groups."""
     for match in _GROUPED.finditer(text):

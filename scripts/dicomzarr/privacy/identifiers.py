@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from dicomzarr.dicom.dates_in_numbers import may_be_date
 from dicomzarr.dicom.standard_uids import is_standard_uid
 from dicomzarr.dicom.vr import TEXT_VRS, VRS
+from dicomzarr.privacy.grouped_numbers import hyphenated_in
 from dicomzarr.privacy.words import KANA, unspaced_runs, words_of
 from dicomzarr.system import files, shortage
 
@@ -125,8 +126,31 @@ def identifiers_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[in
                     yield from unspaced_names(group, MIN_RUN, MIN_RUN_OF_KANA)
             if len(part) >= MIN_DIGITS:
                 yield from map(hash_of_number, numbers_of(kind, part))
+                yield from (hash_of_words([digits]) for digits in hyphenated_in(part))
     if kind in _HASHED and not is_standard_uid(value.decode("latin-1")):
         yield from (hash_of_digest(digest(value).digest()) for digest in _DIGESTS)
+
+
+def identifiers_of_root(root: bytes) -> Iterator[int]:
+    """Yield the identifiers of the path up to a source folder: its last words in a row, and its plain digests.
+
+    Parameters
+    ----------
+    root : bytes
+        Absolute, or as the user typed it.
+
+    Notes
+    -----
+    The words of the folder's own name are a row too. Single words are no identifiers: the folder is often called as the
+    dataset, the project or the host.
+    """
+    for text in _texts(root, "path", b""):
+        for part in (text, text.rstrip("/").rpartition("/")[2]):
+            words = words_of(part)[-MAX_WORDS:]
+            if len(words) > 1 and sum(map(weight_of, words)) >= MIN_WEIGHT:
+                yield hash_of_words(words)
+                yield from map(hash_of_part, filter(_is_part, words))
+    yield from (hash_of_digest(digest(root).digest()) for digest in _DIGESTS)
 
 
 def unspaced_names(name: str, least: int, least_of_kana: int) -> Iterator[int]:

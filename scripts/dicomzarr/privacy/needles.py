@@ -18,7 +18,7 @@ from dicomzarr.privacy.bare_jpeg import is_bare_jpeg
 from dicomzarr.privacy.export_readers import EXPORTS
 from dicomzarr.privacy.file_contents import PICTURE, has_id_as_name, search_file
 from dicomzarr.privacy.identifiers import hash_of_run, hash_of_words, identifiers_of, unspaced_names
-from dicomzarr.privacy.scanner import Leak, Scanner
+from dicomzarr.privacy.scanner import Allowed, Leak, Scanner
 from dicomzarr.privacy.search import FOLLOWED
 from dicomzarr.privacy.words import words_of
 from dicomzarr.privacy.xattrs import has_xattrs, search_xattrs
@@ -258,8 +258,8 @@ class NeedleSearch:
                 self._scanners.clear()
             identifiers = frozenset().union(*(needle.identifiers for needle in needles))
             grouped = frozenset().union(*(needle.grouped for needle in needles))
-            shipped = self._shipped
-            scanner = Scanner(identifiers, frozenset(), shipped=shipped, with_dates=False, grouped=grouped)
+            allowed = Allowed(shipped=self._shipped)
+            scanner = Scanner(identifiers, frozenset(), allowed, with_dates=False, grouped=grouped)
             scanner.missed = self._missed
             self._scanners[key] = scanner
         return self._scanners[key]

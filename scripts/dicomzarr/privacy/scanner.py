@@ -27,6 +27,7 @@ from dicomzarr.privacy.identifiers import (
     hash_of_words,
     weight_of,
 )
+from dicomzarr.privacy.texts_of_bytes import decoded, is_mostly_text, text_of_part
 from dicomzarr.privacy.wide_texts import BYTE_ORDER_MARKS, behind_marks, wide_texts
 from dicomzarr.privacy.words import words_of
 
@@ -87,6 +88,29 @@ class Leak:
     attribute: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What may occur beside words of this project, whatever the source says.
+
+    Attributes
+    ----------
+    places : tuple of str
+        Texts, such as the path of the source as the user typed it.
+    lines : re.Pattern or None
+        Lines or words: who started a run, and how; names that this project gives to files of frames.
+    shipped : sequence of bytes
+        Contents of files of this project that HTML pages hold as they are: their style and scripts. Exactly these bytes
+        are left out, and nothing near them.
+    """
+
+    places: tuple[str, ...] = ()
+    lines: re.Pattern[str] | None = None
+    shipped: Sequence[bytes] = ()
+
+
+_NOTHING = Allowed()
+
+
 class Scanner:
     """Search for identifiers in texts, bytes and names.
 
@@ -96,15 +120,10 @@ class Scanner:
         Hashes of the identifiers, as `identifiers.identifiers_of` yields them.
     own_words : frozenset of str
         Words of this project and of plain English, in lower case, which identify nobody.
-    known_places : tuple of str
-        Texts that are allowed, such as the path of the source as the user typed it.
+    allowed : Allowed
+        What else is no finding.
     with_numbers : bool
         Search numbers in JSON and tables; those of Snakemake are times and sizes.
-    shipped : sequence of bytes
-        Contents of files of this project that HTML pages hold as they are: their style and scripts. Exactly these bytes
-        are left out, and nothing near them.
-    known_lines : re.Pattern, optional
-        Lines or words that are allowed: who started a run, and how; names that this project gives to files of frames.
     with_dates : bool
         A number that reads as a date is a finding, whatever the identifiers are.
     grouped : frozenset of str
@@ -125,22 +144,20 @@ class Scanner:
         self,
         identifiers: Container[int],
         own_words: frozenset[str],
-        known_places: tuple[str, ...] = (),
+        allowed: Allowed = _NOTHING,
         *,
         with_numbers: bool = True,
-        shipped: Sequence[bytes] = (),
-        known_lines: re.Pattern[str] | None = None,
         with_dates: bool = True,
         grouped: frozenset[str] = frozenset(),
     ) -> None:
         self._grouped, self._sizes = grouped, {form.count("-") + 1 for form in grouped if "-" in form}
         self._with_numbers, self._with_dates = with_numbers, with_dates
-        self._known_lines = known_lines
-        self._shipped = [part for part in shipped if part]
+        self._known_lines = allowed.lines
+        self._shipped = [part for part in allowed.shipped if part]
         self._identifiers, self._own_words = identifiers, own_words
         self._clean: set[str] = set()
         self.missed: set[str] = set()
-        self._known_places = sorted((text for text in known_places if len(text) > 1), key=len, reverse=True)
+        self._known_places = sorted((text for text in allowed.places if len(text) > 1), key=len, reverse=True)
 
     def name(self, name: str) -> Leak | None:
         """Search the name of a file or folder."""
@@ -164,7 +181,7 @@ class Scanner:
         if name.endswith(".html"):
             for part in self._shipped:
                 data = data.replace(part, b"\n" * part.count(b"\n") + b" ")  # lines keep their numbers
-        text = None if b"\0" in data[:4096] or data[:2] in BYTE_ORDER_MARKS else _decoded(data)
+        text = None if b"\0" in data[:4096] or data[:2] in BYTE_ORDER_MARKS else decoded(data)
         if text is not None and name.endswith(".csv"):
             code = self._csv(text)
         elif text is not None and name.endswith((".json", ".jsonl")):
@@ -256,7 +273,7 @@ class Scanner:
         """
         if self._sizes and grouped_numbers.holds(text, self._grouped, self._sizes):
             return "value_in_file"
-        if self._with_numbers and self._has_date(text):
+        if self._with_numbers and (self._has_date(text) or self._has_hyphenated(text)):
             return "value_in_file"
         words, own_words = words_of(_NUMBERS_IN_A_ROW.sub(r"\1\2", text)), self._own_words
         weights = [0] * len(words)
@@ -291,6 +308,12 @@ class Scanner:
             if numbers.is_identifier(int(form), self._identifiers) and form not in self._own_words:
                 return True
         return False
+
+    def _has_hyphenated(self, text: str) -> bool:
+        """Whether a text has a number of the source with hyphens, such as 010185-1234, which may have none there."""
+        return any(
+            digits not in self._own_words and self._single(digits) for digits in grouped_numbers.hyphenated_in(text)
+        )
 
     def _in_sequence(
         self, words: list[str], weights: list[int], blocked: set[int], centres: list[int], min_weight: int
@@ -331,7 +354,7 @@ class Scanner:
 
     def _bytes(self, data: bytes, depth: int, min_weight: int) -> str | None:
         self.missed |= unread.reasons_of(data)
-        if b"\0" not in data[:4096] and (text := _decoded(data)) is not None:
+        if b"\0" not in data[:4096] and (text := decoded(data)) is not None:
             code = self._text(text, min_weight) or self._encoded(_ARRAY.sub(" ", text), depth)
             if code is None and depth and text.startswith("<?xml"):
                 code = self._words(_TAG.sub("", _END_OF_PARAGRAPH.sub(" ", text)), min_weight)
@@ -372,12 +395,12 @@ class Scanner:
                 elif code := self._part(data, depth + 1):
                     return code
         digits = [bytes.fromhex(run) for run in _HEX.findall(text) if run.lower() not in self._own_words]
-        return self._parts(short, depth + 1, _decoded) or self._parts(digits, depth + 1, _text_of_part)
+        return self._parts(short, depth + 1, decoded) or self._parts(digits, depth + 1, text_of_part)
 
     def _parts(self, parts: Sequence[bytes], depth: int, text_of: Callable[[bytes], str | None]) -> str | None:
         """Return the code of the first finding in decoded bytes; many are searched together first.
 
-        `text_of` says what is a text among those that are searched together. Alone, each is what `_decoded` says.
+        `text_of` says what is a text among those that are searched together. Alone, each is what `decoded` says.
         """
         if len(parts) > _MAX_SINGLE_PARTS:
             special: list[bytes] = []
@@ -435,41 +458,9 @@ def without_arrays(text: str) -> str:
     return _ARRAY.sub(" ", _DATA.sub(" ", text))
 
 
-def _decoded(data: bytes) -> str | None:
-    """Return the bytes as text, or None where they are not text."""
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        start = data[:4096]
-        if len(start.translate(None, _PRINTABLE)) > len(start) // 20 + 8:
-            return None
-        text = data.decode("latin-1")
-    return text
-
-
-def _text_of_part(data: bytes) -> str | None:
-    """Return short bytes as text, or None where they are not: UTF-8, or Latin-1 without control characters."""
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return None if data.translate(None, _LATIN_1) else data.decode("latin-1")
-
-
-_LATIN_1 = bytes((9, 10, 13, *range(0x20, 0x7F), *range(0xA0, 0x100)))
-_PRINTABLE = bytes(number for number in range(256) if chr(number).isprintable())
-
-
-def _mostly_text(data: bytes) -> bool:
-    """Whether decoded bytes are a text rather than a number or a digest."""
-    return not data.translate(None, _TEXT_BYTES)
-
-
-_TEXT_BYTES = bytes((*range(0x20, 0x7F), 9, 10, 13, 0))
-
-
 def _min_weight_in(data: bytes) -> int:
     """Return the weight that a finding in decoded bytes must have."""
-    return MIN_WEIGHT if _mostly_text(data) else MIN_WEIGHT_IN_BINARY
+    return MIN_WEIGHT if is_mostly_text(data) else MIN_WEIGHT_IN_BINARY
 
 
 def _from_base64(run: str, *, is_whole: bool) -> Iterator[bytes]:
@@ -489,5 +480,5 @@ _STANDARD = str.maketrans("-_", "+/")
 
 def _is_special(data: bytes) -> bool:
     """Whether bytes cannot be searched together with others: compressed, or a text of two bytes per character."""
-    is_wide = data[:2] in BYTE_ORDER_MARKS or (b"\0" in data and _mostly_text(data))
+    is_wide = data[:2] in BYTE_ORDER_MARKS or (b"\0" in data and is_mostly_text(data))
     return is_wide or may_be_compressed(data)

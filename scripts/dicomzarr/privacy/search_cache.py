@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
@@ -64,6 +65,55 @@ class Notes(TypedDict):
     searched: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Sought:
+    """What a search looks for, and how: a cache of another search is not used, but for identifiers that it excludes.
+
+    Attributes
+    ----------
+    version : sequence of str
+        Code, level and the like.
+    words : sequence of frozenset of str
+        Words that do not count, for each scanner.
+    identifiers : ndarray of uint64
+        Sorted.
+    """
+
+    version: Sequence[str]
+    words: Sequence[frozenset[str]]
+    identifiers: NDArray[np.uint64]
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """Return what must be equal for a cache to be used, as the cache records it."""
+        digest = hashlib.blake2b(repr([sorted(each) for each in self.words]).encode(), digest_size=12)
+        return {"version": [*self.version], "words": digest.hexdigest()}
+
+    @property
+    def digest_of_identifiers(self) -> str:
+        """Return a digest of the identifiers."""
+        return blake3(np.ascontiguousarray(self.identifiers).data.cast("B")).hexdigest(length=16)
+
+
+@dataclass(frozen=True, slots=True)
+class ThisRun:
+    """The run of the workflow that searches, and where.
+
+    Attributes
+    ----------
+    token : str
+        Identifies the run.
+    place : tuple of int
+        Changes if the results are copied to another place, or back.
+    is_intact : callable
+        Called if the place changed: whether a sample of the files has the recorded contents.
+    """
+
+    token: str
+    place: tuple[int, ...]
+    is_intact: Callable[[], bool]
+
+
 class SearchCache:
     """Files that were searched and are clean.
 
@@ -71,20 +121,12 @@ class SearchCache:
     ----------
     folder : Path
         Of caches, in the private tree.
-    version : list of str
-        Code, level and the like; a cache of another version is not used.
-    words : sequence of frozenset of str
-        Words that do not count, for each scanner; a cache for other words is not used.
-    identifiers : ndarray of uint64
-        Sorted.
+    sought : Sought
+        What this search looks for.
     absent_hashes : AbsentHashes
         Records the hashes that were looked up.
-    run : str
-        Identifies the run of the workflow.
-    place : list of int
-        Changes if the results are copied to another place, or back.
-    is_intact : callable
-        Called if the place changed: whether a sample of the files has the recorded contents.
+    this_run : ThisRun
+        The run that searches.
     content : mapping, optional
         What `read_cache` returned, if it was called.
     """
@@ -92,21 +134,15 @@ class SearchCache:
     def __init__(
         self,
         folder: Path,
-        version: list[str],
-        words: Sequence[frozenset[str]],
-        identifiers: NDArray[np.uint64],
+        sought: Sought,
         absent_hashes: AbsentHashes,
-        run: str,
-        place: Sequence[int] = (),
-        is_intact: Callable[[], bool] = lambda: False,
+        this_run: ThisRun,
         content: Mapping[str, Any] | None = None,
     ) -> None:
         self._path, self._absent_hashes = folder / SEARCH_CACHE, absent_hashes
         self._leaks_of_names: dict[tuple[Scanner, str], Leak | None] = {}
-        digest = blake3(np.ascontiguousarray(identifiers).data.cast("B")).hexdigest(length=16)
-        words_digest = hashlib.blake2b(repr([sorted(each) for each in words]).encode(), digest_size=12).hexdigest()
-        self._conditions: dict[str, Any] = {"version": version, "words": words_digest}
-        self._identifiers, self._run, self._place = digest, run, [*place]
+        self._conditions, self._identifiers = sought.conditions, sought.digest_of_identifiers
+        self._run, self._place = this_run.token, [*this_run.place]
         self._files: dict[str, list[int]] = {}
         self._tables: dict[str, list[str]] = {}
         self._shares: list[CleanShare] = []
@@ -116,7 +152,7 @@ class SearchCache:
         try:
             record = read_cache(folder) if content is None else content
             is_same_search = all(record[key] == value for key, value in self._conditions.items())
-            new_identifiers = None if record["identifiers"] == digest else identifiers
+            new_identifiers = None if record["identifiers"] == self._identifiers else sought.identifiers
             if is_same_search and absent_hashes.load(record["absent_hashes"], new_identifiers):
                 cached = record
         except (OSError, ValueError, KeyError, TypeError):
@@ -127,8 +163,8 @@ class SearchCache:
         self._layouts = {tuple(paths): number for number, paths in enumerate(layouts)}
         self._cached_groups = CachedGroups(self._cached["groups"], layouts)
         # Whether this run has searched the arrays already, after its last job that writes arrays.
-        self._is_fresh = bool(run) and cached.get("run") == run
-        self._is_copy = bool(cached) and cached.get("place") != self._place and is_intact()
+        self._is_fresh = bool(self._run) and cached.get("run") == self._run
+        self._is_copy = bool(cached) and cached.get("place") != self._place and this_run.is_intact()
 
     def name(self, place: str, name: str, scanner: Scanner) -> Leak | None:
         """Search the name of a file or folder; cached, since the names repeat in every series.

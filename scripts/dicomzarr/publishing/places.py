@@ -17,6 +17,7 @@ from dicomzarr.remote import RemotePath
 from dicomzarr.vocabulary.errors import UserError
 
 _BLOCK = 1 << 20
+_LOST_AND_FOUND = "lost+found"
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -46,11 +47,20 @@ class Folder:
             os.close(handle)
 
     def names(self) -> set[str] | None:
-        """Return the paths of all files, or None where they cannot be listed; no link is followed: it is one path."""
+        """Return the paths of all files, or None where they cannot be listed; no link is followed: it is one path.
+
+        Passed over is the folder that a disk of its own has at its top, if only root may list it: decision 0215.
+        """
         names, waiting = set(), [""]
         while waiting:
             below = waiting.pop()
-            with os.scandir(self.path / below) as listing:
+            try:
+                listing = os.scandir(self.path / below)
+            except PermissionError:
+                if below != _LOST_AND_FOUND or os.lstat(self.path / below).st_uid != 0:
+                    raise
+                continue
+            with listing:
                 for entry in listing:
                     path = f"{below}/{entry.name}" if below else entry.name
                     if entry.is_dir(follow_symlinks=False):

@@ -18,12 +18,12 @@ from typing import IO, Any
 
 from dicomzarr.privacy import configured_words, positive_control
 from dicomzarr.privacy.absent_hashes import AbsentHashes
-from dicomzarr.privacy.grouped_numbers import dates_in
+from dicomzarr.privacy.grouped_numbers import numbers_in_groups
 from dicomzarr.privacy.identifiers import IDENTIFIERS, read_identifiers
 from dicomzarr.privacy.plain_words import own_words, shipped_parts, snakemake_words
-from dicomzarr.privacy.scanner import CODES, Scanner
+from dicomzarr.privacy.scanner import CODES, Allowed, Scanner
 from dicomzarr.privacy.search import Search
-from dicomzarr.privacy.search_cache import SearchCache, read_cache
+from dicomzarr.privacy.search_cache import SearchCache, Sought, ThisRun, read_cache
 from dicomzarr.privacy.words import words_of
 from dicomzarr.records import digests, samples
 from dicomzarr.source.inventory import read_roots
@@ -91,7 +91,7 @@ def check_privacy(
     own = own_words(ROOT)
     self_test(own, results, with_voxels=level == "full")
     # Records state versions of software: one of a year, a month and a day may be the name of a folder of the source.
-    own |= {word for text in (*chosen, *software().values()) for word in (*words_of(text), *dates_in(text))}
+    own |= {word for text in (*chosen, *software().values()) for word in (*words_of(text), *numbers_in_groups(text))}
     absent_hashes = AbsentHashes(cache, identifiers)
     snakemakes = own | snakemake_words()
     # What is accepted beside them only grows, so that clean files stay clean: it is no condition of the cache.
@@ -101,20 +101,19 @@ def check_privacy(
     folders = _known_folders(results, work)
     with_source = folders + _source_folders(results)
     scanners = {
-        "dataset": Scanner(absent_hashes, own, shipped=shipped),
-        "job": Scanner(absent_hashes, own, shipped=shipped, known_lines=_WHEN),
-        "exports": Scanner(absent_hashes, in_exports, known_lines=_FRAME),
-        "snakemake": Scanner(absent_hashes, in_notes, with_source, with_numbers=False),
-        "log": Scanner(absent_hashes, in_notes, with_source, with_numbers=False, known_lines=_OF_THE_RUN),
-        "executor": Scanner(absent_hashes, snakemakes, folders, with_numbers=False),
+        "dataset": Scanner(absent_hashes, own, Allowed(shipped=shipped)),
+        "job": Scanner(absent_hashes, own, Allowed(lines=_WHEN, shipped=shipped)),
+        "exports": Scanner(absent_hashes, in_exports, Allowed(lines=_FRAME)),
+        "snakemake": Scanner(absent_hashes, in_notes, Allowed(with_source), with_numbers=False),
+        "log": Scanner(absent_hashes, in_notes, Allowed(with_source, _OF_THE_RUN), with_numbers=False),
+        "executor": Scanner(absent_hashes, snakemakes, Allowed(folders), with_numbers=False),
     }
     time.sleep(_TICK)  # so that files written from now on have a later time than those there now
-    version = [code, level, f"{gathered:x}", *chosen]
-    words = (own, snakemakes, _digests(shipped))
-    place = [os.stat(folder).st_ino for folder in (results.private, cache)]
-    memory = SearchCache(
-        cache, version, words, whole, absent_hashes, _run_of(results), place, partial(_is_intact, results), cached
-    )
+    version = (code, level, f"{gathered:x}", *chosen)
+    sought = Sought(version, (own, snakemakes, _digests(shipped)), whole)
+    place = tuple(os.stat(folder).st_ino for folder in (results.private, cache))
+    this_run = ThisRun(_run_of(results), place, partial(_is_intact, results))
+    memory = SearchCache(cache, sought, absent_hashes, this_run, cached)
     findings = Search(scanners, results, work, level, memory).run(processes)
     memory.save()
     if findings:

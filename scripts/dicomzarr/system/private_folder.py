@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import sys
 from pathlib import Path
 
 from dicomzarr.system import files
+from dicomzarr.system.path_text import encode_path
+from dicomzarr.vocabulary.errors import UserError
 
 _OTHERS = 0o077  # mode bits of group and others
 
@@ -29,6 +32,51 @@ def close_to_others(folder: Path, what: str) -> None:
             "can read it. Mount it for you alone (umask=077 or the like), or name a folder on another file system",
             file=sys.stderr,
         )
+
+
+def refuse_special_files(private: Path) -> None:
+    """Refuse a FIFO, a socket or a device in the place of a file: whoever opens a FIFO waits for ever.
+
+    Parameters
+    ----------
+    private : Path
+        The private folder of the results, which may be missing.
+
+    Raises
+    ------
+    UserError
+        If there is one; it names the file. Not looked for among the records of batches and series, which are many,
+        are read without waiting and are made again; and among arrays of series that are gone, which nothing reads.
+    """
+    waiting = [(os.fspath(private), "")]
+    while waiting:
+        folder, below = waiting.pop()
+        try:
+            with os.scandir(folder) as listing:
+                entries = list(listing)
+        except OSError:
+            continue  # whoever reads there says so
+        for entry in entries:
+            place = f"{below}{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                if place not in _NOT_LISTED and not below.startswith("records/"):
+                    waiting.append((entry.path, f"{place}/"))
+            elif not entry.is_file(follow_symlinks=False) and _is_special(entry.path):
+                raise UserError(
+                    f"private/{encode_path(os.fsencode(place))} in the results is no file but a FIFO, a socket or a "
+                    "device: put the file back, or remove this"
+                )
+
+
+_NOT_LISTED = ("removed",)
+
+
+def _is_special(path: str) -> bool:
+    try:
+        mode = os.stat(path).st_mode  # of what a link leads to
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def in_words(error: OSError, private: Path) -> str:

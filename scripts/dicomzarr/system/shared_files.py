@@ -59,8 +59,13 @@ def again(read: Callable[[], Answer], folder: bytes | str | Path, *, must_exist:
 
 
 def read_bytes(path: Path, *, must_exist: bool = False) -> bytes:
-    """Return the content of a file; parameters and errors as `again`."""
-    return again(path.read_bytes, path.parent, must_exist=must_exist)
+    """Return the content of a file; parameters and errors as `again`. That of a FIFO is empty: it is not waited for."""
+    return again(lambda: _content_of(path), path.parent, must_exist=must_exist)
+
+
+def _content_of(path: Path) -> bytes:
+    with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as stream:
+        return stream.read()
 
 
 def await_files(paths: Callable[[], Iterable[Path]]) -> None:

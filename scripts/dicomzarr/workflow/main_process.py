@@ -19,7 +19,7 @@ from dicomzarr.records import decisions, export_record, rule_record
 from dicomzarr.records.revoke import Revocation
 from dicomzarr.source import object_store
 from dicomzarr.stages.join_labels.join import label_lines_path
-from dicomzarr.system import limits, locks, run_token, shared_files, shortage
+from dicomzarr.system import limits, locks, private_folder, run_token, shared_files, shortage
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
 from dicomzarr.system.safe_messages import error_location, os_error_message
@@ -163,7 +163,9 @@ def _checked(config: Mapping[str, Any], parsed: Mapping[str, Any], used_as: Use)
     # A Snakefile that includes this one has config keys of its own.
     checked = settings.check(settings.known_keys(config) if used_as is Use.INCLUDED else config)
     command_line.refuse_names(parsed, checked.sources.values())
-    _check_decisions(Results(checked.results))
+    results = Results(checked.results)
+    private_folder.refuse_special_files(results.private)
+    _check_decisions(results)
     return checked
 
 

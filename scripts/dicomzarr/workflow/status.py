@@ -46,6 +46,7 @@ def lock(folder: Path, *, exclusive: bool) -> Results:
     try:
         if not results.private.is_dir():
             raise UserError(f"config key 'results': {str(folder)!r} holds no results yet; run the workflow first")
+        private_folder.refuse_special_files(results.private)
         with contextlib.suppress(FileNotFoundError):  # no lock file, and the folder is read-only: no run here
             locks.lock_run_until_exit(results.private, now, shared=not exclusive)
             locks.wait_for_orphans(results.private, read_only=not exclusive)

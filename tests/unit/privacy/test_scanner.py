@@ -36,11 +36,13 @@ from dicomzarr.privacy.identifiers import (
     IdentifierFile,
     hash_of_words,
     identifiers_of,
+    identifiers_of_root,
     read_identifiers,
     words_of,
 )
 from dicomzarr.privacy.plain_words import own_words
 from dicomzarr.privacy.scanner import CODES, MIN_WEIGHT, Leak, Scanner
+from dicomzarr.system.path_text import encode_path
 
 NAME, PID, UID, BIRTH = b"Zyxwolf^Canaria ", b"CANPID7719", b"1.2.826.0.1.3680043.777.1.424243\0", b"19370203"
 TEXTS = [
@@ -465,3 +467,23 @@ def test_sizes_are_no_words_and_texts_in_their_columns_are() -> None:
     assert scanner.content(b"array,shape\na,512x512\n", "t.csv") is None
     assert scanner.content(b"array,why\na,512x512\n", "t.csv") is not None
     assert scanner.content(b"array,shape\na,Zyxwolf\n", "t.csv") is not None
+
+
+@pytest.mark.parametrize("root", ["/exports/Zyx_Canaria/ct", "/exports/ct/Zyx_Canaria", "/e/\xe4\xf6/Zyx Canaria/x/"])
+def test_the_path_of_a_source_folder_is_found_as_a_whole(root: str) -> None:
+    raw = root.encode("latin-1")
+    scanner = Scanner(frozenset(identifiers_of_root(raw)), own_words(ROOT))
+    for text in (f"cannot read {root}/a.dcm", f"root: {encode_path(raw)}", f'{{"folder":"{root}"}}'):
+        assert scanner.content(text.encode()) is not None
+    assert scanner.content(f"digest {hashlib.sha256(raw).hexdigest()}\n".encode()) == Leak("hash_of_value", 1)
+    assert scanner.content(base64.b64encode(f"from {root}".encode())) == Leak("value_encoded", 1)
+
+
+@pytest.mark.parametrize(
+    "root", ["/data/livers", "/data/results/dicom", "/mnt/lidc", "/home/canaria/source", "/", "dicom"]
+)
+def test_words_of_a_source_folder_alone_are_no_leak(root: str) -> None:
+    scanner = Scanner(frozenset(identifiers_of_root(root.encode())), own_words(ROOT))
+    for text in ("title: Livers of LIDC, of canaria", "/data/results/dicom/dataset", "data, results and dicom"):
+        assert scanner.content(text.encode()) is None
+        assert scanner.name(text) is None

@@ -10,7 +10,7 @@ from made_up_pictures import MadePicture, write_pictures
 
 from dicomzarr.privacy.identifiers import identifiers_of
 from dicomzarr.privacy.plain_words import own_words, shipped_parts
-from dicomzarr.privacy.scanner import Leak, Scanner
+from dicomzarr.privacy.scanner import Allowed, Leak, Scanner
 from dicomzarr.stages.render_report.assets import assets
 from dicomzarr.stages.render_report.page import render
 
@@ -33,7 +33,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 def scanner(shipped: tuple[bytes, ...]) -> Scanner:
     hashes = frozenset(number for name in NAMES for number in identifiers_of("PN", name))
-    return Scanner(hashes, OWN - {"replacechildren"}, shipped=shipped)
+    return Scanner(hashes, OWN - {"replacechildren"}, Allowed(shipped=shipped))
 
 
 def test_what_is_shipped_is_what_the_page_holds(page: bytes) -> None:

@@ -9,6 +9,7 @@ import struct
 import sys
 import unicodedata
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -174,3 +175,39 @@ def test_extended_attributes_are_searched(
     names.write_text("Niemand Wildfremd\nCanaria Zyxwolf\n")
     found = needles.NeedleSearch(needles.read_needles(names), frozenset(), with_voxels=True).run(with_xattrs)
     assert [(hit.place, hit.code, hit.needle) for hit in found.hits] == [(place, "value_in_xattr", 2)]
+
+
+@pytest.mark.parametrize("number", ["010185-1234", "850101-1234567", "19850101-1234", "123-45-6789", "12-345678"])
+@pytest.mark.parametrize("as_stored", [str, lambda number: number.replace("-", ""), "id {} (old)".format])
+def test_a_number_of_a_person_is_found_with_and_without_hyphens(number: str, as_stored: Callable[[str], str]) -> None:
+    scanner = of_name(as_stored(number), "LO")
+    for form in (number, number.replace("-", "")):
+        assert scanner.content(f"of {form}.\n".encode()) == Leak("value_in_file", 1)
+        assert scanner.content(json.dumps({"path": f"a/{form}_CT.dcm"}).encode(), "a.json") is not None
+        assert scanner.content(f"a,b\n1,{form}\n".encode(), "a.csv") is not None
+        assert scanner.name(form) == Leak("value_in_name")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "010185-1235",
+        "0010185-1234",
+        "1.010185-1234",
+        "010185-1234.5",
+        "3fa8-010185-1234",
+        "010185-1234-ab12",
+        "x010185-1234",
+    ],
+)
+def test_what_is_no_number_of_a_person_is_none(text: str) -> None:
+    assert of_name("010185-1234", "LO").content(f"of {text} in\n".encode()) is None
+
+
+def test_names_of_batches_and_published_numbers_with_hyphens_are_no_leak() -> None:
+    values = (b"0001-0000", b"00010000", b"2019-2020", b"0000-0002-1825-0097")
+    identifiers = frozenset(number for value in values for number in identifiers_of("LO", value))
+    chosen = frozenset(grouped_numbers.numbers_in_groups("https://orcid.org/0000-0002-1825-0097"))
+    scanner = Scanner(identifiers, chosen)
+    assert scanner.content(b"batch 0001-0000 of 2019-2020, by 0000-0002-1825-0097\n") is None
+    assert Scanner(identifiers, frozenset()).content(b"by 0000-0002-1825-0097\n") is not None

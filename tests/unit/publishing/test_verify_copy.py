@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,3 +77,32 @@ def test_a_copy_whose_files_are_links_is_verified(tmp_path: Path) -> None:
     (shard,) = copy.glob("images.zarr/*/*/0/c/0/0/0")
     shard.resolve().write_bytes(b"other")
     assert ("damaged", str(shard.relative_to(copy))) in verify_copy.verify(places.find(str(copy)), 2).findings
+
+
+@pytest.mark.parametrize(("name", "owner"), [("lost+found", 0), ("lost+found", 1000), ("closed", 0)])
+def test_the_folder_of_a_disk_that_only_root_may_list_is_no_part_of_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, owner: int
+) -> None:
+    results = Results(tmp_path / "results")
+    results.private.mkdir(parents=True)
+    write(results.dataset, [MadeUp("zyx", np.arange(600, dtype="<i2").reshape(6, 10, 10))])
+    seal(results)
+    (results.dataset / name).mkdir()
+    closed, scandir, lstat = results.dataset / name, os.scandir, os.lstat
+
+    def refusing(path: Any) -> Any:
+        if Path(path) == closed:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scandir(path)
+
+    def stat_of(path: Any, **options: Any) -> Any:
+        status = lstat(path, **options)
+        return os.stat_result([*status[:4], owner, *status[5:]]) if Path(path) == closed else status
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    monkeypatch.setattr(os, "lstat", stat_of)
+    if (name, owner) == ("lost+found", 0):
+        assert verify_copy.verify(places.find(str(results.dataset)), 2).good
+    else:
+        with pytest.raises(PermissionError):
+            verify_copy.verify(places.find(str(results.dataset)), 2)

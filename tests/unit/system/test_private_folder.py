@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dicomzarr.system import files, private_folder
+from dicomzarr.vocabulary.errors import UserError
 
 
 @pytest.mark.parametrize("refused", [None, errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP])
@@ -48,3 +49,19 @@ def test_results_of_another_user_are_named_as_such(tmp_path: Path, monkeypatch: 
     assert "belongs to another user" in private_folder.in_words(denied, tmp_path)
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert private_folder.in_words(full, tmp_path).startswith("No space left on device; check")
+
+
+@pytest.mark.parametrize("place", ["key", "headers.jsonl", "plans/0001-0000.json", "records/seal_dataset.json"])
+@pytest.mark.parametrize("is_link", [False, True])
+def test_a_pipe_in_the_place_of_a_private_file_is_refused_and_named(tmp_path: Path, place: str, is_link: bool) -> None:
+    private = tmp_path / "private"
+    private_folder.refuse_special_files(private)  # a first run
+    (private / "records" / "check_batch" / "060").mkdir(parents=True)
+    (private / place).parent.mkdir(exist_ok=True)
+    (private / "batches.json").symlink_to(tmp_path)
+    (private / "members.jsonl").symlink_to(tmp_path / "nowhere")
+    private_folder.refuse_special_files(private)
+    os.mkfifo(tmp_path / "pipe")
+    (private / place).symlink_to(tmp_path / "pipe") if is_link else os.mkfifo(private / place)
+    with pytest.raises(UserError, match=f"^private/{place} in the results is no file but a FIFO"):
+        private_folder.refuse_special_files(private)

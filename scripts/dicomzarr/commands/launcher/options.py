@@ -23,7 +23,7 @@ from dicomzarr.commands.launcher.command_table import (
 from dicomzarr.commands.launcher.help_texts import closest, usage_of
 from dicomzarr.commands.launcher.mistakes import read_configuration
 from dicomzarr.commands.launcher.processes import say
-from dicomzarr.system import locks
+from dicomzarr.system import locks, private_folder
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
@@ -147,15 +147,18 @@ def results_of(options: Options) -> Results:
     Raises
     ------
     UserError
-        If a configuration file cannot be read, or names no folder.
+        If a configuration file cannot be read, or names no folder; or if there is a FIFO in the private folder.
     """
     folder = Path(options.last("--directory"))
     if options.has(RESULTS.name):
-        return Results(folder / options.last(RESULTS.name))
-    config = configuration_of(options)
-    if not isinstance(config["results"], str) or not config["results"]:
-        raise UserError("config key 'results': needed is a folder, such as results: /data/prepared")
-    return Results(folder / config["results"])
+        results = Results(folder / options.last(RESULTS.name))
+    else:
+        config = configuration_of(options)
+        if not isinstance(config["results"], str) or not config["results"]:
+            raise UserError("config key 'results': needed is a folder, such as results: /data/prepared")
+        results = Results(folder / config["results"])
+    private_folder.refuse_special_files(results.private)
+    return results
 
 
 def folder_of_copy(place: str, name: str) -> Path:

@@ -22,7 +22,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from dicomzarr.privacy.identifiers import IDENTIFIERS, Gatherer, IdentifierFile
+from dicomzarr.privacy.identifiers import IDENTIFIERS, Gatherer, IdentifierFile, identifiers_of_root
 from dicomzarr.source.archives.bounds import FULL
 from dicomzarr.source.inventory import ARCHIVE, MEMBER, read_roots, rows_of
 from dicomzarr.source.object_store import NOT_REACHED, is_object_store
@@ -114,7 +114,10 @@ def index_headers(
     identifiers = IdentifierFile(cache / IDENTIFIERS, code)
     state = _Cache(cache, code, identifiers.load() and trust)
     partial = index.with_name(f".{index.name}.partial")
-    roots = {label: encode_path(root) for label, root in read_roots(inventory).items()}
+    folders = read_roots(inventory)
+    roots = {label: encode_path(root) for label, root in folders.items()}
+    in_folders = [root for root in folders.values() if not is_object_store(root)]  # of a bucket every path has it
+    identifiers.add([number for root in in_folders for number in identifiers_of_root(root)])
     with _create(partial) as out, state.journal() as journal, _Readers(roots, processes, identifiers) as readers:
         written = _Written(out, Progress(index.parent, "index_headers"))
         entries = _entries(rows_of(inventory, members), readers)

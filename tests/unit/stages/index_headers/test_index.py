@@ -19,7 +19,7 @@ from made_up_headers import file, image, text
 from ordinary import bound_by_permissions
 from waiting import wait_until
 
-from dicomzarr.privacy.identifiers import IDENTIFIERS, Gatherer, identifiers_of
+from dicomzarr.privacy.identifiers import IDENTIFIERS, Gatherer, identifiers_of, identifiers_of_root
 from dicomzarr.stages.index_headers import index, read_chunk
 from dicomzarr.stages.index_headers.index import IndexCounts, index_headers
 from dicomzarr.system import limits, sandbox
@@ -207,6 +207,11 @@ def test_a_run_uses_what_interrupted_runs_have_read(many: Source, monkeypatch: p
     assert many.index.read_bytes() == whole
     assert len(list(many.cache.iterdir())) == 2
     assert cached_identifiers(many) == identifiers
+
+
+def test_the_path_of_the_source_is_an_identifier(many: Source) -> None:
+    many.run()
+    assert {*identifiers_of_root(os.fsencode(many.folder))} < cached_identifiers(many)
 
 
 def cached_identifiers(source: Source) -> set[int]:
