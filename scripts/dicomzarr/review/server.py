@@ -1,7 +1,7 @@
 """The server of `./run review`: pictures of listed images, and decisions about them.
 
-Who is answered: `viewer/local_server.py`. A decision is a POST of JSON from the page itself: a form of another page cannot
-send JSON, and the browser names the page that sends it.
+Who is answered: `viewer/local_server.py`. A decision is a POST of JSON from the page itself: a form of another page
+cannot send JSON, and the browser names the page that sends it.
 """
 
 from __future__ import annotations
