@@ -100,7 +100,9 @@ def main() -> int:
         for make, name in ((picture_report, "report"), (picture_volume, "volume"), (picture_viewer, "viewer")):
             raw, picture = Path(folder) / f"{name}.png", IMAGES / f"{name}.png"
             make(browser, raw)
-            Image.open(raw).convert("RGB").quantize(192, dither=Image.Dither.NONE).save(picture, optimize=True)
+            Image.open(raw).convert("RGB").quantize(256, kmeans=1, dither=Image.Dither.NONE).save(
+                picture, optimize=True
+            )
             print(f"{picture.relative_to(ROOT)}: {picture.stat().st_size:,} bytes")
             too_large += picture.stat().st_size > LARGEST
         browser.close()

@@ -159,12 +159,12 @@ def _serve(results: Results, there: ReviewList, options: Options, wanted_port: i
     from dicomzarr.commands import serving
     from dicomzarr.review import read_results, server
     from dicomzarr.review.reviewed_images import undecided
-    from dicomzarr.viewer import guards
+    from dicomzarr.viewer import local_server
 
     served = server.Served(results, there, secrets.token_urlsafe(12))
 
     def announce(port: int) -> str:
-        address = f"http://{guards.HOST}:{port}/{served.token}/"
+        address = f"http://{local_server.HOST}:{port}/{served.token}/"
         images = counted(len(there.images), "image")
         print(f"{images}, {undecided(there.images):,} undecided\n{address}\nCtrl-C ends the page", flush=True)
         return address

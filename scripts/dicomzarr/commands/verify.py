@@ -93,7 +93,7 @@ def verify_copy(arguments: Sequence[str]) -> int:
     int
         0 if all files are as its seal states, else 1.
     """
-    from dicomzarr.publishing import places, verify_copy
+    from dicomzarr.publishing import copies, verify_copy
 
     signers, arguments = signers_of(arguments)
     options = parse(BY_NAME["verify"], arguments)
@@ -103,7 +103,7 @@ def verify_copy(arguments: Sequence[str]) -> int:
     cores = options.last(CORES.name)
     if cores not in ("", "all") and not cores.isdigit():
         raise UserError(f"--cores: found {cores!r}, needed is a whole number from 1, or all")
-    place = places.find(options.last(COPY.name))
+    place = copies.find(options.last(COPY.name))
     threads = int(cores) if cores.isdigit() else _THREADS
     verdict = verify_copy.verify(place, threads, Path(signers) if signers else None)
     content = {name: getattr(verdict, name) for name in ("good", "files", "bytes", "findings", "unfinished")}

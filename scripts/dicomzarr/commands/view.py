@@ -40,12 +40,12 @@ def run_view(arguments: Sequence[str]) -> int:
     arrays = list(tables.images())
     array = array_ids.find_array(arrays, options.positional[0]) if options.positional else ""
     folder = client.client_folder()
-    from dicomzarr.viewer import guards, server
+    from dicomzarr.viewer import local_server, server
 
     served = server.Served(dataset, tables, folder, secrets.token_urlsafe(12))
 
     def announce(port: int) -> str:
-        address = f"http://{guards.HOST}:{port}/{served.token}/" + (f"view/{array}" if array else "")
+        address = f"http://{local_server.HOST}:{port}/{served.token}/" + (f"view/{array}" if array else "")
         print(f"{counted(len(arrays), 'array')} in {place}\n{address}\nCtrl-C ends the viewer", flush=True)
         return address
 

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from dicomzarr.publishing import checklist
 from dicomzarr.publishing.checklist import NotSealed
-from dicomzarr.publishing.places import Place, Remote
+from dicomzarr.publishing.copies import Place, Remote
 from dicomzarr.records.digests import CHECKSUMS, SEALED, SIGNATURE
 from dicomzarr.records.file_findings import DAMAGED, MISSING, SURPLUS, Finding, lines_of, totals
 from dicomzarr.records.record_file import FileClaim

@@ -1,7 +1,7 @@
 """The server of `./run review`: pictures of listed images, and decisions about them.
 
-Who is answered: `viewer/guards.py`. A decision is a POST of JSON from the page itself: a form of another page cannot
-send JSON, and the browser names the page that sends it.
+Who is answered: `viewer/local_server.py`. A decision is a POST of JSON from the page itself: a form of another page
+cannot send JSON, and the browser names the page that sends it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dicomzarr.records import decisions
 from dicomzarr.review import read_results, review_page
 from dicomzarr.review.read_results import ReviewList
 from dicomzarr.system.results_folder import Results
-from dicomzarr.viewer import guards
+from dicomzarr.viewer import local_server
 from dicomzarr.vocabulary.errors import UserError
 
 PAGE = Path(__file__).with_name("page")
@@ -53,7 +53,7 @@ class Served:
         self.series.update({image.content: image.series_id for image in self.listed.images})
 
 
-class Handler(guards.Guarded):
+class Handler(local_server.Guarded):
     """What all answers have in common."""
 
     WORD = "review"
@@ -168,11 +168,13 @@ def _are_decisions(value: Any) -> bool:
 
 
 def start(served: Served, port: int) -> tuple[tornado.httpserver.HTTPServer, int]:
-    """Start to listen within a running event loop; see `guards.start`."""
-    routes: list[guards.Route] = [
+    """Start to listen within a running event loop; see `local_server.start`."""
+    routes: list[local_server.Route] = [
         (r"/", Page),
         (r"/page/(review\.css|review\.js)", PageFiles),
         (r"/picture/([0-9a-f]{64})\.jpg", Pictures),
         (r"/decisions", Decisions),
     ]
-    return guards.start(guards.application(served.token, routes, {"served": served}, Handler), port, MOST_BYTES)
+    return local_server.start(
+        local_server.application(served.token, routes, {"served": served}, Handler), port, MOST_BYTES
+    )

@@ -63,13 +63,17 @@ class Screen:
         """
         room = self.columns - indent - (len(right) + 2 if right else 0)
         parts = _wrapped(text, max(room, 16)) or [""]
-        if max(map(len, parts)) > room and not right:  # a path or a command, which would not be one if it were broken
-            below = _wrapped(text, self.columns - 2)
-            return [*([label.rstrip()] if label else []), *(f"  {part}" for part in below)]
-        first = f"{label:<{indent}}{parts[0]}"
         if right:
+            first = f"{label:<{indent}}{parts[0]}"
             first = f"{first:<{self.columns - len(right)}}{right}"
-        return [first.rstrip(), *(f"{'':<{indent}}{part}" for part in parts[1:])]
+            return [first.rstrip(), *(f"{'':<{indent}}{part}" for part in parts[1:])]
+        lines = [label] if label and len(parts[0]) > room else []
+        for part in parts:
+            if len(part) > room:  # a path or a command, which would not be one if it were broken
+                lines.append(f"  {part}")
+            else:
+                lines.append(f"{'' if lines else label:<{indent}}{part}".rstrip())
+        return lines
 
 
 def _wrapped(text: str, room: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""The server of `./run view`: read only, one dataset and the viewer's own files. Who is answered: `guards.py`."""
+"""The server of `./run view`: read only, one dataset and the viewer's own files. Who is answered: `local_server.py`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import tornado.httpserver
 import tornado.web
 from tornado.iostream import StreamClosedError
 
-from dicomzarr.viewer import converted, guards, index_page, state
+from dicomzarr.viewer import converted, index_page, local_server, state
 from dicomzarr.viewer.catalogue import IMAGES, Image, Tables
 
 PAGE = Path(__file__).with_name("page")
@@ -52,7 +52,7 @@ class Served:
     token: str
 
 
-class Handler(guards.Guarded):
+class Handler(local_server.Guarded):
     """What all answers have in common."""
 
     WORD = "view"
@@ -182,9 +182,9 @@ class Events(Handler):
 
 
 def start(served: Served, port: int) -> tuple[tornado.httpserver.HTTPServer, int]:
-    """Start to listen within a running event loop; see `guards.start`."""
+    """Start to listen within a running event loop; see `local_server.start`."""
     ids = r"([0-9a-f]+/[0-9a-f]+)"
-    routes: list[guards.Route] = [
+    routes: list[local_server.Route] = [
         (r"/", List),
         (rf"/view/{ids}", View),
         (rf"/state/{ids}\.json", State),
@@ -194,4 +194,4 @@ def start(served: Served, port: int) -> tuple[tornado.httpserver.HTTPServer, int
         (r"/v/client/(.*)", ClientFiles),
         (r"/events/client", Events),
     ]
-    return guards.start(guards.application(served.token, routes, {"served": served}, Handler), port)
+    return local_server.start(local_server.application(served.token, routes, {"served": served}, Handler), port)

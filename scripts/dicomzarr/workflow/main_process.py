@@ -43,7 +43,7 @@ from dicomzarr.workflow.snakemake_quirks import (
     until,
 )
 from dicomzarr.workflow.snakemake_quirks.command_line import Purpose
-from dicomzarr.workflow.snakemake_quirks.use import Use, use_of
+from dicomzarr.workflow.snakemake_quirks.main_or_module import Use, use_of
 
 # Settings of profiles/default without which the same command cannot recover an interrupted run.
 NEEDED = ("rerun_incomplete", "nolock", "keep_going")

@@ -24,7 +24,7 @@ from signing_keys import allowed, key_pair, signed_by_hand
 from waiting import HANG
 
 from dicomzarr.dataset import open_dataset
-from dicomzarr.publishing import places, stores, upload, verify_copy
+from dicomzarr.publishing import copies, stores, upload, verify_copy
 from dicomzarr.source import object_store
 from dicomzarr.stages.publish import publish
 from dicomzarr.system.results_folder import Results
@@ -106,7 +106,7 @@ def check(s3: S3, results: Results) -> None:
         far, near = open_dataset(url), open_dataset(results.dataset)
         assert far.rows == near.rows
         assert all(np.array_equal(far[number]["image"], near[number]["image"]) for number in range(3))
-    verdict = verify_copy.verify(places.find(f"s3://{BUCKET}/{PREFIX}"), 8)
+    verdict = verify_copy.verify(copies.find(f"s3://{BUCKET}/{PREFIX}"), 8)
     assert verdict.good and verdict.is_listed and verdict.files == len(files_of(results.dataset))
 
 
@@ -182,7 +182,7 @@ def test_readers_see_the_old_version_until_the_new_one_is_whole(s3: S3, results:
     during = s3.objects()
     assert {key: during[key] for key in before} == before  # nothing that readers see was touched
     assert open_dataset(f"s3://{BUCKET}/{PREFIX}").rows == rows
-    assert verify_copy.verify(places.find(f"s3://{BUCKET}/{PREFIX}"), 8).good
+    assert verify_copy.verify(copies.find(f"s3://{BUCKET}/{PREFIX}"), 8).good
     repeated = publish(results, config(s3))
     assert repeated.work["unchanged"] == sum(f"{PREFIX}/versions/" in key for key in during) - sum(
         f"{PREFIX}/versions/" in key for key in before
@@ -200,7 +200,7 @@ def test_objects_are_known_without_the_notes_of_what_was_sent(s3: S3, results: R
     key = f"{PREFIX}/versions/{version}/{SERIES}/00000001/zarr.json"
     content = s3.objects(key)[key]
     s3.client.put_object(Bucket=BUCKET, Key=key, Body=b"x" * len(content))  # the same size
-    verdict = verify_copy.verify(places.find(f"s3://{BUCKET}/{PREFIX}"), 8)
+    verdict = verify_copy.verify(copies.find(f"s3://{BUCKET}/{PREFIX}"), 8)
     assert verdict.findings == [("damaged", f"{SERIES}/00000001/zarr.json")]
     assert publish(results, config(s3)).work["uploaded"] == 1
     check(s3, results)
@@ -238,7 +238,7 @@ def test_the_signature_of_a_copy_is_checked(s3: S3, results: Results, tmp_path: 
     signers.write_text(allowed(curator, "curator"))
 
     def state() -> tuple[str, bool]:
-        verdict = verify_copy.verify(places.find(f"s3://{BUCKET}/{PREFIX}"), 8, signers)
+        verdict = verify_copy.verify(copies.find(f"s3://{BUCKET}/{PREFIX}"), 8, signers)
         return verdict.signature.state, verdict.good
 
     publish(results, config(s3))
@@ -248,7 +248,7 @@ def test_the_signature_of_a_copy_is_checked(s3: S3, results: Results, tmp_path: 
     assert state() == ("good", True)
     signers.write_text(allowed(key_pair(tmp_path, "stranger"), "curator"))
     assert state() == ("bad", False)
-    assert verify_copy.verify(places.find(f"s3://{BUCKET}/{PREFIX}"), 8).good
+    assert verify_copy.verify(copies.find(f"s3://{BUCKET}/{PREFIX}"), 8).good
 
 
 def test_old_versions_are_deleted_on_request(s3: S3, results: Results) -> None:
@@ -387,6 +387,6 @@ def test_a_folder_is_a_target_too(results: Results, tmp_path: Path) -> None:
     shard = "images.zarr/0000000000000000/00000000/0/c/0/0/0"
     assert (old / shard).stat().st_nlink == 2  # stored once
     assert publish(results, {"target": str(target)}).work["uploaded"] == 0
-    assert verify_copy.verify(places.find(str(target)), 2).good and verify_copy.verify(places.find(url), 2).good
+    assert verify_copy.verify(copies.find(str(target)), 2).good and verify_copy.verify(copies.find(url), 2).good
     (open_dataset(target).folder / "stray").touch()
-    assert verify_copy.verify(places.find(str(target)), 2).findings == [("surplus", "stray")]
+    assert verify_copy.verify(copies.find(str(target)), 2).findings == [("surplus", "stray")]

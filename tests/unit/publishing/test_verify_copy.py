@@ -15,7 +15,7 @@ from range_server import serve
 from sealed_dataset import seal
 
 from dicomzarr import remote
-from dicomzarr.publishing import places, verify_copy
+from dicomzarr.publishing import copies, verify_copy
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
 
@@ -27,7 +27,7 @@ def test_a_server_that_fails_is_not_taken_for_damage(tmp_path: Path, monkeypatch
     write(results.dataset, [MadeUp("zyx", np.arange(600, dtype="<i2").reshape(6, 10, 10))])
     seal(results)
     with serve(results.dataset) as served:
-        place = places.find(served.url)
+        place = copies.find(served.url)
         good = verify_copy.verify(place, 1)
         assert good.good and not good.is_listed
         assert good.files == sum(path.is_file() for path in results.dataset.rglob("*")) == 6
@@ -63,7 +63,7 @@ def test_a_copy_whose_files_are_links_is_verified(tmp_path: Path) -> None:
         link.symlink_to(blobs / str(number))
     (copy / "images.zarr").rename(blobs / "images")
     (copy / "images.zarr").symlink_to(blobs / "images")
-    assert verify_copy.verify(places.find(str(copy)), 2).good
+    assert verify_copy.verify(copies.find(str(copy)), 2).good
     (copy / "round").symlink_to(copy)
     for one, other in (("first", "second"), ("second", "first")):  # links of which each leads to the others
         (copy / "more" / one).mkdir(parents=True)
@@ -71,12 +71,12 @@ def test_a_copy_whose_files_are_links_is_verified(tmp_path: Path) -> None:
             (copy / "more" / one / str(number)).symlink_to(copy / "more" / other)
     (copy / "reports").mkdir(exist_ok=True)
     (copy / "reports" / "elsewhere").symlink_to("/nowhere")
-    found = verify_copy.verify(places.find(str(copy)), 2).findings
+    found = verify_copy.verify(copies.find(str(copy)), 2).findings
     crossed = [("surplus", f"more/{one}/{number}") for one in ("first", "second") for number in range(3)]
     assert found == [*crossed, ("surplus", "reports/elsewhere"), ("surplus", "round")]
     (shard,) = copy.glob("images.zarr/*/*/0/c/0/0/0")
     shard.resolve().write_bytes(b"other")
-    assert ("damaged", str(shard.relative_to(copy))) in verify_copy.verify(places.find(str(copy)), 2).findings
+    assert ("damaged", str(shard.relative_to(copy))) in verify_copy.verify(copies.find(str(copy)), 2).findings
 
 
 @pytest.mark.parametrize(("name", "owner"), [("lost+found", 0), ("lost+found", 1000), ("closed", 0)])
@@ -102,7 +102,7 @@ def test_the_folder_of_a_disk_that_only_root_may_list_is_no_part_of_a_copy(
     monkeypatch.setattr(os, "scandir", refusing)
     monkeypatch.setattr(os, "lstat", stat_of)
     if (name, owner) == ("lost+found", 0):
-        assert verify_copy.verify(places.find(str(results.dataset)), 2).good
+        assert verify_copy.verify(copies.find(str(results.dataset)), 2).good
     else:
         with pytest.raises(PermissionError):
-            verify_copy.verify(places.find(str(results.dataset)), 2)
+            verify_copy.verify(copies.find(str(results.dataset)), 2)

@@ -97,6 +97,14 @@ def test_no_fault_of_accessibility(opened: Open, results: Results, scheme: str, 
     assert faults == []
 
 
+def test_without_scripts_the_page_says_that_nothing_is_decided(opened: Open) -> None:
+    page = opened(java_script_enabled=False)
+    assert "no button decides anything" in page.locator("noscript .problem").inner_text()
+    assert card(page, 2).locator(".picture").get_attribute("aria-label") == (
+        f"no picture: it could not be drawn. Image {content(2)[:12]}: enlarge"
+    )
+
+
 def test_pictures_are_shown_and_looking_changes_nothing(opened: Open, results: Results) -> None:
     before = everything(results.root)
     page = opened()

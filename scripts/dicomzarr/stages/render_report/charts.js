@@ -17,6 +17,12 @@ function inWords(value) {
   return `${+(value / (unit === "k" ? 1e3 : size)).toPrecision(4)}${unit && `\u202f${unit}`}`.replace("-", "\u2212");
 }
 
+/** Return the name of a bar so that it leaves room for the bar; the table below the chart has the whole of it. */
+function inShort(place) {
+  const letters = [...this.getLabelForValue(place)];
+  return letters.length > 24 ? `${letters.slice(0, 23).join("")}\u2026` : letters.join("");
+}
+
 /** Return an axis for Chart.js. */
 function axisOf(axis = {}, { grid = true } = {}) {
   const common = {
@@ -77,7 +83,7 @@ const KINDS = {
   bars({ labels, series, x, y, upright }) {
     const value = axisOf(x);
     const name = axisOf(y, { grid: false });
-    delete name.ticks.callback;
+    name.ticks.callback = inShort;
     name.ticks.autoSkip = Boolean(upright);
     const isStacked = series.length > 1;
     for (const axis of [value, name]) axis.stacked = isStacked;
@@ -103,7 +109,7 @@ const KINDS = {
   spans({ labels, series, x }) {
     const place = x.scale === "around_zero" ? aroundZero : (value) => value;
     const name = axisOf({}, { grid: false });
-    delete name.ticks.callback;
+    name.ticks.callback = inShort;
     name.ticks.autoSkip = false;
     return {
       type: "bar",

@@ -383,14 +383,25 @@ def splits(arrays: Sequence[Array]) -> Chart | None:
 
 
 def mask_images(lines: Sequence[NameLine]) -> Chart | None:
-    """Return a chart of the images with each name of masks, None if there are fewer than two names."""
-    rows = _combined({line.name: line.images for line in lines if line.images})
-    if len(rows) < 2:
+    """Return a chart of the images with each name of masks, None if there are fewer than two names.
+
+    An image may have masks of many names, so that the numbers of further names have no sum.
+    """
+    ranked = sorted(((line.name, line.images) for line in lines if line.images), key=lambda row: (-row[1], row[0]))
+    if len(ranked) < 2:
         return None
+    rows, others = ranked[:MAX_ROWS], len(ranked) - MAX_ROWS
+    caption = "Images with a mask of each name."
+    if others > 0:
+        verb = "is" if others == 1 else "are"
+        caption = (
+            f"Images with a mask of the {MAX_ROWS} most frequent names. The other {count(others, 'name')} {verb} in "
+            "the table above."
+        )
     return Chart(
         "mask-names",
         "Images by mask",
-        "Images with a mask of each name.",
+        caption,
         "Images by mask: " + "; ".join(f"{name}: {number}" for name, number in rows) + ".",
         _bars(rows, "images"),
         ("Name", "Images"),

@@ -128,6 +128,7 @@ class Growing {
   constructor(box, list, itemOf) {
     Object.assign(this, { box, list, itemOf, items: [], count: 0 });
     this.button = box.querySelector(".more");
+    this.unprinted = box.querySelector(".unprinted");
     this.button.addEventListener("click", () => {
       const before = this.count;
       this.grow();
@@ -152,7 +153,9 @@ class Growing {
     const next = this.items.slice(this.count, this.count + MOST_AT_ONCE);
     this.list.append(...next.map(this.itemOf));
     this.count += next.length;
-    this.button.hidden = this.count >= this.items.length;
+    const rest = this.items.length - this.count;
+    this.button.hidden = this.unprinted.hidden = rest <= 0;
+    this.unprinted.textContent = `${grouped(rest)} more ${rest === 1 ? "is" : "are"} not on paper: volumes.csv lists all.`;
   }
 }
 

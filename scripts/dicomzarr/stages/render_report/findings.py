@@ -335,7 +335,7 @@ def _empty_splits(tables: Tables, splits: Collection[str]) -> list[Finding]:
     empty = sorted({*splits} - {array.split for array in tables.arrays}) if tables.arrays else []
     if not empty:
         return []
-    title = f"{'split' if len(empty) == 1 else 'splits'} {' and '.join(empty)} without a patient"
+    title = f"{'Split' if len(empty) == 1 else 'Splits'} {' and '.join(empty)} without a patient"
     advice = (
         "Each patient is in a split by chance, so that with few patients a split may get none. Name patients for it "
         "under splits.fixed, or choose another seed before you train: it moves patients between splits."
@@ -368,7 +368,7 @@ def _label_findings(joinings: Sequence[Joining]) -> list[Finding]:
         if row.unlabelled:
             verb = "has" if row.unlabelled == 1 else "have"
             is_all = not row.matched + row.conflicts
-            title = f"{'all ' * is_all}{count(row.unlabelled, 'series', 'series')} {verb} no label {row.label}"
+            title = f"{'All ' * is_all}{count(row.unlabelled, 'series', 'series')} {verb} no label {row.label}"
             advice = "No line of a label file, and no folder name that the configuration lists, gives them one."
             found.append(Finding("warn", title, f"{advice} {_DETAILS}"))
     return found

@@ -55,14 +55,18 @@ class _Chart:
             self.links.append((source, name, share))
 
 
+def set_aside(tables: Tables) -> str:
+    """Return how many files were not extracted, such as ``3 skipped, 1 ignored``; empty if there are none."""
+    return ", ".join(f"{grouped(tables.files(name))} {name}" for name in OUTCOMES[1:] if tables.files(name))
+
+
 def summary(tables: Tables) -> str:
     """Return the flow in one sentence, for those who do not see the drawing."""
-    of = totals(tables.arrays)
-    lost = [f"{grouped(tables.files(name))} {name}" for name in OUTCOMES[1:] if tables.files(name)]
+    of, lost = totals(tables.arrays), set_aside(tables)
     found = sum(row.files for row in tables.outcomes)
     return (
         f"Of {count(found, 'file')} {grouped(tables.files('extracted'))} were extracted"
-        f"{' (' + ', '.join(lost) + ')' if lost else ''}; they are {count(of.series, 'series', 'series')}, "
+        f"{f' ({lost})' if lost else ''}; they are {count(of.series, 'series', 'series')}, "
         f"which became {count(of.arrays, 'volume')}."
     )
 

@@ -176,6 +176,7 @@ def render(
             totals=totals(arrays),
             found=sum(row.files for row in tables.outcomes),
             files={name: tables.files(name) for name in OUTCOMES},
+            set_aside=flow.set_aside(tables),
             flow_summary=flow.summary(tables),
             flows=[*map(Markup, flow.drawings(tables))],  # their texts are escaped
             findings=findings(tables, masks, splits),

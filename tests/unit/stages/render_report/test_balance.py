@@ -110,8 +110,8 @@ def test_the_page_shows_matched_and_unmatched_labels(tmp_path: Path) -> None:
     assert not any("conflict" in title or "without a patient" in title for title in titles)
     used = {array.split for array in read_tables(folder).arrays}
     titles = [finding.title for finding in findings(read_tables(folder), splits=[*used, "val", "extra"])]
-    assert "splits extra and val without a patient" in titles
-    assert "splits extra and val without a patient" in render(folder, splits=[*used, "val", "extra"])
+    assert "Splits extra and val without a patient" in titles
+    assert "Splits extra and val without a patient" in render(folder, splits=[*used, "val", "extra"])
 
 
 def test_a_line_of_several_labels_is_not_counted_as_several_lines(tmp_path: Path) -> None:
@@ -133,8 +133,8 @@ def test_labels_and_splits_are_named_before_other_warnings(tmp_path: Path) -> No
     titles = [finding.title for finding in findings(read_tables(folder), splits=["train", "val"])]
     assert titles[:3] == [
         "7 lines of the label files match no image",
-        "all 3 series have no label kind",
-        "split val without a patient",
+        "All 3 series have no label kind",
+        "Split val without a patient",
     ]
     assert len(titles) > 5
     failed = [dataclasses.replace(arrays[0], read_back="mismatch"), *arrays[1:]]

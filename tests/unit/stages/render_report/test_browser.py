@@ -16,6 +16,7 @@ from made_up_dataset import OUTCOMES, Made, some_arrays, write_dataset
 from made_up_many_volumes import write_many
 from made_up_pictures import MadePicture, write_pictures
 from playwright.sync_api import Browser, Page, Request
+from test_report_of_masks import MadeMask, array, box, write_masks
 
 from dicomzarr.stages.render_report.page import render
 
@@ -150,6 +151,8 @@ def test_no_serious_fault_of_accessibility(opened: Open, report: Path, scheme: s
             if show:
                 table(page)
             page.eval_on_selector_all("details", "all => all.forEach((each) => (each.open = true))")
+        # Axe judges no contrast on a gradient, such as the shade at the sides of tables.
+        page.eval_on_selector_all(".scroll", "all => all.forEach((each) => (each.style.background = 'none'))")
         violations = Axe().run(page).response["violations"]
         faults = [
             (each["id"], node["target"], node.get("failureSummary", "")[:300])
@@ -181,6 +184,22 @@ def test_on_paper_the_page_is_light_and_whole(opened: Open, report: Path) -> Non
     page.emulate_media(media="print")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(252, 252, 250)"
     assert not page.locator(".filters").is_visible()
+
+
+def test_what_is_not_on_paper_is_counted(opened: Open, tmp_path: Path) -> None:
+    folder = write_many(tmp_path / "dataset", 61)
+    report = folder / "reports" / "report.html"
+    report.write_text(render(folder), encoding="utf-8")
+    page = table(opened(report))
+    note = page.locator("#table-box .unprinted")
+    assert len(rows(page)) == 60 and not note.is_visible()
+    page.emulate_media(media="print")
+    assert note.inner_text() == "1 more is not on paper: volumes.csv lists all."
+    assert not page.locator("details:not([open])").filter(visible=True).count()  # they cannot be opened
+    page.emulate_media(media="screen")
+    page.get_by_label("Search").fill("CT")
+    page.emulate_media(media="print")
+    assert 0 < len(rows(page)) < 60 and not note.is_visible()
 
 
 def test_without_scripts_the_page_shows_figures_flow_reasons_and_rows(opened: Open, report: Path) -> None:
@@ -282,6 +301,38 @@ def test_long_names_and_numbers_fit(opened: Open, tmp_path: Path, width: int) ->
     assert page.locator("#viewer .flagged dd code").all_inner_texts() == ["fail"]
     page.locator("#viewer .close").click()
     assert width < 500 or page.evaluate(fits, ".balance") == 0  # its numbers are seen
+
+
+def test_a_long_name_of_a_mask_leaves_room_for_its_numbers(opened: Open, tmp_path: Path) -> None:
+    made = array(1)
+    folder = write_dataset(tmp_path / "dataset", [made], OUTCOMES)
+    names = ["a_name_without_a_space_" * 6, *(f"mask_{number}" for number in range(20))]
+    masks = [
+        MadeMask(made.array, f"m{at}", box(made.pixels.shape, (0, 2)), name, algorithm=algorithm, volume_ml="12.5")
+        for at, name in enumerate(names)
+        for algorithm in ("manual", "automatic", "semi_automatic")[: 1 + 2 * (at == 1)]
+    ]
+    write_masks(folder, [replace(mask, mask=f"{mask.mask}_{at}") for at, mask in enumerate(masks)])
+    page = folder / "reports" / "report.html"
+    page.write_text(render(folder), encoding="utf-8")
+    for width in (1024, 1440):
+        shown = opened(page, width=width)
+        assert shown.eval_on_selector(".masks", "masks => masks.closest('.scroll').scrollWidth") <= width
+        box_of = shown.locator(".masks").evaluate("masks => masks.closest('.scroll').getBoundingClientRect().height")
+        assert box_of < 700 < shown.locator(".masks").evaluate("masks => masks.offsetHeight")  # it scrolls in itself
+    tall = shown.locator(".masks tbody tr").evaluate_all("all => all.map((row) => row.offsetHeight)")
+    assert max(tall[1:]) <= 3 * min(tall)
+
+
+def test_the_choice_of_a_view_shows_its_focus(opened: Open, report: Path) -> None:
+    page = opened(report)
+    page.locator("input[value=sheet]").focus()
+    page.keyboard.press("ArrowRight")
+    chosen = page.locator(".views label", has_text="Table")
+    assert chosen.evaluate("label => getComputedStyle(label).outlineStyle") == "solid"
+    assert page.locator(".views").evaluate("views => getComputedStyle(views).overflow") == "visible"  # not clipped
+    page.locator(".views label", has_text="Pictures").click()
+    assert chosen.evaluate("label => getComputedStyle(label).outlineStyle") == "none"
 
 
 # ---- The view of a volume

@@ -254,7 +254,10 @@ def test_headline_figures(page: str) -> None:
         "quarantined": "2",
         "ignored": "3",
     }
-    assert "Of 18 files in the source, 12 became 8 image arrays; 7 of them read back exactly" in plain(Page(page).text)
+    text = plain(Page(page).text)
+    assert "Of 18 files in the source, 12 became 8 image arrays; 7 of them read back exactly" in text
+    assert "failed 3 findings need your attention, 1 of them a failure." in text
+    assert "6 files were set aside: 1 skipped, 2 quarantined, 3 ignored." in text
 
 
 def test_outcomes_have_meaning_and_remedy(page: str) -> None:
@@ -397,6 +400,7 @@ def test_an_array_without_a_check_fails(tmp_path: Path) -> None:
 def test_a_dataset_without_findings_needs_no_attention(tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "d", some_arrays()[:1], [("extracted", "", 5)])
     text = plain(Page(render(folder)).text)
+    assert "pass Nothing needs your attention." in text and "set aside" not in text
     assert "Nothing. The array passes both checks, and no file was quarantined." in text
     assert "5 became 1 image array, and every voxel of them was read back" in text
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from test_page import Page, data_of, plain
 from written_arrays import write
 
+from dicomzarr.stages.render_report import charts
 from dicomzarr.stages.render_report.findings import findings
 from dicomzarr.stages.render_report.masks import mask_flags, name_lines, read_masks
 from dicomzarr.stages.render_report.page import render
@@ -130,6 +131,18 @@ def test_masks_by_name(dataset: Path) -> None:
         ["tumour", "1", "2", "1", "1", "16", "1234", "RTSTRUCT", "manual 1, unknown 1", "warning"],
         ["without a name", "1", "1", "0", "–", "1", "–", "SEG", "manual 1", "warning"],
     ]
+
+
+def test_further_names_have_no_sum_in_the_chart(tmp_path: Path) -> None:
+    """An image has masks of many names: together they are not as many images."""
+    folder = write_dataset(tmp_path / "d", [array(1)], [("extracted", "", 9)])
+    names = [f"mask_{number:02}" for number in range(17)]
+    write_masks(folder, [MadeMask(FIRST, name, box(SHAPE, (0, 1)), name) for name in names])
+    chart = charts.mask_images(name_lines(read_masks(folder, read_tables(folder).arrays)))
+    assert chart is not None
+    assert chart.drawing["labels"] == names[:14] and chart.drawing["series"][0]["values"] == [1] * 14
+    assert "14 most frequent names. The other 3 names are in the table above." in chart.caption
+    assert len(chart.rows) == 14 and "others" not in chart.summary
 
 
 def test_flags_and_files_of_masks(dataset: Path) -> None:
