@@ -99,3 +99,9 @@ def test_the_source_is_listed_and_opened_although_a_folder_was_replaced_on_the_s
         monkeypatch.setattr(os, "open", failing(99, errno.ESTALE, os.open)[0])
         with pytest.raises(OSError, match=os.strerror(errno.ESTALE)):
             opener.open("a/x")
+
+
+def test_a_pipe_in_place_of_a_file_is_an_error_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "record.json")
+    with pytest.raises(OSError, match="not a regular file"):
+        shared_files.read_bytes(tmp_path / "record.json")
