@@ -7,6 +7,7 @@ import html
 import pytest
 from conftest import Run, Workflow
 from dicoms import ct_slice, save, save_series
+from folders import state_of_arrays
 from forks import Forks
 
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -61,3 +62,18 @@ def test_the_report_counts_skipped_files_by_kind_and_names_the_option(runs: tupl
 def test_a_head_scan_is_flagged_for_its_face(runs: tuple[Run, Run]) -> None:
     flagged = [row for row in runs[0].table("dataset/volumes.csv") if "face_risk" in row["flags"].split()]
     assert [row["frames"] for row in flagged] == ["3"]
+
+
+def test_between_skip_and_keep_only_series_with_images_at_risk_are_extracted(
+    runs: tuple[Run, Run], workflow: Workflow
+) -> None:
+    build(workflow)
+    first, arrays = workflow.run(), state_of_arrays(workflow.results)
+    risks = sum(bool(risk) for _, risk in CASES.values())
+    skipped = workflow.run(burned_in="skip", burned_in_reason="")
+    assert skipped.extracted_series() == risks and skipped.sealed["seal"] == runs[0].sealed["seal"]
+    left = state_of_arrays(workflow.results)
+    assert left == {name: arrays[name] for name in left} and len(left) == len(arrays) - risks
+    kept = workflow.run()
+    assert kept.extracted_series() == risks and kept.sealed["seal"] == first.sealed["seal"] == runs[1].sealed["seal"]
+    assert workflow.run().nothing_to_do

@@ -195,6 +195,23 @@ def test_a_file_in_place_of_a_folder_is_replaced(restorable: tuple[Workflow, dic
     assert verify_dataset.verify(Results(workflow.results)).good and workflow.run().nothing_to_do
 
 
+PIPES = [
+    "results/dataset/dataset.json", "results/dataset/provenance/check_batch/*.jsonl", "results/private/inventory.jsonl",
+    "results/private/records/plan_batches.json", "results/private/records/extract_batch/*/*.json",
+    "results/private/partitions/*.json", "results/benchmarks/*.tsv", ".snakemake/metadata/*",
+]  # fmt: skip
+
+
+def test_pipes_in_place_of_files_stop_no_run(restorable: tuple[Workflow, dict[str, str]]) -> None:
+    workflow, before = restorable
+    for pattern in PIPES:
+        path = sorted(path for path in workflow.folder.glob(pattern) if path.is_file())[0]
+        path.unlink()
+        os.mkfifo(path)
+    assert workflow.run().sealed["seal"] == before["seal"]
+    assert verify_dataset.verify(Results(workflow.results)).good and workflow.run().nothing_to_do
+
+
 def test_a_lost_snakemake_folder_extracts_nothing(restorable: tuple[Workflow, dict[str, str]]) -> None:
     workflow, before = restorable
     stamps = {p: p.stat().st_mtime_ns for p in (workflow.results / "dataset/images.zarr").rglob("c/*/*/*")}

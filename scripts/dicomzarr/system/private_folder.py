@@ -34,13 +34,16 @@ def close_to_others(folder: Path, what: str) -> None:
         )
 
 
-def refuse_special_files(private: Path) -> None:
+def refuse_special_files(private: Path, *, only_kept: bool = False) -> None:
     """Refuse a FIFO, a socket or a device in the place of a file: whoever opens a FIFO waits for ever.
 
     Parameters
     ----------
     private : Path
         The private folder of the results, which may be missing.
+    only_kept : bool
+        Look at the files alone that no run makes again, the key and the decisions: a run removes what is in the place
+        of others.
 
     Raises
     ------
@@ -58,6 +61,8 @@ def refuse_special_files(private: Path) -> None:
             continue  # whoever reads there says so
         for entry in entries:
             place = f"{below}{entry.name}"
+            if only_kept and place not in _KEPT:
+                continue
             if entry.is_dir(follow_symlinks=False):
                 if place not in _NOT_LISTED and not below.startswith("records/"):
                     waiting.append((entry.path, f"{place}/"))
@@ -69,6 +74,7 @@ def refuse_special_files(private: Path) -> None:
 
 
 _NOT_LISTED = ("removed",)
+_KEPT = ("key", "decisions.csv")
 
 
 def _is_special(path: str) -> bool:

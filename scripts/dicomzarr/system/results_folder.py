@@ -10,8 +10,9 @@ from dicomzarr.vocabulary.rules import BATCH_RULES
 # Folders of the workflow, below the results folder. Any of them may be a link to a folder, or the place of a mount.
 FOLDERS = (
     "private", *(f"private/{name}" for name in ("records", "plans", "cache", "attempts", "progress", "labels")),
-    *(f"private/{name}" for name in ("retired", "removed", "surplus")), "dataset", "dataset/images.zarr",
-    "dataset/reports", "dataset/reports/pictures", "dataset/provenance", "logs", "benchmarks", "exports",
+    *(f"private/{name}" for name in ("retired", "removed", "surplus", "partitions", "last_build", "text")),
+    "dataset", "dataset/images.zarr", "dataset/reports", "dataset/reports/pictures", "dataset/provenance",
+    "logs", "benchmarks", "exports",
     *(f"{place}/{rule}" for place in ("private/records", "dataset/provenance", "logs", "benchmarks")
       for rule in BATCH_RULES),
 )  # fmt: skip

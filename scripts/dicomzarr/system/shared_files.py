@@ -12,8 +12,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -59,13 +61,20 @@ def again(read: Callable[[], Answer], folder: bytes | str | Path, *, must_exist:
 
 
 def read_bytes(path: Path, *, must_exist: bool = False) -> bytes:
-    """Return the content of a file; parameters and errors as `again`. That of a FIFO is empty: it is not waited for."""
-    return again(lambda: _content_of(path), path.parent, must_exist=must_exist)
+    """Return the content of a file; parameters and errors as `again`. A pipe or device in its place is an error."""
+    return again(partial(_read_regular, path), path.parent, must_exist=must_exist)
 
 
-def _content_of(path: Path) -> bytes:
-    with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as stream:
-        return stream.read()
+def _read_regular(path: Path) -> bytes:
+    """Return the content of a regular file; to open a pipe as usual waits for somebody who writes to it."""
+    with open(path, "rb", buffering=0, opener=_open_at_once) as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        return stream.readall()
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def await_files(paths: Callable[[], Iterable[Path]]) -> None:

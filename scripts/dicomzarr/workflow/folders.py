@@ -29,26 +29,39 @@ def first_there(folder: Path) -> Path:
 
 
 def _clear_paths(folder: Path, names: Iterable[str]) -> None:
-    """Remove files in the place of folders, and folders in the place of files; links to a folder are left alone."""
+    """Remove files in the place of folders, and what is in the place of files; links to a folder are left alone."""
     for path in (folder / name for name in names):
-        if path.is_file() and not path.is_symlink():
+        if path.exists() and not (path.is_dir() or path.is_symlink()):
             path.unlink()
             print("note: a file in the place of a folder was removed", file=sys.stderr)
         with os.scandir(path) if path.is_dir() else contextlib.nullcontext(()) as listing:
-            misplaced = [e.path for e in listing if e.name.endswith(FILES) and e.is_dir(follow_symlinks=False)]
-        for misplaced_path in misplaced:
-            files.remove_tree(Path(misplaced_path))
-            print("note: a folder in the place of a file was removed", file=sys.stderr)
+            misplaced = [e.path for e in listing if _is_misplaced(e, is_of_file=e.name.endswith(FILES))]
+        _remove_misplaced(misplaced)
+
+
+def _is_misplaced(entry: os.DirEntry[str], *, is_of_file: bool) -> bool:
+    """Return whether an entry is a folder with a name `is_of_file`, or a pipe, socket or device.
+
+    Whoever reads a pipe waits for somebody who writes to it, for ever.
+    """
+    if entry.is_dir(follow_symlinks=False):
+        return is_of_file
+    return not (entry.is_file(follow_symlinks=False) or entry.is_symlink())
+
+
+def _remove_misplaced(paths: Iterable[str]) -> None:
+    for path in map(Path, paths):
+        what = "folder" if path.is_dir() else "pipe, socket or device"
+        files.remove_tree(path)
+        print(f"note: a {what} in the place of a file was removed", file=sys.stderr)
 
 
 def _clear_metadata() -> None:
-    """Remove folders in the place of Snakemake's notes; those of long names are in folders that begin with @."""
+    """Remove what is in the place of Snakemake's notes; those of long names are in folders that begin with @."""
     for place in (".snakemake/metadata", ".snakemake/incomplete"):
         with os.scandir(place) if os.path.isdir(place) else contextlib.nullcontext(()) as listing:
-            misplaced = [e.path for e in listing if not e.name.startswith("@") and e.is_dir(follow_symlinks=False)]
-        for path in misplaced:
-            files.remove_tree(Path(path))
-            print("note: a folder in the place of a file was removed", file=sys.stderr)
+            misplaced = [e.path for e in listing if _is_misplaced(e, is_of_file=not e.name.startswith("@"))]
+        _remove_misplaced(misplaced)
 
 
 def clear_paths_in(results: Results) -> None:

@@ -145,7 +145,7 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
             _prepare_other_nodes(workflow, parsed, with_defaults, is_module=used_as is Use.MODULE)
             folders.clear_paths_of_snakemake()
         if purpose is not Purpose.OTHER:
-            checked = _checked(with_defaults, parsed, used_as)
+            checked = _checked(with_defaults, parsed, used_as, purpose)
     if purpose is not Purpose.OTHER:
         damaged_metadata.take_damaged_for_missing()
         _note_once(parsed)
@@ -158,13 +158,13 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
     return Start(purpose, with_defaults, checked, parsed, publish, has_groups, has_objects)
 
 
-def _checked(config: Mapping[str, Any], parsed: Mapping[str, Any], used_as: Use) -> settings.Settings:
+def _checked(config: Mapping[str, Any], parsed: Mapping[str, Any], used_as: Use, purpose: Purpose) -> settings.Settings:
     """Return the checked configuration; refuse it, the options and the decisions before any job if they are wrong."""
     # A Snakefile that includes this one has config keys of its own.
     checked = settings.check(settings.known_keys(config) if used_as is Use.INCLUDED else config)
     command_line.refuse_names(parsed, checked.sources.values())
     results = Results(checked.results)
-    private_folder.refuse_special_files(results.private)
+    private_folder.refuse_special_files(results.private, only_kept=purpose is Purpose.BUILD)
     _check_decisions(results)
     return checked
 

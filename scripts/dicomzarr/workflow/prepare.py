@@ -277,6 +277,7 @@ def acquire(settings: Settings) -> Results:
     try:
         results.root.mkdir(parents=True, exist_ok=True)
         folders.clear_paths_in(results)
+        private_folder.refuse_special_files(results.private)
         files.make_private(results.private)
         private_folder.close_to_others(results.private, "private/")
         locks.lock_run_until_exit(results.private, datetime.datetime.now().astimezone().isoformat(" ", "seconds"))

@@ -263,9 +263,7 @@ def test_a_failed_install_prints_what_to_do_and_writes_no_stamp(project: Project
     assert "uv failed at `venv --quiet`: trying venv and pip" in done.stderr
     last = done.stderr.splitlines()[-1]
     assert last.startswith("run: pip could not install requirements.lock (see above): ")
-    assert re.search(
-        "check the network|has to compile a package", last
-    )  # the latter: 3.14 without gcc
+    assert re.search("check the network|has to compile a package", last)  # the latter: 3.14 without gcc
     assert not list(project.venv.glob("*.stamp"))
 
 

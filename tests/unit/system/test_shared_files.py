@@ -101,6 +101,7 @@ def test_the_source_is_listed_and_opened_although_a_folder_was_replaced_on_the_s
             opener.open("a/x")
 
 
-def test_a_pipe_in_the_place_of_a_record_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_in_place_of_a_file_is_an_error_and_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "record.json")
-    assert shared_files.read_bytes(tmp_path / "record.json") == b""
+    with pytest.raises(OSError, match="not a regular file"):
+        shared_files.read_bytes(tmp_path / "record.json")

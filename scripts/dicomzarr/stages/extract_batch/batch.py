@@ -38,6 +38,7 @@ from dicomzarr.stages.extract_batch.series import (
     fingerprint,
     image_fingerprint,
     look_again,
+    options_of,
     other_files,
     plan_digest,
 )
@@ -168,7 +169,9 @@ class _Batch:
         if record and not must_extract and record.fingerprint == fingerprint(plan, contents.digests, self.options):
             others = other_files(plan, contents.digests)
             updated = _with_mask_paths_of(_with_paths_of(record, plan, contents), plan, contents)
-            self._save(dataclasses.replace(updated, plan_digest=digest_of_plan, same_uid_elsewhere=others))
+            shown = options_of(self.options, has_masks=bool(plan.masks))
+            updated = dataclasses.replace(updated, options=shown, same_uid_elsewhere=others)
+            self._save(dataclasses.replace(updated, plan_digest=digest_of_plan))
             return False
         base = None
         if record and not must_extract:

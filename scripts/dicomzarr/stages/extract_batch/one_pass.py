@@ -91,7 +91,7 @@ def _files_without_decision(plan: SeriesPlan, options: Options) -> Sequence[Sour
     # Images alone, each with a SOP Instance UID of its own: it orders frames, and names those without a place.
     uids = {_uid(row) for row in plan.files if row["outcome"] == "image"}
     files = [SourceFile(row, "") for row in plan.files]
-    if "" in uids or len(uids) != len(files) or any(risk_of(file, options) for file in files):
+    if "" in uids or len(uids) != len(files) or any(risk_of(row, options) for row in plan.files):
         return []
     return files
 

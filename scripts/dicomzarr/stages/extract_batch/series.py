@@ -89,7 +89,22 @@ def image_fingerprint(plan: SeriesPlan, contents: Mapping[str, str], options: Op
     ids = [plan.series_id, plan.study_id, plan.subject_id, plan.flags]
     own = {content for content, _, _ in files}
     decided = [[content, decision] for content, decision in options.decisions if content in own]
-    return sha256_of_bytes(json_files.canonical_json([files, others, ids, options_of(options), decided]))
+    risks = _risks(plan, contents, options)
+    return sha256_of_bytes(json_files.canonical_json([files, others, ids, _decisive(options), decided, risks]))
+
+
+def _decisive(options: Options, *, has_masks: bool = False) -> Mapping[str, OptionValue]:
+    """Return the options that arrays depend on. Of `skip` and `keep` they depend on what is set aside: `_risks`."""
+    shown = options_of(options, has_masks=has_masks)
+    return shown if options.burned_in == "scan" else {name: shown[name] for name in shown if name != "burned_in"}
+
+
+def _risks(plan: SeriesPlan, contents: Mapping[str, str], options: Options) -> list[tuple[str, str]]:
+    """Return content and kind of risk of each file, also of other series, that is set aside without a look."""
+    kept = {content for content, decision in options.decisions if decision == "keep"}
+    rows = [row for row in (*plan.files, *plan.same_uid_elsewhere) if row["outcome"] == "image"]
+    risks = [(contents[row["path"]], risk_of(row, options)) for row in rows]
+    return sorted((content, risk) for content, risk in risks if risk and content not in kept)
 
 
 def fingerprint(plan: SeriesPlan, contents: Mapping[str, str], options: Options) -> str:
@@ -98,7 +113,7 @@ def fingerprint(plan: SeriesPlan, contents: Mapping[str, str], options: Options)
     if not plan.masks:
         return images
     masks = sorted(contents[row["path"]] for row in plan.masks)
-    return sha256_of_bytes(json_files.canonical_json([images, masks, options_of(options, has_masks=True)]))
+    return sha256_of_bytes(json_files.canonical_json([images, masks, _decisive(options, has_masks=True)]))
 
 
 def other_files(plan: SeriesPlan, contents: Mapping[str, str]) -> tuple[OtherFile, ...]:
@@ -182,12 +197,13 @@ def attempt(extraction: Extraction, files: Sequence[SourceFile], looker: Looker)
     return tuple(records)
 
 
-def risk_of(file: SourceFile, options: Options) -> str:
+def risk_of(row: HeaderRow, options: Options) -> str:
     """Return the kind of risk that sets a file aside without a look: all with `skip`, two with `scan`.
 
     Parameters
     ----------
-    file : SourceFile
+    row : HeaderRow
+        Of the file.
     options : Options
 
     Returns
@@ -197,7 +213,7 @@ def risk_of(file: SourceFile, options: Options) -> str:
     """
     if options.burned_in == "keep":
         return ""
-    risk = image_risks.burned_in(file.row["facts"])
+    risk = image_risks.burned_in(row["facts"])
     return risk if options.burned_in == "skip" or risk in ("declared", "slide_label") else ""
 
 
@@ -222,7 +238,7 @@ def _interpreted(extraction: Extraction, contents: SeriesContents) -> list[Sourc
         file.reason = "" if file.row["outcome"] == "image" else file.row["reason"]
         file.reason = reason_of_content(file.content) or file.reason
         if not file.reason and file.decision != "keep":
-            file.risk = risk_of(file, options)
+            file.risk = risk_of(file.row, options)
             file.reason = "burned_in_risk" if file.risk else ""
         interpret(index, file, roots)
     readers = Readers(files, roots)

@@ -40,15 +40,34 @@ def test_no_volume_is_lost_if_ids_collide() -> None:
     assert name_volumes("s", volumes[::-1], OneDigit(b"k" * 32)) == named
 
 
-def test_the_fingerprint_depends_on_contents_and_options_and_not_on_paths() -> None:
-    def plan(*paths: str) -> SeriesPlan:
-        files = [
-            HeaderRow(path=path, stat=(1, 1, 1, 1), outcome="image", reason="", flags=[], facts={}) for path in paths
-        ]
-        return SeriesPlan("s", "t", "u", (), tuple(files))
+def row(path: str, **facts: str) -> HeaderRow:
+    return HeaderRow(path=path, stat=(1, 1, 1, 1), outcome="image", reason="", flags=[], facts={**facts})
 
-    first = fingerprint(plan("a", "b"), {"a": "1", "b": "2"}, OPTIONS)
-    assert fingerprint(plan("x", "y"), {"x": "2", "y": "1"}, OPTIONS) == first
-    assert fingerprint(plan("a", "b"), {"a": "1", "b": "3"}, OPTIONS) != first
-    for name, value in {"compression": "none", "code": "d", "software": ("a 2",), "burned_in": "skip"}.items():
-        assert fingerprint(plan("a", "b"), {"a": "1", "b": "2"}, dataclasses.replace(OPTIONS, **{name: value})) != first
+
+def plan(*files: HeaderRow, elsewhere: tuple[HeaderRow, ...] = ()) -> SeriesPlan:
+    return SeriesPlan("s", "t", "u", (), files, elsewhere)
+
+
+CONTENTS = {"a": "1", "b": "2"}
+
+
+def test_the_fingerprint_depends_on_contents_and_options_and_not_on_paths() -> None:
+    first = fingerprint(plan(row("a"), row("b")), CONTENTS, OPTIONS)
+    assert fingerprint(plan(row("x"), row("y")), {"x": "2", "y": "1"}, OPTIONS) == first
+    assert fingerprint(plan(row("a"), row("b")), {"a": "1", "b": "3"}, OPTIONS) != first
+    for name, value in {"compression": "none", "code": "d", "software": ("a 2",), "burned_in": "scan"}.items():
+        other = dataclasses.replace(OPTIONS, **{name: value})
+        assert fingerprint(plan(row("a"), row("b")), CONTENTS, other) != first
+
+
+def test_of_skip_and_keep_the_fingerprint_depends_on_what_is_set_aside() -> None:
+    skip = dataclasses.replace(OPTIONS, burned_in="skip")
+    decided = dataclasses.replace(skip, decisions=(("1", "keep"),))
+    sound, at_risk, not_image = plan(row("b")), row("a", Modality="US"), row("a", Modality="US")
+    not_image["outcome"] = "skipped"
+    assert fingerprint(sound, CONTENTS, skip) == fingerprint(sound, CONTENTS, OPTIONS)
+    for of_series in (plan(at_risk, row("b")), plan(row("b"), elsewhere=(at_risk,))):
+        assert fingerprint(of_series, CONTENTS, skip) != fingerprint(of_series, CONTENTS, OPTIONS)
+    kept = dataclasses.replace(OPTIONS, decisions=decided.decisions)
+    assert fingerprint(plan(at_risk), CONTENTS, decided) == fingerprint(plan(at_risk), CONTENTS, kept)
+    assert fingerprint(plan(not_image), CONTENTS, skip) == fingerprint(plan(not_image), CONTENTS, OPTIONS)
