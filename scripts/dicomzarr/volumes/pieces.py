@@ -74,10 +74,12 @@ def are_one(together: Sequence[Stack], parted: Sequence[Stack], tolerance: float
     gaps = gaps_between(parted)
     if min(gaps) > 0:
         return any(starmap(partial(_go_on, tolerance=tolerance), zip(pieces, pieces[1:], gaps, strict=False)))
-    if any(len(stack.grid[0]) > 1 for stack in (*together, *pieces)):
+    if len(together) > 1:
         return False
     slices = together[0].slices
-    if len(together) > 1 or slices.kind != "gap":
+    if slices.kind == "uniform":  # within rounding, or rounding would not be a doubt
+        return not may_be_two_scans(together[0])
+    if slices.kind != "gap" or any(len(stack.grid[0]) > 1 for stack in (*together, *pieces)):
         return False
     return _states_its_distance(together[0]) or 4 * slices.missing <= len(slices.depths)
 
