@@ -79,7 +79,7 @@ def are_one(together: Sequence[Stack], parted: Sequence[Stack], tolerance: float
     slices = together[0].slices
     if slices.kind == "uniform":  # within rounding, or rounding would not be a doubt
         return not may_be_two_scans(together[0])
-    if slices.kind != "gap" or any(len(stack.grid[0]) > 1 for stack in (*together, *pieces)):
+    if slices.kind != "gap":
         return False
     return _states_its_distance(together[0]) or 4 * slices.missing <= len(slices.depths)
 
