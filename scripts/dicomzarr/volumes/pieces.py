@@ -132,6 +132,25 @@ def are_times_of_a_few(together: Sequence[Stack], parted: Sequence[Stack]) -> bo
     return 2 * sum(size for count, size in sizes if 2 * count < len(largest.grid)) > sum(size for _, size in sizes)
 
 
+def are_thin_packages(together: Sequence[Stack], parted: Sequence[Stack]) -> bool:
+    """Return whether parts are packages of a scan of several times, each with slices too thin to be a scan by itself.
+
+    Parameters
+    ----------
+    together, parted : sequence of Stack
+        The same frames, by themselves and by the values of a counter or a clock.
+
+    Returns
+    -------
+    bool
+    """
+    return _are_of_packages(together, parted) and all(
+        stack.slices.step_mm is not None
+        and 0 < max(frame.constants.get(THICKNESS, 0.0) for frame in stack.frames) < 0.99 * stack.slices.step_mm
+        for stack in parted
+    )
+
+
 def _are_of_packages(together: Sequence[Stack], parted: Sequence[Stack]) -> bool:
     """Return whether all places are an even stack, and each part has those of a package, but for lost slices."""
     places = {frozenset(round(depth, 2) for depth in stack.slices.depths) for stack in parted}

@@ -20,6 +20,7 @@ from dicomzarr.volumes.pieces import (
     are_one,
     are_passes,
     are_pieces,
+    are_thin_packages,
     are_times_of_a_few,
     doubts_of,
     gaps_between,
@@ -158,6 +159,8 @@ def arrange(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
         if doubts_of(parted) < doubts and (
             name not in ORDERS or are_passes(parted, doubts[0] in (1, 2) and not doubts[1])
         ):
+            if goes_on and are_thin_packages(best, parted):
+                parted = [replace(stack, flags=stack.flags | {"stack_divided"}) for stack in parted]
             best, doubts = parted, doubts_of(parted)
     if len(best) < 2:
         return best

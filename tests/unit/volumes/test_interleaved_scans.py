@@ -85,3 +85,36 @@ def test_two_distances_that_alternate_are_no_slices_that_were_lost(third: float,
     assert (volume.flags, volume.missing_slices) == (("uneven_spacing",), 0)
     stated = only_volume(stack(*places, constants={"spacing_between_slices_mm": 1.0}))
     assert (stated.flags, stated.missing_slices) == (("gap",), missing)
+
+
+@pytest.mark.parametrize("thickness", [1.25, 2.5])
+@pytest.mark.parametrize("slices", [6, 9])
+def test_packages_of_a_scan_that_was_stopped_between_them_are_flagged(thickness: float, slices: int) -> None:
+    """Times alone order the slices: the last time has one package of two, and thick slices may be scans."""
+    frames = []
+    for t in range(4):
+        order = [*range(0, slices, 2), *(range(1, slices, 2) if t < 3 else [])]
+        for k, z in enumerate(order):
+            causes = {"acquisition_time_s": 1e8 + 10.0 * t + 0.5 * k}
+            frames.append(frame(100 * t + z, 1.25 * z, causes, constants={"slice_thickness_mm": thickness}))
+    volumes = checked_volumes(frames)
+    assert sum(len(volume.places) for volume in volumes) == len(frames)
+    flags = {flag for volume in volumes for flag in volume.flags}
+    assert flags & {"stack_divided", "incomplete_grid"} or thickness == 2.5
+    assert "stack_divided" not in flags or thickness < 2.5
+
+
+@pytest.mark.parametrize("cut", range(1, 18))
+def test_numbers_of_frames_of_several_files_are_not_compared(cut: int) -> None:
+    """A grid of three times in two files, cut anywhere, without numbers of instances: no time holds frames of two."""
+    frames = []
+    for n in range(18):
+        file, number = (0, n) if n < cut else (1, n - cut)
+        causes = {"dimension_1": n % 6 + 1.0, "dimension_2": n // 6 + 1.0}
+        own = {"number": number, "frames_in_file": cut if file == 0 else 18 - cut, "sop_instance_uid": f"1.2.{file}"}
+        frames.append(frame(file, 2.5 * (n % 6), causes, **own))
+    for volume in checked_volumes(frames):
+        times: dict[int | None, set[float]] = {}
+        for place in volume.places:
+            times.setdefault(place.t, set()).add(place.frame.causes["dimension_2"])
+        assert all(len(found) == 1 for found in times.values()), volume.why
