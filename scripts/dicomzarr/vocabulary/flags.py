@@ -91,8 +91,8 @@ GEOMETRY_FLAGS = {
     "shared_position": "frames of several places in a stack (In-Stack Position Number (0020,9057)) have one "
     "position; it is not used",
     "stack_divided": "other slices of the same stack are in another array, since their sample type, photometric "
-    "interpretation, kernel, pixel spacing, Image Type, units or quantity, direction of rows and columns, or a "
-    "fact of acquisition, such as the echo time, differs",
+    "interpretation, kernel, pixel spacing, Image Type, units or quantity, direction of rows and columns, time "
+    "of acquisition, or a fact of it, such as the echo time, differs",
     "t_order_only": "the order along t comes from a counter; what changes from frame to frame is not known",
     "uneven_spacing": "the distances between slices have no common step; positions are kept",
     "unplaced_slices": "slices of reconstructed nuclear medicine whose distance or place is not stated: `slice_number` "

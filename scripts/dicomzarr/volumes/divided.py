@@ -106,18 +106,18 @@ def with_pieces_flagged(members: dict[GroupKey, list[Frame]], tolerance: float) 
     dict of GroupKey to list of Frame
         The same, with the flag `stack_divided` where it holds.
     """
-    flagged = dict(members)
+    found = dict(members)
     for family in _FAMILIES:
         families: dict[Hashable, list[GroupKey]] = {}
         for key, frames in members.items():
             families.setdefault(family.alike(key, frames[0]), []).append(key)
-        for keys in (found for alike in families.values() for found in family.sets(alike)):
+        for keys in (keys for alike in families.values() for keys in family.sets(alike)):
             parts = [members[key] for key in keys]
             if family.alike is _but_turned:
                 parts = [_as_if_not_turned(part, parts[0][0]) for part in parts]
             if all(_is_grey(part[0]) for part in parts) and _are_pieces(parts, tolerance, family.must_be_worse):
-                flagged |= {key: [_flagged(frame, "stack_divided") for frame in flagged[key]] for key in keys}
-    return flagged
+                found |= {key: [flagged(frame, "stack_divided") for frame in found[key]] for key in keys}
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +221,19 @@ def _is_grey(frame: Frame) -> bool:
     return frame.photometric in ("MONOCHROME1", "MONOCHROME2") and not is_mosaic
 
 
-def _flagged(frame: Frame, flag: str) -> Frame:
+def flagged(frame: Frame, flag: str) -> Frame:
+    """Return a frame with one more flag.
+
+    Parameters
+    ----------
+    frame : Frame
+    flag : str
+        Code of `flags.FLAGS`.
+
+    Returns
+    -------
+    Frame
+    """
     return replace(frame, flags=tuple(sorted({*frame.flags, flag})))
 
 

@@ -274,10 +274,13 @@ def has_several_increments(multiples: NDArray[np.float64]) -> bool:
         True for thin slices below and thick slices above, for example: no slice is missing then. Each increment
         must occur twice or more in a row: a single long distance is a gap. If increments change more than once, they
         must leave more places free than a third of the slices: fewer are slices that were lost. A step that is rare
-        among the distances is no grid either if it leaves so many places free: it is the seam between two parts.
+        among the distances is no grid either if it leaves so many places free: it is the seam between two parts. Nor
+        is one of two distances that alternate three times: so lie two scans, each of them even.
     """
     are_too_many = 3 * (int(multiples.sum()) - len(multiples)) > len(multiples) + 1
     if are_too_many and 3 * int((multiples == 1).sum()) < len(multiples):
+        return True
+    if are_too_many and len(multiples) > 5 and bool((multiples[2:] == multiples[:-2]).all()):
         return True
     ends = np.flatnonzero(np.diff(multiples)) + 1
     runs = np.diff(np.concatenate([[0], ends, [len(multiples)]]))

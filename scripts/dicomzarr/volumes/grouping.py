@@ -11,11 +11,11 @@ from typing import Final
 from dicomzarr.volumes import geometry, rounding
 from dicomzarr.volumes.acquisition import classes_of
 from dicomzarr.volumes.clocks import with_comparable_clocks
-from dicomzarr.volumes.divided import GroupKey, arranged, is_certain, says_what_varies, with_pieces_flagged
+from dicomzarr.volumes.divided import GroupKey, arranged, flagged, is_certain, says_what_varies, with_pieces_flagged
 from dicomzarr.volumes.image_type import KindOfImage, is_derived, kind_of_image, words_of_quantity
 from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.numbering import with_numbers
-from dicomzarr.volumes.pieces import doubts_of, is_nearly_even
+from dicomzarr.volumes.pieces import is_nearly_even
 from dicomzarr.volumes.slices import depth
 from dicomzarr.volumes.stacks import Stack
 from dicomzarr.volumes.terms import terms_that_differ
@@ -24,6 +24,8 @@ from dicomzarr.volumes.terms import terms_that_differ
 ORIENTATION_TOLERANCE: Final = 2e-4
 # Cosines that differ by at most this are the same if the slices are one even stack: noise of the scanner.
 NEAR_ORIENTATION: Final = 1.5e-3
+# Cosines that differ by at most this may be noise, if slices are single or uneven without those of the others.
+WIDEST_NOISE: Final = 8e-3
 # Pixel spacings with at most this relative difference are the same.
 PIXEL_SPACING_TOLERANCE: Final = 1e-4
 
@@ -71,7 +73,7 @@ def groups_of(frames: Sequence[Frame], prefix: tuple[str, ...], tolerance: float
     list of Group
         Every frame is in one group.
     """
-    orientations = geometry.cluster([frame.orientation or () for frame in frames], NEAR_ORIENTATION)
+    orientations = geometry.cluster([frame.orientation or () for frame in frames], WIDEST_NOISE)
     size_of = _sizes({frame.pixel_spacing for frame in frames if frame.pixel_spacing})
     terms = terms_that_differ(frame.terms for frame in frames)
     members: dict[GroupKey, list[Frame]] = {}
@@ -121,14 +123,16 @@ def _separated(frames: list[Frame], tolerance: float) -> list[tuple[str, tuple[s
             for uid, part in by_reference.items()
             for name, label, members in _separated(part, tolerance)
         ]
-    near = _orientation_tolerance(frames)
-    orientations = geometry.cluster([frame.orientation or () for frame in frames], near)
-    by_orientation = _by(frames, orientations)
-    by_stack = _by(frames, _stacks_of_files(frames))
-    for name, parts in (("orientation", by_orientation), ("stack_of_the_file", by_stack)):
-        if name == "orientation" and len(parts) > 1 and _are_noise(frames, parts.values(), tolerance):
-            continue
-        if len(parts) > 1 and not _are_one(frames, parts.values(), tolerance):
+    cosines = [frame.orientation or () for frame in frames]
+    for name, values, may_be in (
+        ("orientation", geometry.cluster(cosines, NEAR_ORIENTATION), (_are_noise,)),
+        ("orientation", geometry.cluster(cosines, _orientation_tolerance(frames)), (_are_noise, _are_one)),
+        ("stack_of_the_file", _stacks_of_files(frames), (_are_one,)),
+    ):
+        parts = _by(frames, values)
+        if len(parts) > 1 and not any(are(frames, parts.values(), tolerance) for are in may_be):
+            if name == "orientation" and _loose(_alone(parts.values(), tolerance)):
+                parts = {key: [flagged(frame, "stack_divided") for frame in part] for key, part in parts.items()}
             return [
                 (name, (f"{name}={key}", *label), members)
                 for key, part in parts.items()
@@ -250,9 +254,23 @@ def _are_one(frames: Sequence[Frame], parts: Collection[list[Frame]], tolerance:
 
 
 def _are_noise(frames: Sequence[Frame], parts: Collection[list[Frame]], tolerance: float) -> bool:
-    """Return whether directions that differ a little make single and uneven slices of what is more even together."""
-    together, apart = ([stack for found in _alone(of, tolerance) for stack in found] for of in ([[*frames]], parts))
-    return doubts_of(together)[:5] < doubts_of(apart)[:5]
+    """Return whether directions that differ a little divide stacks: fewer slices are loose, or missing, together."""
+    together, apart = _alone([[*frames]], tolerance), _alone(parts, tolerance)
+    return (_loose(together), _missing(together)) < (_loose(apart), _missing(apart))
+
+
+def _loose(arrangement: Iterable[Sequence[Stack]]) -> int:
+    """Return the number of slices that are doubtful, uneven, or in stacks of one or two, which any two slices are."""
+    return sum(
+        len(stack.grid)
+        for stacks in arrangement
+        for stack in stacks
+        if stack.is_doubtful or stack.slices.kind in ("uneven", "irregular") or len(stack.grid) < 3
+    )
+
+
+def _missing(arrangement: Iterable[Sequence[Stack]]) -> int:
+    return sum(stack.slices.missing for stacks in arrangement for stack in stacks)
 
 
 def _are_even_alone(parts: Iterable[list[Frame]], tolerance: float) -> bool:

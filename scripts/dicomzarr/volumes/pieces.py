@@ -74,10 +74,12 @@ def are_one(together: Sequence[Stack], parted: Sequence[Stack], tolerance: float
     gaps = gaps_between(parted)
     if min(gaps) > 0:
         return any(starmap(partial(_go_on, tolerance=tolerance), zip(pieces, pieces[1:], gaps, strict=False)))
-    if any(len(stack.grid[0]) > 1 for stack in (*together, *pieces)):
+    if len(together) > 1:
         return False
     slices = together[0].slices
-    if len(together) > 1 or slices.kind != "gap":
+    if slices.kind == "uniform":  # within rounding, or rounding would not be a doubt
+        return not may_be_two_scans(together[0])
+    if slices.kind != "gap":
         return False
     return _states_its_distance(together[0]) or 4 * slices.missing <= len(slices.depths)
 
@@ -128,6 +130,25 @@ def are_times_of_a_few(together: Sequence[Stack], parted: Sequence[Stack]) -> bo
         return True
     sizes = [(len(stack.grid), len(stack.grid) * len(stack.grid[0])) for stack in parted]
     return 2 * sum(size for count, size in sizes if 2 * count < len(largest.grid)) > sum(size for _, size in sizes)
+
+
+def are_thin_packages(together: Sequence[Stack], parted: Sequence[Stack]) -> bool:
+    """Return whether parts are packages of a scan of several times, each with slices too thin to be a scan by itself.
+
+    Parameters
+    ----------
+    together, parted : sequence of Stack
+        The same frames, by themselves and by the values of a counter or a clock.
+
+    Returns
+    -------
+    bool
+    """
+    return _are_of_packages(together, parted) and all(
+        stack.slices.step_mm is not None
+        and 0 < max(frame.constants.get(THICKNESS, 0.0) for frame in stack.frames) < 0.99 * stack.slices.step_mm
+        for stack in parted
+    )
 
 
 def _are_of_packages(together: Sequence[Stack], parted: Sequence[Stack]) -> bool:

@@ -159,6 +159,7 @@ def _parts(frames: list[Frame], tolerance: float) -> list[_Part]:
     if united is not None:
         return [_Part(united, next(iter(classes)), last_digit(frames))]
     parts = _parts_of(classes, tolerance)
+    are_cut = False
     for less in (without_noise, without_what_follows_slices, with_lost_values) if len(classes) > 1 else ():
         alike = less(frames)
         if alike == frames:
@@ -166,7 +167,9 @@ def _parts(frames: list[Frame], tolerance: float) -> list[_Part]:
         coarse = _parts_of(classes_of(alike), tolerance)
         if _are_pieces_of(parts, coarse) and not _are_divided(coarse, alike, tolerance):
             frames, parts = alike, coarse
-    if not _are_divided(parts, frames, tolerance):
+        else:
+            are_cut = are_cut or (less is without_noise and _are_cut(parts, coarse))
+    if not are_cut and not _are_divided(parts, frames, tolerance):
         return parts
     return [replace(part, stack=replace(part.stack, flags=part.stack.flags | {"stack_divided"})) for part in parts]
 
@@ -198,20 +201,39 @@ def _follow_in_each(parts: Sequence[_Part], coarse: Sequence[_Part]) -> bool:
 
     Some may lack slices, if one is even.
     """
-    number = {(frame.source, frame.number): index for index, part in enumerate(coarse) for frame in part.stack.frames}
-    pieces: dict[int, list[Stack]] = {}
-    for part in parts:
-        whole = {number[(frame.source, frame.number)] for frame in part.stack.frames}
-        if len(whole) > 1:
-            return False
-        pieces.setdefault(whole.pop(), []).append(part.stack)
-    are_cut = sum(len(of) > 1 for of in pieces.values()) > 1
+    pieces = _pieces_of(parts, coarse)
     return (
-        are_cut
+        sum(len(of) > 1 for of in pieces) > 1
         and all(is_nearly_even(part.stack.slices) for part in coarse)
         and any(part.stack.slices.is_even for part in coarse)
-        and all(min(gaps_between(of), default=1.0) > 0 for of in pieces.values())
+        and all(min(gaps_between(of), default=1.0) > 0 for of in pieces)
     )
+
+
+def _are_cut(parts: Sequence[_Part], coarse: Sequence[_Part]) -> bool:
+    """Return whether noise may have cut stacks where slices were lost: pieces follow each other, few are missing.
+
+    Single slices, of which each has values of its own, are no pieces.
+    """
+    return any(
+        len(of) > 1 < max(len(stack.grid) for stack in of)
+        and min(gaps_between(of), default=0.0) > 0
+        and part.stack.slices.kind in ("uniform", "gap")
+        and 2 * part.stack.slices.missing <= len(part.stack.grid)
+        for part, of in zip(coarse, _pieces_of(parts, coarse), strict=False)
+    )
+
+
+def _pieces_of(parts: Sequence[_Part], coarse: Sequence[_Part]) -> list[list[Stack]]:
+    """Return the parts of which each coarse one consists; an empty list if a part belongs to several of them."""
+    number = {(frame.source, frame.number): index for index, part in enumerate(coarse) for frame in part.stack.frames}
+    pieces: list[list[Stack]] = [[] for _ in coarse]
+    for part in parts:
+        first, *others = {number[(frame.source, frame.number)] for frame in part.stack.frames}
+        if others:
+            return []
+        pieces[first].append(part.stack)
+    return pieces
 
 
 def _are_divided(parts: Sequence[_Part], frames: Sequence[Frame], tolerance: float) -> bool:

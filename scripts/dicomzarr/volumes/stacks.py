@@ -14,16 +14,16 @@ from statistics import median
 from typing import Final
 
 from dicomzarr.volumes import geometry
+from dicomzarr.volumes.interleaved import parted_by, scans_of
 from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.pieces import (
     are_one,
     are_passes,
     are_pieces,
+    are_thin_packages,
     are_times_of_a_few,
     doubts_of,
     gaps_between,
-    is_nearly_even,
-    may_be_two_scans,
     overlap_in_plane,
 )
 from dicomzarr.volumes.separators import ORDERS, REPETITION, SEPARATORS, THICKNESS
@@ -109,8 +109,6 @@ class _Scale:
 
 
 _INCOMPLETE: Final = frozenset({"incomplete_grid"})
-# What parts two or three interleaved stacks, although together they are even.
-_WEAVES: Final = frozenset({THICKNESS, REPETITION, "image_type", "trigger_time_ms"})
 # Counters, clocks and remarks that go on from slice to slice of one stack, too: they part only what lies apart.
 _RUNNING: Final = frozenset(
     {REPETITION, "acquisition_number", "temporal_position", "trigger_time_ms", "acquisition_time_s", "image_type"}
@@ -134,12 +132,9 @@ def arrange(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
     """
     best = _on_lines(frames, tolerance)
     doubts = doubts_of(best)
-    if len(best) == 1 and len(best[0].grid[0]) == 1:
-        for name, values_of in SEPARATORS:
-            may_be = name in _WEAVES or (name in ORDERS and may_be_two_scans(best[0]))
-            woven = _interleaved(frames, name, values_of(frames), tolerance) if may_be else []
-            if woven:
-                return woven
+    scans = scans_of(best[0], tolerance, by_settings=len(best[0].grid[0]) == 1) if len(best) == 1 else []
+    if scans:
+        return scans
     for name, values_of in SEPARATORS:
         if not any(doubts[:5]) and len(best) == 1:
             break
@@ -150,7 +145,9 @@ def arrange(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
         # A few frames that lack a counter are no scan of their own.
         if not 2 <= len(parts) <= len(frames) // 2 or len(parts.get(None, frames)) < 3:
             continue
-        parted = [_parted(stack, name, value) for value, part in parts.items() for stack in _on_lines(part, tolerance)]
+        parted = [
+            parted_by(stack, name, value) for value, part in parts.items() for stack in _on_lines(part, tolerance)
+        ]
         goes_on = name in _RUNNING or name in ORDERS
         if goes_on and (are_one(best, parted, tolerance) or (not doubts[0] and are_times_of_a_few(best, parted))):
             continue
@@ -162,16 +159,20 @@ def arrange(frames: Sequence[Frame], tolerance: float) -> list[Stack]:
         if doubts_of(parted) < doubts and (
             name not in ORDERS or are_passes(parted, doubts[0] in (1, 2) and not doubts[1])
         ):
+            if goes_on and are_thin_packages(best, parted):
+                parted = [replace(stack, flags=stack.flags | {"stack_divided"}) for stack in parted]
             best, doubts = parted, doubts_of(parted)
     if len(best) < 2:
         return best
     scale = _Scale(last_digit(frames), tolerance)
     cells = cells_of(frames, scale.digit)
     near = max(near_mm(frames[0]), scale.digit * 1.01)
-    if not all(_agree(cell, near) for cell in cells):
-        return best
-    slices = slices_of([cell[0] for cell in cells], scale.digit, tolerance)
-    return _undivided(cells, best, slices, scale) or best
+    if all(_agree(cell, near) for cell in cells):
+        slices = slices_of([cell[0] for cell in cells], scale.digit, tolerance)
+        undivided = _undivided(cells, best, slices, scale)
+        if undivided:
+            return undivided
+    return [scan for stack in best for scan in scans_of(stack, tolerance, by_settings=False) or [stack]]
 
 
 def _undivided(cells: Cells, parted: Sequence[Stack], slices: Slices, scale: _Scale) -> list[Stack]:
@@ -189,45 +190,6 @@ def _usual(cells: Cells) -> int:
     """Return the number of frames that most positions have; the smaller one of two."""
     sizes = Counter(len(cell) for cell in cells)
     return max(sizes, key=lambda size: (sizes[size], -size))
-
-
-def _interleaved(frames: Sequence[Frame], name: str, values: Sequence[Hashable], tolerance: float) -> list[Stack]:
-    """Return interleaved stacks of two or three values, each even by itself; an empty list if there are none.
-
-    A remark in Image Type does not part slices that follow each other, nor a delay that differs from slice to slice:
-    they part only what would be woven. A fifth of the slices of a stack may be lost, if all have the same distance.
-    """
-    parts: dict[Hashable, list[Frame]] = {}
-    for frame, value in zip(frames, values, strict=True):
-        parts.setdefault(value, []).append(frame)
-    if not 2 <= len(parts) <= 3 or min(map(len, parts.values())) < 3:
-        return []
-    found = [(value, stack) for value, part in parts.items() for stack in _on_lines(part, tolerance)]
-    stacks = [_parted(stack, name, value) for value, stack in found]
-    if len(stacks) != len(parts) or not (
-        all(stack.slices.kind == "uniform" for stack in stacks) or _are_even_but_for_losses(stacks, tolerance)
-    ):
-        return []
-    ends = sorted((stack.slices.depths[0], stack.slices.depths[-1]) for stack in stacks)
-    return stacks if all(low <= high for (_, high), (low, _) in pairwise(ends)) else []
-
-
-def _are_even_but_for_losses(stacks: Sequence[Stack], tolerance: float) -> bool:
-    """Return whether stacks have one distance of slices, and lack a fifth of their slices at most."""
-    steps = [stack.slices.step_mm for stack in stacks if stack.slices.step_mm is not None]
-    are_known = len(steps) == len(stacks) and all(is_nearly_even(stack.slices) for stack in stacks)
-    return are_known and max(steps) - min(steps) <= tolerance * min(steps)
-
-
-def _parted(stack: Stack, name: str, value: Hashable) -> Stack:
-    """Return a stack with what parts it from others; a file and an image type have no short value for its label."""
-    return replace(
-        stack,
-        sorted_by=(*stack.sorted_by, ORDERS.get(name, name)),
-        labels=(*stack.labels, f"{name}={value:g}") if isinstance(value, float) else stack.labels,
-        split_by=(*stack.split_by, name),
-        why=f"{stack.why}, separated by {name}",
-    )
 
 
 def _on_lines(frames: Sequence[Frame], tolerance: float) -> list[Stack]:

@@ -173,11 +173,12 @@ def _sorted_by(cells: list[list[Frame]], causes: Sequence[Cause]) -> FullGrid | 
     are_several = 2 * sum(len(row) > 1 for row in cells) > len(cells)
     in_file = any(frame.frames_in_file > 1 or frame.concatenation for frame in frames)
     in_files = in_file and len({frame.image for frame in frames}) > 1
+    share_images = in_file and all(len({frame.image for frame in row}) == 1 for row in cells)
     for cause in causes:
         if state.keys_are_unique:
             break
-        if cause.keys == ("frame",) and not in_file:
-            continue
+        if cause.keys == ("frame",) and not share_images:
+            continue  # numbers of frames of different images are not comparable
         if cause.keys == COIL and not are_several:
             continue  # one slice that is there twice does not separate a stack that the coil follows
         of_the_file = in_file and cause.keys[0] in OF_THE_FILE

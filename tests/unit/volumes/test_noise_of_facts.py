@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -183,3 +184,26 @@ def test_volumes_that_are_whole_have_no_flag() -> None:
     ]
     for made in cases:
         assert not any("stack_divided" in volume.flags for volume in checked_volumes(made))
+
+
+@pytest.mark.parametrize("lost", [2, 4, 6])
+@pytest.mark.parametrize("echoes", [1, 2, 3])
+@pytest.mark.parametrize("drift", [0.003, 0.004])
+def test_echo_times_that_drift_cut_no_stack_unsaid_where_a_slice_is_lost(lost: int, echoes: int, drift: float) -> None:
+    """One slice of all echoes: what is left of each is no even stack, which would show that the pieces are one."""
+    frames = [
+        frame(100 * e + z, 2.0 * z, {"echo_time_ms": round(4.6 * (e + 1) + drift * z, 3)})
+        for e in range(echoes)
+        for z in range(9)
+        if z != lost
+    ]
+    volumes = checked_volumes(frames)
+    pieces = Counter(echo for volume in volumes for echo in {place.frame.source // 100 for place in volume.places})
+    assert max(pieces.values()) == 1 or all("stack_divided" in volume.flags for volume in volumes)
+
+
+@pytest.mark.parametrize("step", [2.0, 3.1])
+def test_stations_of_other_echo_times_far_apart_have_no_flag(step: float) -> None:
+    frames = [frame(20 * s + z, 150.0 * s + step * z, {"echo_time_ms": 4.6 + s / 10}) for s in (0, 1) for z in range(9)]
+    volumes = checked_volumes(frames)
+    assert [(len(volume.places), volume.flags) for volume in volumes] == [(9, ())] * 2

@@ -367,3 +367,46 @@ def test_slices_that_go_on_within_their_plane_are_flagged(
         assert "in_plane_positions" in checked_volumes(frames[1:])[0].flags
     stations = [frame(z, 0, position=(0.0, 3.5 * z, 7.0), **{**more, "frames_in_file": 1}) for z in range(slices)]
     assert [volume.flags for volume in checked_volumes(stations)] == [()] * slices
+
+
+@pytest.mark.parametrize("noise_of", [1e-4, 1e-3, 2e-3])
+@pytest.mark.parametrize("lost", [0, 2])
+@pytest.mark.parametrize("times", [1, 3])
+def test_noise_of_orientation_scatters_no_slice(noise_of: float, lost: int, times: int) -> None:
+    """Directions of slices that scatter about one, in any plane, also where some were lost: no pieces unsaid."""
+    whole = 0
+    for seed in range(12):
+        rng = random.Random(f"{noise_of} {seed}")
+        axes, origin = turned(rng), np.array([rng.uniform(-100, 100) for _ in range(3)])
+        frames = []
+        for z in range(8):
+            off = np.array([rng.uniform(-noise_of, noise_of) for _ in range(3)])
+            cosines = [axes[:, i] + np.cross(off, axes[:, i]) for i in (0, 1)]
+            orientation = tuple(float(c) for row in cosines for c in row / np.linalg.norm(row))
+            place = tuple(float(c) for c in (origin + 2.5 * z * axes[:, 2]).round(4))
+            for t in range(times):
+                causes = {"temporal_position": t + 1.0} if times > 1 else {}
+                frames.append(frame(8 * t + z, 0, causes, position=place, orientation=orientation))
+        gone = set(rng.sample(range(8 * times), lost))
+        volumes = checked_volumes([one for one in frames if one.source not in gone])
+        for volume in volumes:
+            times_at: dict[int | None, set[int]] = {}
+            for at in volume.places:
+                times_at.setdefault(at.t, set()).add(at.frame.source // 8)
+            assert all(len(found) == 1 for found in times_at.values()), (seed, volume.why)
+        pieces = sum(len({at.frame.source // 8 for at in volume.places}) for volume in volumes)
+        assert pieces == times or all("stack_divided" in volume.flags for volume in volumes), seed
+        whole += pieces == times
+    assert whole > 8  # of the others nothing says which distance is that of all slices
+
+
+@pytest.mark.parametrize("angle", [0.0017, 0.003, 0.005, 0.007])
+@pytest.mark.parametrize("lost", [None, 3])
+def test_whole_stacks_that_are_turned_by_little_are_volumes_of_their_own(angle: float, lost: int | None) -> None:
+    """As where a scanner follows the head: the noise of slices is as large, but takes no stack apart."""
+    turned_by = (math.cos(angle), math.sin(angle), 0.0, -math.sin(angle), math.cos(angle), 0.0)
+    first = [frame(z, 3.0 * z, {"temporal_position": 1.0}) for z in range(10)]
+    second = [frame(20 + z, 3.0 * z, {"temporal_position": 2.0}, orientation=turned_by) for z in range(10)]
+    volumes = checked_volumes([one for one in [*first, *second] if one.source != lost])
+    assert sorted(volume.shape[0] for volume in volumes) == [10 - (lost is not None), 10]
+    assert all("orientation" in volume.split_by and "stack_divided" not in volume.flags for volume in volumes)
