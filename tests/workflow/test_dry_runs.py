@@ -66,7 +66,17 @@ def jobs(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
 
 
 READ_ONLY = [
-    *("-n", "--dry-run --quiet", "--dag", "--rulegraph", "--filegraph", "--d3dag", "--summary", "-D"),
+    *(
+        "-n",
+        "--dry-run --quiet",
+        "--executor dryrun",
+        "--dag",
+        "--rulegraph",
+        "--filegraph",
+        "--d3dag",
+        "--summary",
+        "-D",
+    ),
     *("--list", "-l", "--list-ru", "--list-target-rules", "--lt", "--lint", "--report ../report.html"),
     *("--list-changes params", "--list-input-changes", "--list-params-changes"),
 ]

@@ -139,6 +139,7 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
     checked = None
     with errors_in_one_line():
         command_line.refuse_copies(parsed)
+        command_line.refuse_cwl(parsed)
         if workflow.is_main_process and used_as is Use.MAIN:
             config_file.refuse_repeated(arguments)
         if purpose is Purpose.BUILD:
@@ -378,6 +379,7 @@ def _prepare_run(
     params: Mapping[str, Mapping[str, str]],
     later_rules: Collection[str],
 ) -> None:
+    prepare.refuse_first_run(checked)
     results = prepare.acquire(checked)
     keyed_checksums.key_checksums(results.private, pseudonyms.load(results.private))
     preparation = prepare.compare(checked, exports, asks=True)
