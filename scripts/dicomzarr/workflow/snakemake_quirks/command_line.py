@@ -115,8 +115,8 @@ def refuse_cwl(parsed: Mapping[str, Any]) -> None:
     """
     if parsed.get("export_cwl"):
         raise UserError(
-            "--export-cwl: not possible here, since a CWL runner gives each job its declared files alone, and arrays are none "
-            "of these; nothing was done. To run the workflow elsewhere: docs/clusters.md"
+            "--export-cwl: not possible here, since a CWL runner gives each job its declared files alone, and arrays "
+            "are not declared; nothing was done. To run the workflow elsewhere: docs/clusters.md"
         )
 
 
