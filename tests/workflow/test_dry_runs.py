@@ -115,6 +115,15 @@ def test_read_only_commands_create_no_results_folder(workflow: Workflow, command
         assert "MissingInput" not in done.stderr and "private" not in done.stderr
 
 
+@pytest.mark.parametrize("option", ["--touch", "--executor touch"])
+def test_nothing_is_touched_where_there_are_no_results(workflow: Workflow, option: str) -> None:
+    save_series(workflow.source / "alpha", "series", 2)
+    workflow.write_config()
+    done = workflow.snakemake("--cores", "1", *option.split())
+    assert done.returncode == 1 and "there is nothing to touch; start a run" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr and not workflow.results.exists()
+
+
 def test_a_report_of_labels_that_no_run_has_read_is_refused_in_words(mine: Workflow) -> None:
     mine.config["splits"] = {"fractions": {"train": 1}, "fixed": {"test": "test.csv"}}
     (mine.folder / "test.csv").write_text("PatientID\npatient-series-0\n")
