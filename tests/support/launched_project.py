@@ -43,6 +43,8 @@ if name == "uv":
         path.chmod(0o755)
 if name == "python":
     wait(os.environ.get("PYTHON_WAITS_FOR"))
+    if "PYTHON_EXITS" in os.environ:
+        sys.exit(int(os.environ["PYTHON_EXITS"]))
 if "dicomzarr.commands.demo.files" in arguments:
     pathlib.Path(arguments[-1]).mkdir(parents=True)
 if name == "snakemake":

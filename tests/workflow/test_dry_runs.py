@@ -66,7 +66,17 @@ def jobs(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
 
 
 READ_ONLY = [
-    *("-n", "--dry-run --quiet", "--dag", "--rulegraph", "--filegraph", "--d3dag", "--summary", "-D"),
+    *(
+        "-n",
+        "--dry-run --quiet",
+        "--executor dryrun",
+        "--dag",
+        "--rulegraph",
+        "--filegraph",
+        "--d3dag",
+        "--summary",
+        "-D",
+    ),
     *("--list", "-l", "--list-ru", "--list-target-rules", "--lt", "--lint", "--report ../report.html"),
     *("--list-changes params", "--list-input-changes", "--list-params-changes"),
 ]
@@ -103,6 +113,15 @@ def test_read_only_commands_create_no_results_folder(workflow: Workflow, command
     if "--report" in command_line:
         assert done.returncode != 0 and "no finished dataset of this configuration in" in done.stderr
         assert "MissingInput" not in done.stderr and "private" not in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--touch", "--executor touch"])
+def test_nothing_is_touched_where_there_are_no_results(workflow: Workflow, option: str) -> None:
+    save_series(workflow.source / "alpha", "series", 2)
+    workflow.write_config()
+    done = workflow.snakemake("--cores", "1", *option.split())
+    assert done.returncode == 1 and "there is nothing to touch; start a run" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr and not workflow.results.exists()
 
 
 def test_a_report_of_labels_that_no_run_has_read_is_refused_in_words(mine: Workflow) -> None:

@@ -32,7 +32,13 @@ WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"spacing_tolerance": 0}, ("'spacing_tolerance'", "above 0")),
     ({"spacing_tolerance": "thin"}, ("'spacing_tolerance'", "'thin' (text)", "a number")),
     ({"batch": {"series": 0}}, ("'batch.series'", "from 1")),
+    ({"limits": {"megabytes:700": None}}, ("'limits.megabytes:700' is not known", "a space after the colon")),
     ({"batch": {"serie": 1}}, ("'batch.serie' is not known", "did you mean 'series'")),
+    (
+        {"labels": [{"file": "no.csv", "by": "patient", "key": "PatientID", "columns": {"a": {"values": ["b"]}}}]},
+        ("'labels.0'", "'no.csv' cannot be read"),
+    ),
+    ({"splits": {"fractions": {"train": 1}, "fixed": {"train": "no.csv"}}}, ("'splits.fixed.train'", "cannot be read")),
 ]
 
 
@@ -48,6 +54,14 @@ def test_a_wrong_key_is_named_before_any_work(
     for word in ("config key", *words):
         assert word in run.output
     assert "Traceback" not in run.output
+    assert not workflow.results.exists()
+
+
+def test_a_key_that_is_too_short_is_refused_before_any_folder_is_made(workflow: Workflow) -> None:
+    save_series(workflow.source, "alpha", 1)
+    workflow.environment["DICOMZARR_KEY"] = "short"
+    run = workflow.run(ok=False)
+    assert run.process.returncode == 1 and "found 5 characters, needed 32 or more" in run.output
     assert not workflow.results.exists()
 
 

@@ -100,7 +100,9 @@ def npz(path: Path, with_voxels: bool) -> Iterator[Part]:
                 name, extra = struct.unpack("<HH", raw.read(4))
                 begin = member.header_offset + 30 + name + extra
                 raw.seek(at)
-                yield Part(raw.read(begin - at))
+                yield Part(raw.read(member.header_offset - at))
+                # Without its mark: a header alone would be a member that is cut.
+                yield Part(raw.read(begin - member.header_offset)[4:])
                 at = begin + member.compress_size
                 with archive.open(member) as stream:
                     yield from _npy(stream, bool(_VOLUME.fullmatch(member.filename)), with_voxels)

@@ -1,4 +1,4 @@
-"""What this machine withholds from a process: memory, processes, open files. It is no property of a file.
+"""What this machine withholds from a process: memory, processes, open files, large files. No property of a source file.
 
 `ulimit -v` and `ulimit -d`, the memory that a queue grants (`h_vmem` of Grid Engine), `vm.overcommit_memory=2` and
 `ulimit -u` make calls fail in the midst of any library. Where such an error would become the reason of a file or a
@@ -25,12 +25,16 @@ MEMORY = (
     "of the queue, vm.overcommit_memory), or let a file take less: `limits: megabytes` in the configuration"
 )
 PROCESSES = (
-    "the system starts no more processes or threads for this user: raise ulimit -u, or the limit of the container or "
-    "queue (pids), or use fewer --cores"
+    "the system starts no more processes or threads for this user: raise ulimit -u (or ulimit -v, where it is set), or "
+    "the limit of the container or queue (pids), or use fewer --cores"
+)
+LARGE_FILES = (
+    "this process may write no file of that size: raise ulimit -f, or use a file system that takes larger files"
 )
 _TEXTS = {
     errno.ENOMEM: MEMORY,
     errno.EAGAIN: PROCESSES,
+    errno.EFBIG: LARGE_FILES,
     errno.EMFILE: "this process may open no more files: raise ulimit -n",
     errno.ENFILE: "the system opens no more files: raise fs.file-max, or end other programs",
 }

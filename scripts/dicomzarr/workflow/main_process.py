@@ -139,6 +139,7 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
     checked = None
     with errors_in_one_line():
         command_line.refuse_copies(parsed)
+        command_line.refuse_cwl(parsed)
         if workflow.is_main_process and used_as is Use.MAIN:
             config_file.refuse_repeated(arguments)
         if purpose is Purpose.BUILD:
@@ -239,6 +240,7 @@ def _prepare_other_nodes(
     executor = other_nodes.executor_of(parsed)
     remote_config.refuse_private_values(workflow.config_settings.config, config, executor, is_module=is_module)
     remote_config.refuse_key_in_commands(parsed.get("envvars"), executor)
+    other_nodes.refuse_unreachable_slurm(workflow, parsed, executor)
     other_nodes.limit_threads_to_nodes(workflow, executor)
     if executor and not _noted:
         other_nodes.say_why_groups_fail()
@@ -316,6 +318,17 @@ def _refuse_report_of_nothing(config: Mapping[str, Any]) -> None:
         )
 
 
+def _refuse_touch_of_nothing(started: Start) -> None:
+    """Refuse `--touch` where no run has planned batches: Snakemake would end with a traceback about the plan."""
+    assert started.settings is not None
+    is_touch = started.parsed.get("touch") or started.parsed.get("executor") == "touch"
+    if is_touch and not (Results(started.settings.results).plans / "contents.json").exists():
+        raise UserError(
+            f"--touch: no run has got as far as a plan in {str(started.settings.results)!r}, so there is nothing to "
+            "touch; start a run"
+        )
+
+
 def _refuse_other_places(results: str, rules: Any, folder: Path) -> None:
     """Refuse what another workflow does with paths of this one, whose scripts and records know `results` alone."""
     if Path.cwd() != folder:
@@ -342,6 +355,7 @@ def _prepare(workflow: Any, started: Start, rules: Any) -> None:
     settings.check_exports(started.config["nnunet"], started.publish, requested_rules)
     later_rules = requested_rules | (targets & {"check_gate"})
     if started.purpose is Purpose.BUILD:
+        _refuse_touch_of_nothing(started)
         if "publish" in targets:  # before hours of work, not after
             folders, in_buckets = object_store.split_roots(started.settings.sources.values())
             stores.check(started.publish, os.environ, [started.settings.results, *folders], in_buckets)
@@ -380,6 +394,7 @@ def _prepare_run(
     params: Mapping[str, Mapping[str, str]],
     later_rules: Collection[str],
 ) -> None:
+    prepare.refuse_first_run(checked)
     results = prepare.acquire(checked)
     keyed_checksums.key_checksums(results.private, pseudonyms.load(results.private))
     preparation = prepare.compare(checked, exports, asks=True)

@@ -189,8 +189,7 @@ def compare(settings: Settings, exports: Sequence[export_record.Kind] = (), *, a
         rows = listing.list_sources(settings.sources, **settings.listing)
         refuse_drop(settings, rows, results.inventory)
         rows, restored = restored_source.accept_restored(settings, results, rows, asks=asks)
-        fixed = settings.splits.get("fixed", {})
-        labels = label_files.content(settings.labels, fixed) if settings.labels or fixed else None
+        labels = _label_lines(settings)
         checked_claims = checked()
     revoked = dict(checked_claims.false)
     revoked |= dict.fromkeys(checked_claims.readable_again(settings.sources), Revocation.READABLE_AGAIN)
@@ -214,6 +213,26 @@ def compare(settings: Settings, exports: Sequence[export_record.Kind] = (), *, a
     if labels is None and (results.records / "join_labels.json").exists():
         revoked[results.records / "join_labels.json"] = Revocation.NOT_CONFIGURED
     return Preparation(results, settings, rows, checked_claims, revoked, labels, restored)
+
+
+def _label_lines(settings: Settings) -> bytes | None:
+    """Return the lines of the lists of labels and splits; None if none are configured."""
+    fixed = settings.splits.get("fixed", {})
+    return label_files.content(settings.labels, fixed) if settings.labels or fixed else None
+
+
+def refuse_first_run(settings: Settings) -> None:
+    """Refuse a wrong key in the environment, and wrong lists of labels and splits, before the first run makes a folder.
+
+    Raises
+    ------
+    UserError
+        As `acquire` and `compare`, which look again once the folder is locked.
+    """
+    results = Results(settings.results)
+    if not results.private.exists():
+        check_key(results)
+        _label_lines(settings)
 
 
 def _has_archives(results: Results) -> bool:

@@ -97,6 +97,8 @@ def _explain(error: Any) -> str:
         near = difflib.get_close_matches(unknown, known, 1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(known)}"
         value = error.instance[unknown]
+        if ":" in unknown and value is None:
+            hint = "; needed is a space after the colon, as in {megabytes: 700}"
         if key == "splits" and isinstance(value, (int, float)) and 0 <= value <= 1:
             hint = f"; shares are given below 'fractions': {{fractions: {{{unknown}: {value}, ...}}}}"
         return f"config key {'.'.join(filter(None, (key, unknown)))!r} is not known{hint}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,6 +48,17 @@ def test_a_cache_that_cannot_be_written_is_replaced_for_the_run(
     nowhere = pytest.raises(UserError, match=f"neither {tmp_path} nor {tempfile.gettempdir()} can be")
     with nowhere, home.writable_cache({"XDG_CACHE_HOME": str(tmp_path)}):
         pass
+
+
+def test_a_limit_on_the_size_of_files_is_named_as_such(tmp_path: Path) -> None:
+    """`ulimit -f`: the disk is not full, and another folder does not help."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 10, before[1]))
+    try:
+        with pytest.raises(UserError, match="raise ulimit -f"), home.writable_cache({"XDG_CACHE_HOME": str(tmp_path)}):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize(("words", "status"), [(["status"], 2), (["", "-n"], 0)])

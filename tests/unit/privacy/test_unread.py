@@ -156,3 +156,16 @@ def test_the_exit_code_says_that_the_search_is_incomplete(tmp_path: Path, capsys
     assert json.loads(capsys.readouterr().out)["in_part"] == [{"place": "a.pdf", "reason": "pdf"}]
     (tmp_path / "copy" / "note.txt").write_bytes(TEXT)
     assert audit.run_audit(call) == 1
+
+
+def test_exports_are_no_damage(tmp_path: Path) -> None:
+    """Each member of an NPZ is read by itself: its header, without its content, is no member that was cut."""
+    (tmp_path / "names.txt").write_text(NAME)
+    folder = tmp_path / "results/exports/npz"
+    folder.mkdir(parents=True)
+    for number, save in enumerate((np.savez, np.savez_compressed)):
+        save(folder / f"{number:016x}.npz", **{"0a1b2c3d": np.arange(999), "0a1b2c3d_attributes": np.array("{}")})
+    search = needles.NeedleSearch(needles.read_needles(tmp_path / "names.txt"), frozenset(), with_voxels=True)
+    assert search.run(tmp_path / "results").in_part == ()
+    (folder / "0000000000000000.npz").write_bytes(npz(np.savez))
+    assert len(search.run(tmp_path / "results").hits) == 1

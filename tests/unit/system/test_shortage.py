@@ -112,6 +112,7 @@ def test_other_errors_are_not_explained_by_a_lack_of_memory(scarce: None) -> Non
     assert shortage.described(ValueError("SMITH^JOHN")) == ""
     assert "ulimit -v" in shortage.described(MemoryError())
     assert "ulimit -u" in shortage.described(BlockingIOError(errno.EAGAIN, "fork"))
+    assert "ulimit -f" in shortage.described(OSError(errno.EFBIG, "File too large"))
 
 
 @pytest.mark.parametrize("error", [MemoryError(), ImportError("failed to map segment"), RuntimeError("blosc")])

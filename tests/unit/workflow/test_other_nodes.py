@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import types
 from pathlib import Path
@@ -95,6 +96,35 @@ def test_no_job_asks_for_more_cores_than_the_smallest_node_has(
     assert settings.max_threads == given
     other_nodes.limit_threads_to_nodes(workflow, "slurm")
     assert settings.max_threads == expected
+
+
+@pytest.mark.parametrize(
+    ("commands", "partition", "says"),
+    [
+        ({"sinfo": "echo all*", "sbatch": ""}, "", ""),
+        ({"sinfo": "echo all*"}, "", "the command sbatch of Slurm is not on PATH"),
+        ({"sbatch": ""}, "", "Slurm does not answer (FileNotFoundError)"),
+        ({"sinfo": "echo 'sinfo: fatal: no such host' >&2; exit 1", "sbatch": ""}, "", "(sinfo: fatal: no such host)"),
+        ({"sinfo": "exit 1", "sbatch": ""}, "'fat'", ""),
+    ],
+)
+def test_a_slurm_that_cannot_be_reached_is_named_before_the_plugin_waits_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, commands: dict[str, str], partition: str, says: str
+) -> None:
+    for name, script in commands.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    defaults = {"slurm_partition": types.SimpleNamespace(raw=partition)} if partition else None
+    workflow = types.SimpleNamespace(resource_settings=types.SimpleNamespace(default_resources=defaults))
+    parsed = {"slurm_partition_config": dataclasses.MISSING}  # as the plugin's parser has it where it is not given
+    other_nodes.refuse_unreachable_slurm(workflow, parsed, "cluster-generic")
+    if not says:
+        other_nodes.refuse_unreachable_slurm(workflow, parsed, "slurm")
+        return
+    with pytest.raises(UserError) as refused:
+        other_nodes.refuse_unreachable_slurm(workflow, parsed, "slurm")
+    assert says in str(refused.value) and "login node" in str(refused.value)
 
 
 # ---- the configuration

@@ -169,8 +169,8 @@ class Environment:
         first = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install"]
         try:
             with stopped_by_signals():
-                if not (uv or (self.folder / "bin" / "pip").exists()):  # uv made the environment, and is gone
-                    install([python, "-m", "ensurepip"])
+                if not uv:
+                    self._ensure_pip()
                 status = install([*first, "--no-deps", "--target", str(beside), *options(SLURM)])
             if status != 0:
                 raise UserError(
@@ -190,11 +190,23 @@ class Environment:
         If this user cannot rebuild it, any supported Python may have made it.
         """
         minors = [sys.version_info[1]] if os.access(self.folder, os.W_OK) else MINORS
+        if self._lost_its_python():
+            return False
         try:
             stamp = self.stamp(lock).read_text()
         except OSError:
             return False
         return any(stamp == stamp_of(lock, minor) for minor in minors)
+
+    def _lost_its_python(self) -> bool:
+        """Return whether the Python that the environment links to was removed, as with another conda environment."""
+        try:
+            (self.folder / "bin" / "python").stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:  # this user cannot look at it
+            return False
+        return False
 
     def stamp(self, lock: Path) -> Path:
         """Return the path of the file that records from which lock file the environment was made."""
@@ -252,45 +264,57 @@ class Environment:
 
     def _make(self, lock: Path) -> None:
         """Install the packages of a lock file with uv, or with venv and pip; write the stamps last."""
-        if not (lock == DEV and self.is_current(PLAIN) and not self.stamp(DEV).exists()):  # otherwise, add packages
+        is_there = lock == DEV and self.is_current(PLAIN) and not self.stamp(DEV).exists()
+        if not is_there:
             self._clear()
         began, uv = time.monotonic(), shutil.which("uv")
-        installer = "uv" if uv else "venv and pip"
-        say(f"Making the environment {self.folder} with {installer} (once; a few minutes at most)")
-        if not (uv and self._make_with_uv(uv, lock)):
-            self._make_with_pip(lock)
+        installer = "uv" if uv else "pip" if is_there else "venv and pip"
+        doing = "Adding the tools of the tests to" if is_there else "Making"
+        say(f"{doing} the environment {self.folder} with {installer} (once; a few minutes at most)")
+        if not (uv and self._make_with_uv(uv, lock, is_there=is_there)):
+            self._make_with_pip(lock, is_there=is_there)
         for installed in (PLAIN, DEV) if lock == DEV else (PLAIN,):  # the dev lock has all pins of the plain one
             self.stamp(installed).write_text(stamp_of(installed))
         say(f"Environment ready after {time.monotonic() - began:.0f} s")
 
-    def _make_with_uv(self, uv: str, lock: Path) -> bool:
-        """Try to install the packages of a lock file with uv; return whether it succeeded."""
+    def _make_with_uv(self, uv: str, lock: Path, *, is_there: bool) -> bool:
+        """Try to install the packages of a lock file with uv; return whether it succeeded.
+
+        An environment that is there keeps its Python: this one may be another, whose modules do not fit.
+        """
         python = str(self.folder / "bin" / "python")
-        for step in (
-            [uv, "venv", "--quiet", "--allow-existing", "--python", base_python(), str(self.folder)],
-            [uv, "pip", "install", "--python", python, "--compile-bytecode", *options(lock)],
-        ):
+        make = [uv, "venv", "--quiet", "--allow-existing", "--python", base_python(), str(self.folder)]
+        add = [uv, "pip", "install", "--python", python, "--compile-bytecode", *options(lock)]
+        for step in [add] if is_there else [make, add]:
             if install(step) != 0:
-                say(f"uv failed at `{' '.join(step[1:3])}`: trying venv and pip")
-                self._clear()
+                say(f"uv failed at `{' '.join(step[1:3])}`: trying {'pip' if is_there else 'venv and pip'}")
+                if not is_there:
+                    self._clear()
                 return False
         return True
 
-    def _make_with_pip(self, lock: Path) -> None:
+    def _make_with_pip(self, lock: Path, *, is_there: bool) -> None:
         from importlib.util import find_spec
 
-        if not (find_spec("venv") and find_spec("ensurepip")):
+        if is_there:
+            self._ensure_pip()
+        elif not (find_spec("venv") and find_spec("ensurepip")):
             raise UserError(
                 "Python's venv module is missing: `sudo apt install python3-venv` (Debian, Ubuntu), "
                 "or install uv (docs.astral.sh/uv); then run the same command again"
             )
-        if install([base_python(), "-m", "venv", str(self.folder)]) != 0:
+        elif install([base_python(), "-m", "venv", str(self.folder)]) != 0:
             raise UserError("`python3 -m venv` failed (see above): `sudo apt install python3-venv`, or install uv")
         pip = [str(self.folder / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check"]
         if install([*pip, *options(lock)]) != 0:
             raise UserError(
                 f"pip could not install {lock.name} (see above): {cause_of_failure()}, then run the same command again"
             )
+
+    def _ensure_pip(self) -> None:
+        """Add pip to an environment that uv made, and that has none."""
+        if not (self.folder / "bin" / "pip").exists():
+            install([str(self.folder / "bin" / "python"), "-m", "ensurepip"])
 
 
 def stamp_of(lock: Path, minor: int = sys.version_info[1]) -> str:

@@ -6,12 +6,14 @@ with a traceback there. Standard library only: `environment.py` imports this mod
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
+from dicomzarr.system.shortage import LARGE_FILES
 from dicomzarr.vocabulary.errors import UserError
 
 _CACHE = "XDG_CACHE_HOME"
@@ -46,7 +48,7 @@ def writable_cache(variables: Mapping[str, str]) -> Iterator[dict[str, str]]:
     Raises
     ------
     UserError
-        If neither the cache of the user nor the temporary folder can be written.
+        If neither the cache of the user nor the temporary folder can be written, or no file of that size.
     """
     given = variables.get(_CACHE, "")
     cache = given if os.path.isabs(given) else os.path.join(os.path.expanduser("~"), ".cache")
@@ -67,6 +69,8 @@ def _can_be_written(folder: str) -> bool:
         os.makedirs(folder, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(_NEEDED))
-    except OSError:
+    except OSError as error:
+        if error.errno == errno.EFBIG:  # no other folder helps
+            raise UserError(f"Snakemake needs 1 MB for a copy of its rules, and {LARGE_FILES}") from None
         return False
     return True

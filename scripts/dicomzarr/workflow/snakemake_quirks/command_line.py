@@ -73,6 +73,8 @@ def purpose(parsed: Mapping[str, Any]) -> Purpose:
         What `options` returned.
     """
     given = {name for name, value in parsed.items() if value}
+    if parsed.get("executor") == "dryrun":
+        given.add("dryrun")
     if given.intersection(_WITHOUT_SOURCE) and "report_after_run" not in given:
         return Purpose.OTHER
     return Purpose.DRY if given.intersection(_DRY) else Purpose.BUILD
@@ -95,6 +97,26 @@ def refuse_copies(parsed: Mapping[str, Any]) -> None:
         raise UserError(
             f"{given}: Snakemake would copy files of private/, which identify patients, out of the results; nothing "
             "was done. What may be shared is dataset/ alone: copy it, or use ./run publish"
+        )
+
+
+def refuse_cwl(parsed: Mapping[str, Any]) -> None:
+    """Refuse the export as CWL: what it writes cannot be run, and Snakemake lists the source to write it.
+
+    Parameters
+    ----------
+    parsed : mapping
+        What `options` returned.
+
+    Raises
+    ------
+    UserError
+        If it is given.
+    """
+    if parsed.get("export_cwl"):
+        raise UserError(
+            "--export-cwl: not possible here, since a CWL runner gives each job its declared files alone, and arrays "
+            "are not declared; nothing was done. To run the workflow elsewhere: docs/clusters.md"
         )
 
 
@@ -199,6 +221,8 @@ def _missing_profile(arguments: Sequence[str]) -> str:
         option, has_value, value = argument.partition("=")
         if option in ("--profile", "--workflow-profile"):
             given.append((option, value if has_value else after))
+    if not any(option == "--profile" for option, _ in given):
+        given.append(("SNAKEMAKE_PROFILE", os.environ.get("SNAKEMAKE_PROFILE", "")))
     places = [Path(), Path("profiles"), ROOT / "profiles"]  # of a workflow profile
     with contextlib.suppress(AttributeError, TypeError, ValueError):
         for option, name in given:

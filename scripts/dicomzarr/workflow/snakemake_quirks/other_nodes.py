@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from dicomzarr.vocabulary.errors import UserError
 
 THREADS_ELSEWHERE = 8  # of a job on a node with an unknown number of cores
 
@@ -22,6 +26,52 @@ def executor_of(parsed: Mapping[str, Any]) -> str:
     return "" if executor in ("local", "dryrun", "touch") else executor
 
 
+def refuse_unreachable_slurm(workflow: Any, parsed: Mapping[str, Any], executor: str) -> None:
+    """Refuse a run on Slurm where Slurm cannot be reached.
+
+    Purpose: the plugin asks `sinfo` for a partition if none is named. An error there, or a command that is missing,
+    ends a thread of Snakemake, which then waits for ever. Tested with version 2.8.0 of the plugin. Uses
+    `ResourceSettings.overwrite_resources`.
+
+    Parameters
+    ----------
+    workflow : snakemake.workflow.Workflow
+    parsed : mapping
+        What `command_line.options` returned.
+    executor : str
+        What `executor_of` returned.
+
+    Raises
+    ------
+    UserError
+        If `sbatch` is missing; or if no partition is named and `sinfo` fails.
+    """
+    if executor != "slurm":
+        return
+    where = "start the run on a node from which jobs can be submitted, such as a login node"
+    if not shutil.which("sbatch"):
+        raise UserError(f"--executor slurm: the command sbatch of Slurm is not on PATH; {where}")
+    of_rules = getattr(workflow.resource_settings, "overwrite_resources", None) or {}
+    table = parsed.get("slurm_partition_config")  # where it is not given, an object of `dataclasses` without a value
+    if _partition(workflow) or isinstance(table, (str, os.PathLike)) or "slurm_partition" in str(of_rules):
+        return
+    try:
+        asked = subprocess.run(["sinfo", "-o", "%P"], capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.SubprocessError) as error:
+        problem = type(error).__name__
+    else:
+        if asked.returncode == 0:
+            return
+        problem = (asked.stderr.strip().splitlines() or [f"exit code {asked.returncode}"])[-1]
+    raise UserError(f"--executor slurm: Slurm does not answer ({problem}); {where}")
+
+
+def _partition(workflow: Any) -> str:
+    """Return the partition among the default resources; empty if none is named."""
+    named = getattr((workflow.resource_settings.default_resources or {}).get("slurm_partition"), "raw", "")
+    return str(named or "").strip("'\"")
+
+
 def limit_threads_to_nodes(workflow: Any, executor: str) -> None:
     """Let no job on Slurm ask for more cores than the smallest node has, unless the user gave `--max-threads`.
 
@@ -32,8 +82,7 @@ def limit_threads_to_nodes(workflow: Any, executor: str) -> None:
     settings = workflow.resource_settings
     if executor != "slurm" or settings.max_threads is not None:
         return
-    partition = getattr((settings.default_resources or {}).get("slurm_partition"), "raw", "")
-    cores = _cores_of_nodes(str(partition or "").strip("'\""))
+    cores = _cores_of_nodes(_partition(workflow))
     if cores:
         settings.max_threads = min(cores, THREADS_ELSEWHERE)
 
