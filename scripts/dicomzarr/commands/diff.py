@@ -15,6 +15,7 @@ from dicomzarr.commands import tables
 from dicomzarr.commands.launcher import json_output
 from dicomzarr.commands.launcher.command_table import BY_NAME
 from dicomzarr.commands.launcher.options import folder_of_copy, parse
+from dicomzarr.system import files
 from dicomzarr.vocabulary.errors import UserError
 
 NEW = Path("results") / "dataset"
@@ -49,7 +50,7 @@ def read(path: Path) -> Side:
         If there is none.
     """
     for folder in (path, path / "dataset"):
-        if (folder / "dataset.json").is_file():
+        if files.is_file(folder / "dataset.json"):
             path = folder / "dataset.json"
             break
     try:
@@ -62,7 +63,7 @@ def read(path: Path) -> Side:
             "folder, or one that ./run publish wrote to. A run that changes a dataset writes dataset.json last"
         ) from None
     table = path.with_name("volumes.csv")
-    if path.name != "dataset.json" or not table.is_file():
+    if path.name != "dataset.json" or not files.is_file(table):
         return Side(sealed, None)
     volumes = {row["array"]: row for row in tables.rows(table, ["array"])}
     for mask in tables.rows(path.with_name("masks.csv"), ["array", "mask", "pixel_digest"]):

@@ -13,7 +13,7 @@ from dicomzarr.commands.launcher.options import no_dataset, note_unless_sealed, 
 from dicomzarr.commands.launcher.processes import say
 from dicomzarr.commands.run import last_build
 from dicomzarr.commands.run.summary import changes_in_short, in_words
-from dicomzarr.system import json_files
+from dicomzarr.system import files, json_files
 from dicomzarr.system.results_folder import Results
 
 
@@ -22,9 +22,9 @@ def run_report(arguments: Sequence[str]) -> int:
     options = parse(BY_NAME["report"], arguments)
     results = results_of(options)
     of_copy = results.root / "reports" / "report.html"  # in a dataset folder alone
-    is_copy = of_copy.is_file() and not results.dataset.exists()
+    is_copy = files.is_file(of_copy) and not files.exists(results.dataset)
     page = Path(os.path.abspath(of_copy if is_copy else results.dataset / "reports" / "report.html"))
-    if not page.is_file():
+    if not files.is_file(page):
         say(f"run: {no_dataset(results, options, 'report')}")
         return 1
     if not is_copy:

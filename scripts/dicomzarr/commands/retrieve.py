@@ -110,7 +110,7 @@ def _retrieve(
     from dicomzarr.retrieval import accounts, folder, retrieve
 
     lock = locks.lock_run(files.make_private(place.results.private), _now())
-    is_new = not place.source.exists()
+    is_new = not files.exists(place.source)
     try:
         target = folder.Folder(place.source)
         try:
@@ -152,7 +152,7 @@ def _place(options: Options) -> Place:
     folder, results = (Path(os.path.abspath(path)).resolve() for path in (source, config["results"]))
     if folder == results or folder in results.parents or results in folder.parents:
         raise ConfigProblem("config key 'source': source and results lie within each other; name separate folders")
-    if folder.exists() and not folder.is_dir():
+    if files.exists(folder) and not files.is_dir(folder):
         raise ConfigProblem("config key 'source': it is no folder; name one that is empty or does not exist yet")
     source_folder = Path(os.path.abspath(source))
     return Place(dicomweb["url"], Path(dicomweb["studies"]), source_folder, Results(Path(config["results"])))

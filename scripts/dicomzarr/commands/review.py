@@ -11,6 +11,7 @@ from dicomzarr.commands.launcher import json_output
 from dicomzarr.commands.launcher.command_table import BY_NAME, CONFIGFILE, DECIDE, NO_OPEN
 from dicomzarr.commands.launcher.options import Options, no_dataset, parse, results_of
 from dicomzarr.commands.launcher.processes import Stopped, say
+from dicomzarr.system import files
 from dicomzarr.terminal.screen import counted
 from dicomzarr.vocabulary.errors import UserError
 
@@ -44,7 +45,7 @@ def run_review(arguments: Sequence[str]) -> int:
     from dicomzarr.review import read_results
 
     try:
-        if not (results.records / read_results.EXTRACT).is_dir():
+        if not files.is_dir(results.records / read_results.EXTRACT):
             say(f"run: {no_dataset(results, options, 'private/records')}")
             return 1
         there = read_results.read(results)

@@ -53,7 +53,7 @@ def run_sign(arguments: Sequence[str]) -> int:
 @contextlib.contextmanager
 def _no_run(results: Results) -> Iterator[None]:
     """Refuse a run in the meantime, which would replace the dataset."""
-    if not results.private.is_dir():
+    if not files.is_dir(results.private):
         yield
         return
     now = datetime.datetime.now().astimezone().isoformat(" ", "seconds")

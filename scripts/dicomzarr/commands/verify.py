@@ -13,7 +13,7 @@ from dicomzarr.commands.launcher.mistakes import refuse_mistakes
 from dicomzarr.commands.launcher.options import parse
 from dicomzarr.commands.launcher.processes import say
 from dicomzarr.commands.run.command import call_snakemake, run_snakemake, snakemake_command
-from dicomzarr.system import signatures
+from dicomzarr.system import files, signatures
 from dicomzarr.system.project import ROOT
 from dicomzarr.vocabulary.errors import UserError
 
@@ -43,7 +43,7 @@ def run_verify(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "verdict.json"
         status = call_snakemake(command, Path.cwd(), DICOMZARR_VERDICT=str(answer), DICOMZARR_SIGNERS=signers)
-        if status or not answer.exists():
+        if status or not files.exists(answer):
             return status or 1
         verdict = json.loads(answer.read_text(encoding="utf-8"))
     lines = verdict.pop("lines")

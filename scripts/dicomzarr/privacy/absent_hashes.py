@@ -65,7 +65,7 @@ class AbsentHashes:
         for digest in digests:
             path = self._path(digest)
             if identifiers is None:
-                if not path.is_file():
+                if not files.is_file(path):
                     return False
                 continue
             try:

@@ -22,7 +22,7 @@ from dicomzarr.privacy.scanner import Allowed, Leak, Scanner
 from dicomzarr.privacy.search import FOLLOWED
 from dicomzarr.privacy.words import words_of
 from dicomzarr.privacy.xattrs import has_xattrs, search_xattrs
-from dicomzarr.system import list_text
+from dicomzarr.system import files, list_text
 from dicomzarr.system.path_text import encode_path
 from dicomzarr.vocabulary.errors import UserError
 
@@ -281,7 +281,7 @@ def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
 
 def _place_of(folder: Path) -> str:
     """Return the place of a folder as a run has it, which decides how its files are read."""
-    if (folder / "dataset").is_dir():
+    if files.is_dir(folder / "dataset"):
         return "results/"
-    is_dataset = any((folder / name).exists() for name in ("images.zarr", "volumes.csv", "dataset.json"))
+    is_dataset = any(files.exists(folder / name) for name in ("images.zarr", "volumes.csv", "dataset.json"))
     return "results/dataset/" if is_dataset else f"{folder.name}/"

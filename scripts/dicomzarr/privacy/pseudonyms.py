@@ -139,7 +139,7 @@ def check(private: Path, known_checks: set[str], *, begun: bool = False) -> byte
     KeyProblem
         If a dataset exists and its key is lost or different: ids are never replaced silently.
     """
-    if key_from_environment() is None and not (private / "key").exists():
+    if key_from_environment() is None and not files.exists(private / "key"):
         if known_checks or begun:
             raise KeyProblem(
                 f"the pseudonym key of this dataset is missing: put results/private/key back or set {KEY_VARIABLE}; "

@@ -14,6 +14,7 @@ from dicomzarr import remote
 from dicomzarr.publishing import stores
 from dicomzarr.records.digests import SEALED
 from dicomzarr.remote import RemotePath
+from dicomzarr.system import files
 from dicomzarr.vocabulary.errors import UserError
 
 _BLOCK = 1 << 20
@@ -121,12 +122,12 @@ def find(text: str) -> Place:
             )
         folder = Path(unquote(text.removeprefix("file://")) if text.startswith("file://") else text)
         for candidate in (folder, folder / "dataset", remote.pointed_to(folder)):
-            if candidate is not None and (candidate / SEALED).is_file():
+            if candidate is not None and files.is_file(candidate / SEALED):
                 return Folder(candidate)
     except (OSError, ValueError) as error:
         raise UserError(_text_of(error)) from None
-    if not folder.is_dir():
-        found = f"{text!r} is a file" if folder.exists() else f"there is no folder {text!r}"
+    if not files.is_dir(folder):
+        found = f"{text!r} is a file" if files.exists(folder) else f"there is no folder {text!r}"
         raise UserError(f"{found}; needed is a dataset or results folder, one that ./run publish wrote to, or a URL")
     raise UserError(
         f"{text!r} is no dataset: it has no {SEALED}, which a finished run writes last. Needed is a folder with "

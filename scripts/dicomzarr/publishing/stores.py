@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from dicomzarr.system import files
 from dicomzarr.vocabulary.errors import UserError
 
 ATTEMPTS = 6  # of a request
@@ -125,10 +126,10 @@ def _check_folder(folder: Path, own: Iterable[Path]) -> None:
         if place == other or place in other.parents or other in place.parents:
             raise UserError(f"{PROBLEM}: it lies in the results or the source, or around them; choose another")
     try:
-        is_there = place.exists()
-        if is_there and not place.is_dir():
+        is_there = files.exists(place)
+        if is_there and not files.is_dir(place):
             raise UserError(f"{PROBLEM}: it is a file; choose a folder")
-        if not folder.parent.is_dir():
+        if not files.is_dir(folder.parent):
             raise UserError(f"{PROBLEM}: the folder above it does not exist; mount its disk, or create it")
     except OSError as error:
         raise UserError(f"{PROBLEM}: it cannot be looked at: {error.strerror}; check its permissions") from None

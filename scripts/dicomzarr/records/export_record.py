@@ -296,9 +296,10 @@ def is_of_others(results: Results, kind: Kind, dataset: str) -> bool:
         Name of the folder.
     """
     folder = folder_of(results, kind) / dataset
-    if _dataset_of(folder.parent / SUMMARY) == dataset or not folder.exists():
+    if _dataset_of(folder.parent / SUMMARY) == dataset or not files.exists(folder):
         return False
-    if all(path.is_dir() or _CASE.match(path.name) for path in folder.rglob("*")):  # as an interrupted export leaves it
+    # As an interrupted export leaves it.
+    if all(files.is_dir(path) or _CASE.match(path.name) for path in folder.rglob("*")):
         return False
     try:
         claimed: Iterable[str] = RuleRecord.load(record_of(results, kind)).claims
@@ -364,7 +365,7 @@ def remove(results: Results, kind: Kind, series_id: str, why: Revocation) -> boo
         Whether the export had the series.
     """
     record = results.series_record(kind.rule, series_id)
-    if not (record.exists() or (not kind.by_case and series_path(results, kind, series_id).exists())):
+    if not (files.exists(record) or (not kind.by_case and files.exists(series_path(results, kind, series_id)))):
         return False
     datasets = {file.split("/", maxsplit=1)[0] for file in _recorded(record)} if kind.by_case else set()
     mark_incomplete(results, kind, why, datasets)
@@ -381,6 +382,6 @@ def remove_deleted(results: Results) -> int:
     removed = 0
     for kind in KINDS:
         for path in series_records(results, kind):
-            if not (results.images / path.stem).is_dir():
+            if not files.is_dir(results.images / path.stem):
                 removed += remove(results, kind, path.stem, Revocation.REMOVED)
     return removed

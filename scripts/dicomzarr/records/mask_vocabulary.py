@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from dicomzarr.system import digested_json, shared_files
+from dicomzarr.system import digested_json, files, shared_files
 from dicomzarr.vocabulary.errors import Damaged
 
 Names = tuple[tuple[str, tuple[str, ...]], ...]
@@ -78,4 +78,4 @@ def is_current(path: Path, content: bytes) -> bool:
     try:
         return path.read_bytes() == content
     except OSError:
-        return not content and not path.exists()
+        return not content and not files.exists(path)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from dicomzarr.system import files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.vocabulary.findings import FIXED_FINDING, LABEL_FINDINGS, STUDY_FINDING, TIE_FINDING
@@ -23,7 +24,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 def _rows_if_any(path: Path) -> list[dict[str, str]]:
     """Return the rows of a table that not every dataset has."""
-    return _rows(path) if path.exists() else []
+    return _rows(path) if files.exists(path) else []
 
 
 def findings(results: Results) -> Counter[str]:

@@ -28,7 +28,7 @@ from dicomzarr.privacy.words import words_of
 from dicomzarr.records import digests, samples
 from dicomzarr.source.inventory import read_roots
 from dicomzarr.source.object_store import SCHEME, ObjectRoot, is_object_store
-from dicomzarr.system import locks, other_hosts, safe_messages, shortage
+from dicomzarr.system import files, locks, other_hosts, safe_messages, shortage
 from dicomzarr.system.forked_work import cores
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
@@ -146,7 +146,7 @@ def search_afterwards(results: Results, work: Path) -> None:
     PrivacyProblem
         As `check_privacy`.
     """
-    if not (results.private / "cache" / IDENTIFIERS).exists():
+    if not files.exists(results.private / "cache" / IDENTIFIERS):
         return  # no header was read
     cached = read_cache(results.private / "cache")
     code, level, _, *chosen = cached.get("version", ("", LEVELS[0], ""))

@@ -45,7 +45,7 @@ def publish(results: Results, config: Mapping[str, Any]) -> RuleRecord:
     folders, in_buckets = object_store.split_roots(read_roots(results.inventory).values())
     target = stores.check(config, os.environ, [results.root, *folders], in_buckets)
     recorded = RuleRecord.load(results.records / "seal_dataset.json").claims[DATASET + SEALED]
-    if not results.sealed.is_file() or files.sha256_of(results.sealed) != recorded.digest:
+    if not files.is_file(results.sealed) or files.sha256_of(results.sealed) != recorded.digest:
         raise UserError("the dataset is not sealed, or its seal is damaged: run ./run verify; nothing was published")
     store = stores.open_store(target, os.environ)
     sent = SentObjects(results.private / "published.jsonl", json.dumps(dataclasses.astuple(target)[:3]))

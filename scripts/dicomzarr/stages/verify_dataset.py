@@ -137,10 +137,11 @@ def export_claims(results: Results) -> dict[str, Claim]:
 def _surplus(results: Results, claimed: Mapping[str, Claim], *, unfinished: bool) -> Iterator[str]:
     """Yield the files that no record claims, in the dataset if it is finished and in finished exports."""
     folders = {str(parent) for path in claimed for parent in PurePosixPath(path).parents}
-    places = [("", results.dataset)] if results.dataset.is_dir() and not unfinished else []
+    places = [("", results.dataset)] if files.is_dir(results.dataset) and not unfinished else []
     for kind in export_record.KINDS:
-        if export_record.record_of(results, kind).exists() and export_record.folder_of(results, kind).is_dir():
-            places.append((f"{EXPORTS}{kind.folder}/", export_record.folder_of(results, kind)))
+        record, folder = export_record.record_of(results, kind), export_record.folder_of(results, kind)
+        if files.exists(record) and files.is_dir(folder):
+            places.append((f"{EXPORTS}{kind.folder}/", folder))
     for prefix, folder in places:
         for path in _entries(folder):
             if prefix + path not in claimed and prefix + path not in folders and prefix + path != digests.SIGNATURE:
@@ -150,7 +151,7 @@ def _surplus(results: Results, claimed: Mapping[str, Claim], *, unfinished: bool
 def _is_sealed(results: Results, claimed: Mapping[str, Claim]) -> bool:
     """Return whether the seal matches the records. A damaged seal counts as matching: its own claim reports it."""
     sealed = results.sealed
-    if not sealed.is_file() or files.sha256_of(sealed) != claimed["dataset.json"].digest:
+    if not files.is_file(sealed) or files.sha256_of(sealed) != claimed["dataset.json"].digest:
         return True
     shared = {path: claim for path, claim in claimed.items() if not path.startswith((PRIVATE, EXPORTS))}
     others = {path: claim.digest for path, claim in shared.items() if path != "dataset.json"}
@@ -255,7 +256,7 @@ def _reopen_export(results: Results, path: str) -> None:
     _, folder, file = path.split("/", 2)
     kind = next(kind for kind in export_record.KINDS if kind.folder == folder)
     series_id = export_record.series_of(kind, file)
-    if results.series_record(kind.rule, series_id).exists():
+    if files.exists(results.series_record(kind.rule, series_id)):
         export_record.remove(results, kind, series_id, Revocation.REPAIR)
     export_record.mark_incomplete(results, kind, Revocation.REPAIR)
 
@@ -282,5 +283,5 @@ def schedule_repair(results: Results, verdict: Verdict) -> None:
     # A link or folder in place of a file would be in the way of the next run.
     for kind, path in verdict.findings:
         location = path_of(results, path)
-        if kind == DAMAGED and (location.is_symlink() or not location.is_file()):
+        if kind == DAMAGED and (files.is_symlink(location) or not files.is_file(location)):
             files.remove_tree(location)

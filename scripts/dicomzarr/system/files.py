@@ -8,6 +8,7 @@ import hashlib
 import itertools
 import os
 import shutil
+import stat
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import IO
@@ -21,6 +22,43 @@ _BLOCK = 1 << 20
 def is_disk_error(error: OSError) -> bool:
     """Return whether the disk failed to return existing data; else the file is missing or too short."""
     return error.errno not in (None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EINVAL)
+
+
+# Nothing is there. Any other error, as of a disk or a folder that may not be entered, is no answer to what is there:
+# `pathlib` raised it up to Python 3.13, and takes it for absence since.
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.EBADF, errno.ELOOP)
+
+
+def _mode_of(path: Path, *, follow: bool = True) -> int:
+    """Return the mode of what is at a path, 0 if there is nothing; OSError if that cannot be known."""
+    try:
+        return os.stat(path, follow_symlinks=follow).st_mode
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return 0
+        raise
+    except ValueError:  # a NUL in the path
+        return 0
+
+
+def exists(path: Path) -> bool:
+    """Return whether there is anything at a path, links followed; OSError if that cannot be known."""
+    return _mode_of(path) != 0
+
+
+def is_file(path: Path) -> bool:
+    """Return whether there is a file at a path, links followed; OSError if that cannot be known."""
+    return stat.S_ISREG(_mode_of(path))
+
+
+def is_dir(path: Path) -> bool:
+    """Return whether there is a folder at a path, links followed; OSError if that cannot be known."""
+    return stat.S_ISDIR(_mode_of(path))
+
+
+def is_symlink(path: Path) -> bool:
+    """Return whether there is a link at a path; OSError if that cannot be known."""
+    return stat.S_ISLNK(_mode_of(path, follow=False))
 
 
 def sync_folder(folder: Path) -> None:
@@ -47,7 +85,7 @@ def close_to_others(folder: Path) -> None:
 
 def make_private(folder: Path) -> Path:
     """Create `folder` and its missing parents, readable by the owner only, whatever the umask."""
-    missing = itertools.takewhile(lambda part: not part.exists(), (folder, *folder.parents))
+    missing = itertools.takewhile(lambda part: not exists(part), (folder, *folder.parents))
     for part in reversed([*missing]):
         with contextlib.suppress(FileExistsError):
             part.mkdir(mode=PRIVATE_FOLDER)
@@ -142,7 +180,7 @@ def _holds(path: Path, data: bytes) -> bool:
 
 def replace_if_changed(path: Path, beside: Path, before: Callable[[], None] = lambda: None) -> bool:
     """Rename `beside` to `path` unless both have the same bytes, and call `before` just before; return whether."""
-    if path.is_file() and path.stat().st_size == beside.stat().st_size and sha256_of(path) == sha256_of(beside):
+    if is_file(path) and path.stat().st_size == beside.stat().st_size and sha256_of(path) == sha256_of(beside):
         beside.unlink()
         return False
     before()
@@ -190,7 +228,7 @@ def link_or_copy(path: Path, target: Path) -> None:
 
 def remove_tree(path: Path) -> None:
     """Remove a folder with its content, a file or a link, if it exists."""
-    if path.is_dir() and not path.is_symlink():
+    if is_dir(path) and not is_symlink(path):
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

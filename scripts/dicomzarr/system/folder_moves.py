@@ -32,14 +32,14 @@ def move(path: Path, target: Path) -> None:
             raise
         beside = target.with_name(f".{target.name}.{os.getpid()}{files.TEMPORARY}")
         files.remove_tree(beside)
-        if path.is_dir() and not path.is_symlink():
+        if files.is_dir(path) and not files.is_symlink(path):
             shutil.copytree(path, beside, symlinks=True)
             written = [Path(folder) / name for folder, _, names in os.walk(beside) for name in names]
         else:
             shutil.copy2(path, beside, follow_symlinks=False)
             written = [beside]
         for copy in written:
-            if not copy.is_symlink():
+            if not files.is_symlink(copy):
                 flush.sync_file(copy)
         os.replace(beside, target)
         files.sync_folder(target.parent)

@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from dicomzarr.system import files
 from dicomzarr.vocabulary.errors import UserError
 
 NAMESPACE = "dicomzarr"  # what the signature is for: one for another purpose is refused
@@ -89,7 +90,7 @@ def sign(content: bytes, key: Path) -> bytes:
     UserError
         If there is no such program or key, or it cannot sign.
     """
-    if not key.is_file():
+    if not files.is_file(key):
         raise UserError(
             f"there is no key {str(key)!r}; needed is a private key of OpenSSH. To make one: "
             "ssh-keygen -t ed25519 -f signing_key"

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dicomzarr.system import files
 from dicomzarr.vocabulary.errors import ConfigProblem, UserError
 
 EXAMPLE = "a configuration file has lines such as `source: /data/dicom`"
@@ -119,9 +120,9 @@ def read(path: Path, shown: str) -> dict[str, Any]:
 
 
 def _text(path: Path, shown: str) -> str:
-    if path.is_dir():
+    if files.is_dir(path):
         raise UserError(f"{shown!r} is a folder; name the configuration file in it")
-    if not path.is_file():  # a pipe could be read only once
+    if not files.is_file(path):  # a pipe could be read only once
         raise UserError(f"{shown!r} is no file; save the configuration in one")
     try:
         data = path.read_bytes()

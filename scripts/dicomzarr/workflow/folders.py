@@ -31,10 +31,10 @@ def first_there(folder: Path) -> Path:
 def _clear_paths(folder: Path, names: Iterable[str]) -> None:
     """Remove files in the place of folders, and what is in the place of files; links to a folder are left alone."""
     for path in (folder / name for name in names):
-        if path.exists() and not (path.is_dir() or path.is_symlink()):
+        if files.exists(path) and not (files.is_dir(path) or files.is_symlink(path)):
             path.unlink()
             print("note: a file in the place of a folder was removed", file=sys.stderr)
-        with os.scandir(path) if path.is_dir() else contextlib.nullcontext(()) as listing:
+        with os.scandir(path) if files.is_dir(path) else contextlib.nullcontext(()) as listing:
             misplaced = [e.path for e in listing if _is_misplaced(e, is_of_file=e.name.endswith(FILES))]
         _remove_misplaced(misplaced)
 
@@ -51,7 +51,7 @@ def _is_misplaced(entry: os.DirEntry[str], *, is_of_file: bool) -> bool:
 
 def _remove_misplaced(paths: Iterable[str]) -> None:
     for path in map(Path, paths):
-        what = "folder" if path.is_dir() else "pipe, socket or device"
+        what = "folder" if files.is_dir(path) else "pipe, socket or device"
         files.remove_tree(path)
         print(f"note: a {what} in the place of a file was removed", file=sys.stderr)
 
@@ -72,9 +72,9 @@ def clear_paths_in(results: Results) -> None:
     UserError
         If such a folder holds a file where the results need a folder. The message names it: one of `FOLDERS`.
     """
-    if results.private.is_dir() or (results.dataset / "provenance").is_dir():
+    if files.is_dir(results.private) or files.is_dir(results.dataset / "provenance"):
         _clear_paths(results.root, FOLDERS)
-    elif blocking := next((name for name in FOLDERS if (results.root / name).is_file()), ""):
+    elif blocking := next((name for name in FOLDERS if files.is_file(results.root / name)), ""):
         raise UserError(
             f"config key 'results': the folder was not made by this workflow and holds a file {blocking!r}, where the "
             "results need a folder; choose another folder, or move that file away"

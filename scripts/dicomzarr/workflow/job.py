@@ -85,7 +85,7 @@ def _refuse_damage(snakemake: Any, results: Results) -> None:
 def _has_lost_input(results: Results, rule: str) -> bool:
     """Return whether a record of what a rule reads is gone: another reader found damage before this one looked."""
     written = [name for name in DATASET_RULES if rule in readers_of(name)]
-    return not all((results.records / f"{name}.json").exists() for name in written)
+    return not all(files.exists(results.records / f"{name}.json") for name in written)
 
 
 def _revoke_readers(snakemake: Any, results: Results, rule: str) -> None:

@@ -19,7 +19,7 @@ from dicomzarr.records import decisions, export_record, rule_record
 from dicomzarr.records.revoke import Revocation
 from dicomzarr.source import object_store
 from dicomzarr.stages.join_labels.join import label_lines_path
-from dicomzarr.system import limits, locks, private_folder, run_token, shared_files, shortage
+from dicomzarr.system import files, limits, locks, private_folder, run_token, shared_files, shortage
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
 from dicomzarr.system.safe_messages import error_location, os_error_message
@@ -185,7 +185,7 @@ def _save_time(workflow: Any, checked: settings.Settings | None) -> None:
     one_timer.keep_one_timer()
     gc.freeze()  # what is imported stays
     gc.set_threshold(50_000, 20, 100)  # as in jobs: lists of a million rows are not looked at again and again
-    if checked and not Results(checked.results).sealed.exists():
+    if checked and not files.exists(Results(checked.results).sealed):
         forked_jobs.expect_jobs()
 
 
@@ -311,7 +311,7 @@ def _refuse_report_of_nothing(config: Mapping[str, Any]) -> None:
     """Refuse `--report` without what only a run writes; Snakemake would name a file of `private/` that is missing."""
     results = Results(Path(config["results"]))
     is_joined = bool(config["labels"] or config["splits"].get("fixed"))
-    if not results.sealed.exists() or is_joined and not label_lines_path(results).exists():
+    if not files.exists(results.sealed) or is_joined and not files.exists(label_lines_path(results)):
         raise UserError(
             f"--report: there is no finished dataset of this configuration in {str(results.root)!r}; start a run, then "
             "this command again"
@@ -322,7 +322,7 @@ def _refuse_touch_of_nothing(started: Start) -> None:
     """Refuse `--touch` where no run has planned batches: Snakemake would end with a traceback about the plan."""
     assert started.settings is not None
     is_touch = started.parsed.get("touch") or started.parsed.get("executor") == "touch"
-    if is_touch and not (Results(started.settings.results).plans / "contents.json").exists():
+    if is_touch and not files.exists(Results(started.settings.results).plans / "contents.json"):
         raise UserError(
             f"--touch: no run has got as far as a plan in {str(started.settings.results)!r}, so there is nothing to "
             "touch; start a run"
@@ -399,7 +399,7 @@ def _prepare_run(
     keyed_checksums.key_checksums(results.private, pseudonyms.load(results.private))
     preparation = prepare.compare(checked, exports, asks=True)
     revoked = _records_to_revoke(preparation, params)
-    was_sealed = results.sealed.exists()
+    was_sealed = files.exists(results.sealed)
     status.say_why(results, revoked)
     if prepare.carry_out(preparation, revoked) or revoked:
         forked_jobs.expect_jobs()

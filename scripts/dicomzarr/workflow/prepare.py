@@ -96,7 +96,7 @@ def card_path(results: Results) -> Path:
 
 
 def _is_current(path: Path, state: StateFile) -> bool:
-    return path.is_file() and path.stat().st_size == state.size and files.sha256_of(path) == state.sha256
+    return files.is_file(path) and path.stat().st_size == state.size and files.sha256_of(path) == state.sha256
 
 
 def refuse_drop(settings: Settings, rows: Sequence[Sequence[Any]], known_inventory: Path) -> None:
@@ -196,7 +196,7 @@ def compare(settings: Settings, exports: Sequence[export_record.Kind] = (), *, a
     for kind in exports:
         incomplete = export_record.incomplete_records(results, kind)
         revoked |= dict.fromkeys(incomplete, Revocation.FILE_MISSING)
-        if incomplete and export_record.record_of(results, kind).exists():
+        if incomplete and files.exists(export_record.record_of(results, kind)):
             revoked[export_record.record_of(results, kind)] = Revocation.FILE_MISSING
     if settings.paranoid:
         discovery = [results.records / "discover_files.json"] if _has_archives(results) else []
@@ -205,12 +205,12 @@ def compare(settings: Settings, exports: Sequence[export_record.Kind] = (), *, a
             results.records / "index_headers.json",
             *(results.records / "extract_batch").glob("*.json"),
         ]
-        revoked |= {path: Revocation.PARANOID for path in readers if path.exists()}
+        revoked |= {path: Revocation.PARANOID for path in readers if files.exists(path)}
     if not mask_vocabulary.is_current(results.mask_vocabulary, mask_vocabulary.content_of(settings.masks)):
         extracted = (results.records / "extract_batch").glob("*.json")
         revoked |= dict.fromkeys(extracted, Revocation.PARAMS_CHANGED)
     revoked |= dict.fromkeys(checked_claims.of_other_plans(results), Revocation.INPUT_CHANGED)
-    if labels is None and (results.records / "join_labels.json").exists():
+    if labels is None and files.exists(results.records / "join_labels.json"):
         revoked[results.records / "join_labels.json"] = Revocation.NOT_CONFIGURED
     return Preparation(results, settings, rows, checked_claims, revoked, labels, restored)
 
@@ -230,13 +230,13 @@ def refuse_first_run(settings: Settings) -> None:
         As `acquire` and `compare`, which look again once the folder is locked.
     """
     results = Results(settings.results)
-    if not results.private.exists():
+    if not files.exists(results.private):
         check_key(results)
         _label_lines(settings)
 
 
 def _has_archives(results: Results) -> bool:
-    return results.members.is_file() and results.members.stat().st_size > 0
+    return files.is_file(results.members) and results.members.stat().st_size > 0
 
 
 def known_key_checks(results: Results) -> set[str]:
@@ -320,7 +320,7 @@ _STATM = Path("/proc/self/statm")
 
 def _refuse_without_proc() -> None:
     """Refuse a container or chroot without /proc, from which jobs read their memory, and Snakemake theirs."""
-    if not _STATM.exists():
+    if not files.exists(_STATM):
         raise UserError(f"{_STATM} is missing: mount /proc in this container or chroot, mount -t proc proc /proc")
 
 
@@ -388,12 +388,12 @@ def is_complete(results: Results, revoked: Collection[Path] = ()) -> bool:
     except (OSError, ValueError, LookupError, TypeError):
         return False
     records += [results.records / rule / name for rule in BATCH_RULES for name in names]
-    return all(record not in revoked and record.is_file() for record in records)
+    return all(record not in revoked and files.is_file(record) for record in records)
 
 
 def records_of_rules(results: Results, rules: Collection[str]) -> list[Path]:
     """Return the records of rules with one job that exist."""
-    return [path for rule in sorted(rules) if (path := results.records / f"{rule}.json").exists()]
+    return [path for rule in sorted(rules) if files.exists(path := results.records / f"{rule}.json")]
 
 
 def revoke_later_rules(results: Results, rules: Collection[str]) -> None:
@@ -463,7 +463,7 @@ def _recorded_series(folder: Path) -> set[str]:
     Arrays without a record are deleted: a listing that fails is an error, not a series less.
     """
     recorded: set[str] = set()
-    if not folder.is_dir():
+    if not files.is_dir(folder):
         return recorded
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -489,9 +489,9 @@ def delete_leftovers(results: Results) -> None:
         for path in results.exports.glob(f"{depth}/.*{files.TEMPORARY}"):
             path.unlink()
     recorded = _recorded_series(results.records / EXTRACT)
-    for name in os.listdir(results.images) if results.images.is_dir() else ():
+    for name in os.listdir(results.images) if files.is_dir(results.images) else ():
         if name not in recorded and name != "zarr.json":
             files.remove_tree(results.images / name)
-    for name in os.listdir(results.pictures) if results.pictures.is_dir() else ():
+    for name in os.listdir(results.pictures) if files.is_dir(results.pictures) else ():
         if name not in recorded:
             files.remove_tree(results.pictures / name)

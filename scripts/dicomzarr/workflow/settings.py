@@ -19,6 +19,7 @@ from typing import Any
 
 from dicomzarr.masks import coded_concepts
 from dicomzarr.masks.names import check_masks
+from dicomzarr.system import files
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.safe_messages import without_login
 from dicomzarr.vocabulary.errors import ConfigProblem
@@ -94,9 +95,8 @@ def _explain(error: Any) -> str:
     if error.validator == "additionalProperties":
         known = sorted(error.schema.get("properties", {}))
         unknown = sorted(str(name) for name in error.instance if name not in known)[0]
-        near = difflib.get_close_matches(unknown, known, 1)
+        near, value = difflib.get_close_matches(unknown, known, 1), error.instance[unknown]
         hint = f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(known)}"
-        value = error.instance[unknown]
         if ":" in unknown and value is None:
             hint = "; needed is a space after the colon, as in {megabytes: 700}"
         if key == "splits" and isinstance(value, (int, float)) and 0 <= value <= 1:
@@ -296,7 +296,7 @@ def _within(inner: Path, outer: Path) -> bool:
 def _refuse_unusable(results: str) -> None:
     """Refuse characters that have a meaning in paths of Snakemake, or that it cannot write."""
     refuse_unexpanded("results", results)
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", results) and not Path(results).exists():
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", results) and not files.exists(Path(results)):
         raise ConfigProblem(
             f"config key 'results': found {without_login(results)!r}, which looks like a URL; needed is a folder. "
             "./run publish sends the dataset to a bucket: config key publish"
@@ -481,8 +481,8 @@ def check(config: Mapping[str, Any]) -> Settings:
             raise ConfigProblem("config key 'results': it lies inside the source; choose a folder outside of it")
         if _within(folder.resolve(), place):
             raise ConfigProblem("config key 'source': it lies inside the results; choose a folder outside of them")
-    if not there.is_dir():
-        what = "link to nothing; mount or make its target, or" if there.is_symlink() else "file, and no folder;"
+    if not files.is_dir(there):
+        what = "link to nothing; mount or make its target, or" if files.is_symlink(there) else "file, and no folder;"
         raise ConfigProblem(f"config key 'results': {str(there)!r} is a {what} name another folder")
     return Settings(
         sources={label: os.fsencode(folder) for label, folder in folders.items()} | object_roots,

@@ -44,7 +44,7 @@ def lock(folder: Path, *, exclusive: bool) -> Results:
     results = Results(folder)
     now = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
     try:
-        if not results.private.is_dir():
+        if not files.is_dir(results.private):
             raise UserError(f"config key 'results': {str(folder)!r} holds no results yet; run the workflow first")
         private_folder.refuse_special_files(results.private)
         with contextlib.suppress(FileNotFoundError):  # no lock file, and the folder is read-only: no run here
@@ -60,7 +60,7 @@ def lock(folder: Path, *, exclusive: bool) -> Results:
 def log_folder(folder: Path) -> str:
     """Return the folder for logs of read-only commands: that of the results, or Snakemake's if that is not writable."""
     logs = folder / "logs"
-    return str(logs) if os.access(logs if logs.is_dir() else folder, os.W_OK | os.X_OK) else ".snakemake/log"
+    return str(logs) if os.access(logs if files.is_dir(logs) else folder, os.W_OK | os.X_OK) else ".snakemake/log"
 
 
 def is_requested() -> bool:
@@ -109,7 +109,7 @@ def reasons_of(
         `revoked` has `why`: of records that an earlier run revoked and did not write again.
     """
     results, settings = preparation.results, preparation.settings
-    if not results.inventory.is_file():
+    if not files.is_file(results.inventory):
         return [{"reason": "first_run", "count": len(preparation.rows)}]
     reasons: list[dict[str, Any]] = []
     known_rows = inventory.previous_rows(results.inventory)
@@ -133,7 +133,7 @@ def reasons_of(
     missing = Counter(
         (_rule_of(results, results.root / path), why)
         for path, why in earlier.items()
-        if why in _UNFINISHED and not (results.root / path).exists()
+        if why in _UNFINISHED and not files.exists(results.root / path)
     )
     reasons += [
         {"reason": "revoked", "rule": rule, "why": why, "count": count}

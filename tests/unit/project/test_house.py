@@ -90,6 +90,33 @@ def test_images_are_written_by_one_function() -> None:
                 assert {name for name in names if name.startswith("dicomzarr.arrays")} <= public_modules, path
 
 
+# They say of one results folder what is there, and act on it: an error of the disk must not pass for absence.
+ASKING = ("records", "stages", "workflow", "system", "privacy", "publishing", "source", "commands")
+# Before the environment; entries that were listed, what a job has written, or files of Snakemake.
+ASKED_OTHERWISE = (
+    *(f"commands/{name}" for name in ("launcher", "demo", "development", "browser", "explain/facts")),
+    *("stages/render_report", "workflow/code_digest", "workflow/snakemake_quirks/known_inputs"),
+)
+
+
+def test_what_is_at_a_path_is_asked_where_errors_are_no_absence() -> None:
+    """Up to Python 3.13, `Path.exists` and its like raise errors such as EACCES, EIO and ESTALE; then no longer."""
+    asked = [
+        f"{place}:{node.lineno}"
+        for folder in ASKING
+        for module in sorted((CORE / folder).rglob("*.py"))
+        if not (place := str(module.relative_to(CORE))).startswith(ASKED_OTHERWISE)
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and not node.args
+        and not node.keywords
+        and node.func.attr in ("exists", "is_file", "is_dir", "is_symlink")
+        and not (isinstance(node.func.value, ast.Name) and node.func.value.id in ("e", "entry"))  # of a listing
+    ]
+    assert asked == []
+
+
 def test_package_files_hold_only_a_docstring() -> None:
     """With a re-export, an edit of the re-exported module would rerun every rule that reaches the package."""
     for path in CORE.rglob("__init__.py"):

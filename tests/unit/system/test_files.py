@@ -7,6 +7,7 @@ import errno
 import fcntl
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -142,3 +143,28 @@ def test_a_json_line_is_ascii_sorted_and_equal_in_value(value: dict[str, object]
     assert list(json.loads(line)) == sorted(value)
     assert repr(json.loads(line)) == repr({key: value[key] for key in sorted(value)})
     assert repr(orjson.loads(line)) == repr(json.loads(line))
+
+
+@pytest.mark.parametrize("ask", [files.exists, files.is_file, files.is_dir, files.is_symlink])
+def test_an_error_of_the_disk_is_no_absence(ask: Callable[[Path], bool], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    for absent in ("none", "file/below", "loop/below", "a\0b"):
+        assert not ask(tmp_path / absent)
+    with pytest.raises(OSError, match="File name too long"):  # as with EIO, ESTALE and EACCES; Python 3.14 says no
+        ask(tmp_path / ("x" * 300))
+
+
+def test_what_is_at_a_path(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "to_file").symlink_to("file")
+    (tmp_path / "to_folder").symlink_to(".")
+    found = {
+        path.name: [ask(path) for ask in (files.exists, files.is_file, files.is_dir, files.is_symlink)]
+        for path in sorted(tmp_path.iterdir())
+    }
+    assert found == {
+        "file": [True, True, False, False],
+        "to_file": [True, True, False, True],
+        "to_folder": [True, False, True, True],
+    }

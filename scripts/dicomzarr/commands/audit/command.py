@@ -50,7 +50,7 @@ def _write_page(options: Options) -> int:
     from dicomzarr.workflow import settings
 
     results = results_of(options)
-    if not results.sealed.is_file() or not results.private.is_dir():
+    if not files.is_file(results.sealed) or not files.is_dir(results.private):
         say(f"run: {no_dataset(results, options, 'finished dataset with its private/')}")
         return 1
     control = _control(own_words(ROOT))
@@ -156,12 +156,12 @@ def _folder(options: Options) -> Path:
     """
     if not options.has("--dataset"):
         results: Results = results_of(options)
-        if not results.root.is_dir():
+        if not files.is_dir(results.root):
             raise no_dataset(results, options, "dataset")
         return results.root
     place = options.last("--dataset")
     folder = folder_of_copy(place, "--dataset")
-    if not folder.is_dir():
-        found = f"{place!r} is a file" if folder.exists() else f"there is no folder {place!r}"
+    if not files.is_dir(folder):
+        found = f"{place!r} is a file" if files.exists(folder) else f"there is no folder {place!r}"
         raise UserError(f"--dataset: {found}; needed is a dataset folder, or one that ./run publish wrote to")
     return folder

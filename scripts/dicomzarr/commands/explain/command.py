@@ -15,6 +15,7 @@ from dicomzarr.commands.launcher import json_output
 from dicomzarr.commands.launcher.command_table import BY_NAME
 from dicomzarr.commands.launcher.options import Options, folder_of_copy, no_dataset, parse, results_of
 from dicomzarr.commands.launcher.processes import say
+from dicomzarr.system import files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.terminal.screen import Screen
 from dicomzarr.vocabulary.errors import UserError
@@ -34,7 +35,7 @@ def run_explain(arguments: Sequence[str]) -> int:
     if not options.positional:
         raise UserError(f"the array is missing: ./run explain ARRAY, an id of {TABLE}. See ./run explain --help")
     results, dataset = _places(options)
-    if not (dataset / TABLE).is_file():
+    if not files.is_file(dataset / TABLE):
         if options.has("--dataset"):
             say(
                 f"run: no dataset in {options.last('--dataset')!r}: it has no {TABLE}. Give the folder with it, or the "
@@ -67,6 +68,6 @@ def _places(options: Options) -> tuple[Results, Path]:
         results = results_of(options)
         return results, results.dataset
     folder = folder_of_copy(options.last("--dataset"), "--dataset")
-    if (folder / TABLE).is_file() or not (folder / "dataset" / TABLE).is_file():
+    if files.is_file(folder / TABLE) or not files.is_file(folder / "dataset" / TABLE):
         return Results(folder.parent), folder
     return Results(folder), folder / "dataset"

@@ -18,6 +18,7 @@ from dicomzarr.commands.launcher.environment import PLUGINS
 from dicomzarr.commands.launcher.mistakes import names_of_options, refuse_mistakes
 from dicomzarr.commands.launcher.processes import Interrupt, Stopped, call, say
 from dicomzarr.commands.run.early_program import EarlyProgram
+from dicomzarr.system import files
 from dicomzarr.system.project import ROOT
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import UserError
@@ -131,8 +132,8 @@ def run_snakemake(
             status = call_snakemake(command, folder, output=output, **variables)
         except Stopped as stopped:
             status = stopped.status
-        results = Path(os.fsdecode(answer.read_bytes())) if answer.exists() else None
-        run = json.loads(facts.read_bytes()) if facts.exists() else {}
+        results = Path(os.fsdecode(answer.read_bytes())) if files.exists(answer) else None
+        run = json.loads(facts.read_bytes()) if files.exists(facts) else {}
         return _conclude(results, run, status, search, arguments, folder, show if as_json else None)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from dicomzarr.commands.launcher.processes import say
 from dicomzarr.commands.run import last_build
+from dicomzarr.system import files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.terminal import stages
 from dicomzarr.terminal.screen import Screen, counted, shown_path
@@ -151,13 +152,13 @@ class Conclusion:
         found: list[dict[str, Any]] = []
         for rule in RULES:
             if rule.name in BATCH_RULES:
-                done = sum((results.records / rule.name / f"{name}.json").exists() for name in batches or ())
+                done = sum(files.exists(results.records / rule.name / f"{name}.json") for name in batches or ())
                 if found or batches is None or done < len(batches):
                     found.append({"rule": rule.name, "done": done, "of": len(batches or ())})
             elif rule.name in failed:
                 if rule.sealed or rule.name in DATASET_RULES:
                     found.append({"rule": rule.name})
-            elif rule.name in DATASET_RULES and (found or not (results.records / f"{rule.name}.json").exists()):
+            elif rule.name in DATASET_RULES and (found or not files.exists(results.records / f"{rule.name}.json")):
                 found.append({"rule": rule.name})
         return found
 
@@ -219,7 +220,7 @@ class Conclusion:
 
     def _has_record(self, rule: str) -> bool:
         assert self.results is not None
-        return rule in BATCH_RULES or (self.results.records / f"{rule}.json").exists()
+        return rule in BATCH_RULES or files.exists(self.results.records / f"{rule}.json")
 
 
 def _names_of_batches(results: Results) -> list[str] | None:

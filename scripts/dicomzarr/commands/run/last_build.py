@@ -112,13 +112,13 @@ def keep_facts(results: Results, facts: dict[str, Any]) -> None:
 
 def _copy(results: Results) -> Path:
     following = results.private / _NEXT
-    return following if following.is_dir() else folder_of(results)
+    return following if files.is_dir(following) else folder_of(results)
 
 
 def _finish_replacement(results: Results) -> None:
     """Finish a replacement that was begun."""
     following = results.private / _NEXT
-    if following.is_dir():
+    if files.is_dir(following):
         shutil.rmtree(folder_of(results), ignore_errors=True)
         folder_moves.move(following, folder_of(results))
         files.sync_folder(results.private)

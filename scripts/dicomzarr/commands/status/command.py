@@ -15,6 +15,7 @@ from dicomzarr.commands.launcher.mistakes import refuse_mistakes
 from dicomzarr.commands.launcher.processes import say
 from dicomzarr.commands.run.command import call_snakemake, snakemake_command
 from dicomzarr.commands.status.mask_names import NO_MASKS, lines_of, unnamed_masks
+from dicomzarr.system import files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.notes import RESTORED
 
@@ -66,14 +67,14 @@ def run_status(arguments: Sequence[str]) -> int:
         answers = {"DICOMZARR_STATUS": str(answer), "DICOMZARR_RESULTS": str(place)}
         with open(printed, "wb") as output:
             status = call_snakemake(command, Path.cwd(), output=output, **answers)
-        reasons = json.loads(answer.read_text(encoding="utf-8")) if answer.exists() else None
+        reasons = json.loads(answer.read_text(encoding="utf-8")) if files.exists(answer) else None
         if reasons is None or (status and not any(reason["reason"] == "read_only" for reason in reasons)):
             text = printed.read_text(encoding="utf-8", errors="replace")
             say("\n".join(line for line in text.splitlines() if line.startswith("Error: ")) or text)
             return 1
         notes = [line for line in printed.read_text("utf-8", "replace").splitlines() if line.startswith(RESTORED)]
         say("\n".join(notes)) if notes else None
-        results = Path(os.fsdecode(place.read_bytes())) if place.exists() else None
+        results = Path(os.fsdecode(place.read_bytes())) if files.exists(place) else None
     table = Results(results or Path()).mask_names
     unnamed = unnamed_masks(table) if results else NO_MASKS
     if as_json:

@@ -156,4 +156,4 @@ def keep_only(folder: Path, names: Collection[str]) -> None:
 
 
 def _tars(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.suffix in (WHOLE, CUT)] if folder.is_dir() else []
+    return [path for path in folder.iterdir() if path.suffix in (WHOLE, CUT)] if files.is_dir(folder) else []

@@ -156,7 +156,7 @@ class _Export:
         others = {path.stem for path in export_record.series_records(self.results, self.kind)} - current
         folder = export_record.folder_of(self.results, self.kind)
         for path, series_id in export_record.exported(folder, self.kind):
-            if not self.results.series_record(self.kind.rule, series_id).exists():
+            if not files.exists(self.results.series_record(self.kind.rule, series_id)):
                 files.remove_tree(path)
         for series_id in others:
             export_record.remove(self.results, self.kind, series_id, Revocation.REMOVED)
@@ -193,7 +193,7 @@ class _Export:
             for record in self.uncommitted:
                 path = self.results.series_record(self.kind.rule, record.series_id)
                 staged.add(path, record.to_bytes().data)
-            self.disk.flush(path for path in self.store.rglob("*") if path.is_file())
+            self.disk.flush(path for path in self.store.rglob("*") if files.is_file(path))
             for record in self.uncommitted:
                 path = self.results.series_record(self.kind.rule, record.series_id)
                 export_record.remove_files(self.results, self.kind, record.series_id)

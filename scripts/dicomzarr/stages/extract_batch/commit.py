@@ -65,9 +65,9 @@ def move_pictures(results: Results, record: SeriesRecord, drawn: Path) -> None:
         A folder that is missing if no file is set aside, or if the masks alone were extracted.
     """
     target = text_pictures(results, record.series_id)
-    if drawn.is_dir() or not any(file.reason in REVIEWED for file in record.files):
+    if files.is_dir(drawn) or not any(file.reason in REVIEWED for file in record.files):
         files.remove_tree(target)
-    if drawn.is_dir() and any(drawn.iterdir()):
+    if files.is_dir(drawn) and any(drawn.iterdir()):
         files.make_private(target.parent)
         folder_moves.move(drawn, target)
         files.sync_folder(target.parent)
@@ -112,7 +112,7 @@ class Committer:
                 data, digest = record.to_bytes()
                 staged.add(self.results.series_record(EXTRACT, record.series_id), data)
                 staged_records.append((record, len(data), digest))
-            self.disk.flush(path for path in self.store.rglob("*") if path.is_file())
+            self.disk.flush(path for path in self.store.rglob("*") if files.is_file(path))
             run_token.check(self.results.private)
             for record in self._waiting:
                 self._move(record)
@@ -166,7 +166,7 @@ def remove_unplanned(results: Results, batch: str, planned: set[str], *, keep: b
 def _records_of(results: Results, batch: str) -> Iterator[Path]:
     """Yield the records of the series whose ids have a prefix of this batch."""
     folder = results.records / EXTRACT
-    on_disk = os.listdir(folder) if folder.is_dir() else ()
+    on_disk = os.listdir(folder) if files.is_dir(folder) else ()
     for prefix in sorted(set(owned_prefixes(batch)).intersection(on_disk)):
         yield from (folder / prefix).glob("*.json")
 
@@ -175,7 +175,7 @@ def _remove(results: Results, path: Path, *, keep: bool) -> None:
     """Note the removal, revoke the records, delete arrays and pictures: in this order; the next job can finish it."""
     group = results.images / path.stem
     record = _load_or_none(path)
-    if group.is_dir():  # else an interrupted job has done this part
+    if files.is_dir(group):  # else an interrupted job has done this part
         note = {
             "series_id": path.stem,
             "arrays": {volume.array: volume.pixel_digest for volume in record.volumes} if record else {},

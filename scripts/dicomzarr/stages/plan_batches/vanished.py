@@ -16,7 +16,7 @@ import orjson
 
 from dicomzarr.records.series_record import SeriesRecord
 from dicomzarr.source.inventory import read_roots
-from dicomzarr.system import json_files
+from dicomzarr.system import files, json_files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.errors import Damaged, UserError
 
@@ -103,7 +103,7 @@ def _extracted_series(results: Results) -> set[str]:
     """Return the ids of the series that have a record of extraction."""
     folder = results.records / "extract_batch"
     series: set[str] = set()
-    for prefix in os.listdir(folder) if folder.is_dir() else ():
+    for prefix in os.listdir(folder) if files.is_dir(folder) else ():
         if len(prefix) == 3:
             series.update(name.removesuffix(".json") for name in os.listdir(folder / prefix) if name.endswith(".json"))
     return series

@@ -12,7 +12,7 @@ from dicomzarr.records import rule_record
 from dicomzarr.records.batch_record import CHECK, EXTRACT
 from dicomzarr.records.digests import DATASET
 from dicomzarr.records.record_file import FileClaim
-from dicomzarr.system import json_files
+from dicomzarr.system import files, json_files
 from dicomzarr.system.results_folder import Results
 from dicomzarr.vocabulary.rules import RULES
 from dicomzarr.vocabulary.steps import STEPS, Step
@@ -82,7 +82,7 @@ def steps_of(results: Results, records: Iterable[Path]) -> list[StepRun]:
 def _of_batches(results: Results, rule: str) -> tuple[str, ...]:
     if rule == EXTRACT:
         return (IMAGES,)
-    return (PICTURES,) if results.pictures.is_dir() and any(results.pictures.iterdir()) else ()
+    return (PICTURES,) if files.is_dir(results.pictures) and any(results.pictures.iterdir()) else ()
 
 
 def _first_line(results: Results, rule: str) -> dict[str, Any]:

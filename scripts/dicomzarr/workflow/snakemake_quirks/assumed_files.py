@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from dicomzarr.system import files
 from dicomzarr.workflow.snakemake_quirks.tested_versions import is_tested
 
 _NOTES = ("shadow", "conda-archive", "conda", "singularity", "auxiliary", "iocache")  # folders in `.snakemake/`
@@ -95,7 +96,9 @@ def keep_notes_elsewhere() -> bool:
         Whether notes are kept elsewhere.
     """
     folders = [Path(".snakemake", name) for name in ("", *_NOTES)]
-    if all(map(os.path.isdir, folders)) or os.access(next((f for f in folders if f.is_dir()), "."), os.W_OK | os.X_OK):
+    if all(map(os.path.isdir, folders)) or os.access(
+        next((f for f in folders if files.is_dir(f)), "."), os.W_OK | os.X_OK
+    ):
         return False
     from snakemake import workflow
 

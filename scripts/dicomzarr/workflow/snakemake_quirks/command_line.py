@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dicomzarr.system import files
 from dicomzarr.system.project import ROOT
 from dicomzarr.vocabulary.errors import UserError
 from dicomzarr.workflow import config_file
@@ -230,7 +231,7 @@ def _missing_profile(arguments: Sequence[str]) -> str:
                 continue
             is_workflow = option == "--workflow-profile"
             try:
-                found = [place / name for place in places if (place / name).exists()] if is_workflow else []
+                found = [place / name for place in places if files.exists(place / name)] if is_workflow else []
                 if found or (not is_workflow and cli.get_profile_dir(name)):
                     continue
             except OSError as error:

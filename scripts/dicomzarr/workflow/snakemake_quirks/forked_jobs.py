@@ -21,6 +21,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from dicomzarr.system import files
 from dicomzarr.vocabulary.rules import RULES
 from dicomzarr.workflow import fork_server
 from dicomzarr.workflow.snakemake_quirks.tested_versions import is_tested
@@ -180,7 +181,7 @@ def fork_jobs(workflow: Any) -> None:
     if _servers or sys.platform != "linux" or os.environ.get(PLAIN) or not is_tested() or not workflow.local_exec:
         return
     module = sys.modules.get("snakemake.shell")  # as an attribute of the package, it is the class in it
-    if not Path("/proc/self/task").is_dir() or getattr(module, "sp", None) is not subprocess:
+    if not files.is_dir(Path("/proc/self/task")) or getattr(module, "sp", None) is not subprocess:
         return
     _servers.append(_Server())
     module.sp = _Subprocess(_servers[0])  # type: ignore[union-attr]

@@ -37,7 +37,7 @@ class _PlannedJobs(logging.Handler):
     def close(self) -> None:
         super().close()
         answer, self.answer = self.answer, Path()
-        if answer != Path() and answer.exists():
+        if answer != Path() and files.exists(answer):
             reasons = json_files.read_json(answer) + (self.reasons or planned_jobs(self.workflow))
             files.write_atomically(answer, json_files.canonical_json(reasons))
 
