@@ -56,12 +56,20 @@ def scans_of(stack: Stack, tolerance: float, *, by_settings: bool) -> list[Stack
 
 def _values_of_rows(rows: Sequence[Sequence[Hashable]]) -> list[Hashable]:
     """Return one value for each position, equal for positions that have a value in common, or are linked by others."""
-    like: dict[Hashable, Hashable] = {}
-    for row in rows:
-        leaders = {like.get(value, value) for value in row}
-        like |= {value: like.get(value, value) for value in row}
-        like = {value: like[row[0]] if leader in leaders else leader for value, leader in like.items()}
-    return [like[row[0]] for row in rows]
+    leader: dict[Hashable, Hashable] = {}  # of values that are linked to another one
+
+    def leader_of(value: Hashable) -> Hashable:
+        while value in leader:
+            leader[value] = leader.get(leader[value], leader[value])  # shortens the way for the next one
+            value = leader[value]
+        return value
+
+    for first, *others in rows:
+        for other in others:
+            ends = leader_of(first), leader_of(other)
+            if ends[0] != ends[1]:
+                leader[ends[1]] = ends[0]
+    return [leader_of(row[0]) for row in rows]
 
 
 def _interleaved(stack: Stack, name: str, values: Sequence[Hashable], tolerance: float) -> list[Stack]:
