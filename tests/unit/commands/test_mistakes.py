@@ -232,7 +232,9 @@ def test_a_profile_that_is_not_there_is_refused(tmp_path: Path, option: str) -> 
         [*command, f"{option}={'x' * 300}"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert done.stderr.startswith(f"run: {option}: 'xxx") and "cannot be read: File name too long" in done.stderr
+    assert done.stderr.startswith(f"run: {option}: ") and "'xxx" in done.stderr
+    # Snakemake looks for a profile by pathlib, to which such a name is merely absent since Python 3.14.
+    assert "cannot be read: File name too long" in done.stderr or "found no profile" in done.stderr
 
 
 @pytest.mark.snakemake
