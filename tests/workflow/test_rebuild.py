@@ -212,6 +212,25 @@ def test_pipes_in_place_of_files_stop_no_run(restorable: tuple[Workflow, dict[st
     assert verify_dataset.verify(Results(workflow.results)).good and workflow.run().nothing_to_do
 
 
+@pytest.mark.parametrize(("name", "arguments"), [("key", ()), ("decisions.csv", ()), ("inventory.jsonl", ("-n",))])
+def test_a_pipe_that_no_run_may_remove_is_named_and_stays(
+    restorable: tuple[Workflow, dict[str, str]], name: str, arguments: tuple[str, ...]
+) -> None:
+    """No run makes again what somebody keeps there, and a dry run removes nothing."""
+    workflow, _ = restorable
+    path, aside = workflow.results / "private" / name, workflow.folder / "aside"
+    existed = path.exists()
+    if existed:
+        path.rename(aside)
+    os.mkfifo(path)
+    run = workflow.run(*arguments, ok=False)
+    assert path.is_fifo()
+    path.unlink()
+    if existed:
+        aside.rename(path)
+    assert run.process.returncode == 1 and f"private/{name} in the results is no file but a FIFO" in run.output
+
+
 def test_a_lost_snakemake_folder_extracts_nothing(restorable: tuple[Workflow, dict[str, str]]) -> None:
     workflow, before = restorable
     stamps = {p: p.stat().st_mtime_ns for p in (workflow.results / "dataset/images.zarr").rglob("c/*/*/*")}
