@@ -50,6 +50,30 @@ def _runs() -> None:
     _grid(case, lambda t, z: same, put_run)
 
 
+def _quantities() -> None:
+    """Field maps and flow of GE: nothing but private elements says which image shows what."""
+    kinds = {"field map of ge": ("B0map", (0, 2)), "flow of ge": ("fastcine", (2, 3, 4, 5)), "ge": ("epi", (0, 0))}
+    for name, (sequence, numbers) in kinds.items():
+        alike = len(set(numbers)) == 1
+        case = add_case(f"quantities: {name}", arrays=1 if alike else len(numbers), axes="tzyx" if alike else "zyx")
+        case.flags = {"t_order_only"} if alike else set()
+        for t, number in enumerate(numbers):
+            for z in range(SLICES):
+                index = t * SLICES + z
+                attributes = {
+                    "Modality": "MR",
+                    "InstanceNumber": index + 1,
+                    "ImagePositionPatient": [-10, -20, 2.5 * z],
+                }
+                dataset, voxels = slice_of(case.name, index, Manufacturer="GE MEDICAL SYSTEMS", **attributes)
+                dataset.private_block(0x0019, "GEMS_ACQU_01", create=True).add_new(0x9C, "LO", sequence)
+                block = dataset.private_block(0x0043, "GEMS_PARM_01", create=True)
+                block.add_new(0x2F, "SS", 0)
+                block.add_new(0x30, "SS", number)
+                case.put(f"{index}.dcm", dataset, voxels)
+                case.places[f"{index}.dcm", 0] = (t if alike else None, z)
+
+
 def _pet() -> None:
     pet = {"Modality": "PT", "SOPClassUID": STORAGE + "128", "InstanceNumber": None, "NumberOfSlices": SLICES}
     for kind, means in (("DYNAMIC", "time_slice_index"), ("GATED", "time_slot_index")):
@@ -135,6 +159,7 @@ def _tomography() -> None:
 def add() -> None:
     _coils()
     _runs()
+    _quantities()
     _pet()
     _motion_correction()
     _doses()

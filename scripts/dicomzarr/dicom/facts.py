@@ -115,6 +115,7 @@ class ImageFacts(TypedDict, total=False):
     ImageIndex: int
     ReceiveCoilName: str
     raw_data_run: int  # GE: a counter
+    quantity_of_ge: str  # what an image shows, where its series shows several quantities
     coil_string: str  # Siemens: the elements of the receive coil
     real_world: list[
         float | str

@@ -24,11 +24,13 @@ class PrivateElement(NamedTuple):
 PRIVATE: Final = (
     PrivateElement("b_value_siemens", 0x0019, 0x0C, "SIEMENS MR HEADER", "SIEMENS", "IS", "integer"),
     PrivateElement("direction_siemens", 0x0019, 0x0E, "SIEMENS MR HEADER", "SIEMENS", "FD", "reals"),
+    PrivateElement("sequence_ge", 0x0019, 0x9C, "GEMS_ACQU_01", "GE MEDICAL", "LO", "text"),
     PrivateElement("run_ge", 0x0019, 0xA2, "GEMS_ACQU_01", "GE MEDICAL", "SL", "first"),
     PrivateElement("direction_ge_1", 0x0019, 0xBB, "GEMS_ACQU_01", "GE MEDICAL", "DS", "real"),
     PrivateElement("direction_ge_2", 0x0019, 0xBC, "GEMS_ACQU_01", "GE MEDICAL", "DS", "real"),
     PrivateElement("direction_ge_3", 0x0019, 0xBD, "GEMS_ACQU_01", "GE MEDICAL", "DS", "real"),
     PrivateElement("component_ge", 0x0043, 0x2F, "GEMS_PARM_01", "GE MEDICAL", "SS", "first"),
+    PrivateElement("quantity_ge", 0x0043, 0x30, "GEMS_PARM_01", "GE MEDICAL", "SS", "first"),
     PrivateElement("b_value_ge", 0x0043, 0x39, "GEMS_PARM_01", "GE MEDICAL", "IS", "first"),
     PrivateElement("b_value_uih", 0x0065, 0x09, "Image Private Header", "UIH", "FD", "real"),
     PrivateElement("direction_uih", 0x0065, 0x37, "Image Private Header", "UIH", "FD", "reals"),

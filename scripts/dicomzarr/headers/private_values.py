@@ -1,7 +1,8 @@
 """Facts of MR images from private elements: diffusion of Siemens, GE, Philips and United Imaging, complex images of GE.
 
 They stand in for Diffusion b-value (0018,9087), Diffusion Gradient Orientation (0018,9089) and Complex Image Component
-(0008,9208) where these are missing, and say of Philips how velocity was encoded.
+(0008,9208) where these are missing, say of Philips how velocity was encoded, and of GE which of several quantities of
+one series an image shows.
 """
 
 from __future__ import annotations
@@ -14,6 +15,13 @@ from dicomzarr.headers.attribute_table import BLOCKS, PRIVATE
 
 _GE_OFFSET: Final = 1_000_000_000  # added by newer GE software
 _COMPONENTS_OF_GE: Final = {0: "MAGNITUDE", 1: "PHASE", 2: "REAL", 3: "IMAGINARY"}  # by (0043,102F)
+# By Vas Collapse Flag (0043,xx30) of images without diffusion. From 8 on directions are those of an oblique slab.
+_QUANTITIES_OF_GE: Final = {
+    number: quantity
+    for first in (2, 8)
+    for number, quantity in enumerate(("magnitude", "right_left", "anterior_posterior", "superior_inferior"), first)
+}
+_FIELD_MAPS_OF_GE: Final = frozenset({"B0MAP", "B0RF", "3DB0MAP"})  # Pulse Sequence Name (0019,xx9C), in capitals
 _ISOTROPIC: Final = "I"  # Diffusion Direction (2001,1004) of an image without one direction, such as a trace
 _B_VALUES: Final = ("b_value_siemens", "b_value_ge", "b_value_philips", "b_value_uih")
 
@@ -28,6 +36,7 @@ class PrivateFacts(NamedTuple):
     is_isotropic: bool = False
     of_image: list[float] | None = None  # direction of GE
     component: str = ""
+    quantity: str = ""  # of GE: what an image shows, where one series shows several quantities
     velocity: str = ""  # see `dicom.velocity`
     coil: str = ""
     run: int | None = None  # of GE: counts the images of each place where other counters do not
@@ -77,6 +86,7 @@ def private_facts(private: Mapping[int, object], maker: str) -> PrivateFacts:
         is_isotropic=is_isotropic,
         of_image=_three(values, "ge"),
         component=_COMPONENTS_OF_GE.get(cast(int, values.get("component_ge", -1)), ""),
+        quantity=_quantity(values),
         velocity=_velocity(values.get("velocity_philips")),
         coil=str(values.get("coil_siemens") or ""),
         run=cast("int | None", values.get("run_ge")),
@@ -90,7 +100,8 @@ def add_private(facts: dict[str, object], private: PrivateFacts) -> tuple[str, s
     ----------
     facts : dict
         Attributes by keyword; DiffusionBValue, DiffusionGradientOrientation, DiffusionDirectionality,
-        direction_of_image, velocity_encoding, coil_string, raw_data_run and ComplexImageComponent may be added.
+        direction_of_image, velocity_encoding, coil_string, raw_data_run, quantity_of_ge and ComplexImageComponent
+        may be added.
     private : PrivateFacts
 
     Returns
@@ -120,9 +131,22 @@ def add_private(facts: dict[str, object], private: PrivateFacts) -> tuple[str, s
         facts["coil_string"] = private.coil
     if private.run is not None:
         facts["raw_data_run"] = private.run
-    if private.component:
+    quantity = "" if b_value else private.quantity
+    if quantity:
+        facts["quantity_of_ge"] = quantity
+    # GE writes the number of a magnitude into images of every kind.
+    if private.component and (private.component != "MAGNITUDE" or quantity in ("", "magnitude")):
         facts.setdefault("ComplexImageComponent", private.component)
     return wrong
+
+
+def _quantity(values: Mapping[str, object]) -> str:
+    """Return what an image of GE shows, where its series shows several quantities; empty where nothing says so."""
+    number = values.get("quantity_ge")
+    sequence = str(values.get("sequence_ge") or "").rpartition("/")[2].strip().upper()
+    if number == 0 and sequence in _FIELD_MAPS_OF_GE:
+        return "field_map"
+    return _QUANTITIES_OF_GE.get(cast(int, number), "")
 
 
 def _velocity(values: object) -> str:

@@ -71,6 +71,7 @@ _VECTORS: Final = (
     ("angular_view", "AngularViewVector"),
     ("time_slice", "TimeSliceVector"),
 )
+_VELOCITIES_OF_GE: Final = frozenset({"right_left", "anterior_posterior", "superior_inferior"})
 _OF_TIME: Final = frozenset({"time_slice", "time_slot"})
 _TOMOGRAPHY: Final = frozenset({"RECON TOMO", "RECON GATED TOMO"})
 # Defined terms of PS3.3 C.8.9.1, C.11.1 and C.7.3.1: term, attribute, values.
@@ -145,6 +146,7 @@ _OF_SERIES: Final = (
         "CorrectedImage",
         "SequenceVariant",
         "velocity_encoding",
+        "quantity_of_ge",
         "real_world",
         "PixelSpacing",
         "ImagerPixelSpacing",
@@ -280,6 +282,8 @@ def _terms(facts: ImageFacts) -> dict[str, str]:
         terms["attenuation_correction"] = "YES" if "ATTN" in corrections else "NO"
     if modality == "MR" and "velocity_encoding" in facts:
         terms["velocity_component"] = VELOCITY_DIRECTIONS.get(split_velocity(facts["velocity_encoding"])[1], "other")
+    if quantity := facts.get("quantity_of_ge"):
+        terms["velocity_component" if quantity in _VELOCITIES_OF_GE else "image_component"] = quantity
     if "MTC" in facts.get("SequenceVariant", ()):
         terms["magnetization_transfer"] = "ON"
     component = facts.get("ComplexImageComponent", "").lower()

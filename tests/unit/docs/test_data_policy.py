@@ -78,7 +78,8 @@ def test_what_the_options_claim_of_the_code() -> None:
     assert not {tag_for_keyword(word) for word in devices} & {*tags}  # 113109, 113112
     assert [name for name, allowed in OF_IMAGES.items() if "UID" in allowed] == ["transfer_syntax"]  # 113110
     private = {re.sub(r"_(siemens|ge|uih|philips)(_\d)?$", "", each.name) for each in attribute_table.PRIVATE}
-    assert private == {"b_value", "direction", "velocity", "component", "word", "coil", "run"}  # 113111
+    of_private = {"b_value", "direction", "velocity", "component", "quantity", "sequence", "word", "coil", "run"}
+    assert private == of_private  # 113111
     clocks = {"acquisition_time_s", "reference_time_s", "content_time_s"}
     assert clocks == t_axis.CLOCKS  # 113107
 

@@ -224,3 +224,52 @@ def test_the_raw_data_run_of_ge(syntax: str, block: int) -> None:
 def test_the_raw_data_run_without_its_creator() -> None:
     assert mr(*run(7, EXPLICIT, name=""), maker="GE MEDICAL SYSTEMS")["raw_data_run"] == 7
     assert "raw_data_run" not in mr(*run(7, EXPLICIT, name=""), maker="SIEMENS")
+
+
+# ------------------------------------------------------------------------------------------------------- quantities
+
+
+def quantity(number: int, sequence: str = "", syntax: str = EXPLICIT) -> list[Element]:
+    order = ">" if syntax == BIG else "<"
+    named = [creator(0x0019, 0x10, "GEMS_ACQU_01"), text(0x0019109C, "LO", sequence)] if sequence else []
+    return [
+        *named,
+        creator(0x0043, 0x10, "GEMS_PARM_01"),
+        Element(0x0043102F, "SS", struct.pack(f"{order}h", 0)),
+        Element(0x00431030, "SS", struct.pack(f"{order}h", number)),
+    ]
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG])
+@pytest.mark.parametrize(
+    ("number", "sequence", "found"),
+    [
+        (2, "", "magnitude"),
+        (3, "", "right_left"),
+        (5, "cine", "superior_inferior"),
+        (8, "", "magnitude"),
+        (10, "", "anterior_posterior"),
+        (2, "B0map", "magnitude"),
+        (0, "B0map", "field_map"),
+        (0, "research/3db0map", "field_map"),
+        (0, "epi", None),
+        (0, "", None),
+        (14, "epi2", None),  # of diffusion: no direction, and many directions
+        (16, "epi2", None),
+        (-7, "", None),
+    ],
+)
+def test_what_an_image_of_ge_shows(number: int, sequence: str, found: str | None, syntax: str) -> None:
+    facts = mr(*quantity(number, sequence, syntax), syntax=syntax)
+    assert facts.get("quantity_of_ge") == found
+    # The other element says magnitude in all of them: a velocity or a field is none.
+    assert facts.get("ComplexImageComponent") == ("MAGNITUDE" if found in (None, "magnitude") else None)
+    assert "quantity_of_ge" not in mr(*quantity(number, sequence, syntax), syntax=syntax, modality="CT")
+
+
+@pytest.mark.parametrize("of_ge", [True, False])
+def test_a_direction_of_diffusion_is_no_quantity(of_ge: bool) -> None:
+    standard = Element(0x00189087, "FD", struct.pack("<d", 800.0))
+    facts = mr(*quantity(3), text(0x00431039, "IS", "800\\8\\0\\0") if of_ge else standard)
+    assert (facts["DiffusionBValue"], facts["ComplexImageComponent"]) == (800, "MAGNITUDE")
+    assert "quantity_of_ge" not in facts
