@@ -432,7 +432,7 @@ BUGS = [
         f"{CORE}/masks/lattice.py",
         "TOLERANCE: Final = 0.05",
         "TOLERANCE: Final = 0.5",
-        "masks/test_segments.py::test_another_grid_is_kept_as_it_is[shift]",
+        "masks/test_segments_own_grid.py::test_another_grid_is_kept_as_it_is[shift]",
     ),
     Bug(
         "frames of a segment that run against the slices are not turned",

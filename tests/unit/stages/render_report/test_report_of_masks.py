@@ -13,7 +13,7 @@ import pytest
 from made_up_dataset import OUTCOMES, Made, ramp, write_dataset
 from made_up_pictures import MadePicture, write_pictures
 from numpy.typing import NDArray
-from test_page import Page, data_of, plain
+from parsed_page import Page, data_of, plain
 from written_arrays import write
 
 from dicomzarr.stages.render_report import charts
