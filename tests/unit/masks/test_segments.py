@@ -11,7 +11,7 @@ from made_up_scans import AXIAL, CORONAL, OBLIQUE, SAGITTAL, multi_frame_scan, s
 from made_up_segmentations import MaskFrame, by_hand, by_highdicom, described, reordered
 from placed_segments import highdicom_by_frame, highdicom_by_instance, in_order, noise, only, placed, read
 
-from dicomzarr.masks.model import Description, Elsewhere
+from dicomzarr.masks.model import Description, Elsewhere, MaskProblem
 from dicomzarr.masks.segments import masks_of_segmentation
 
 ORIENTATIONS = {"axial": AXIAL, "coronal": CORONAL, "sagittal": SAGITTAL, "oblique": OBLIQUE}
@@ -57,6 +57,17 @@ def test_the_order_of_frames_does_not_matter(order: list[int]) -> None:
     dataset = reordered(by_highdicom(images, voxels), order)
     for number, (_, mask) in enumerate(placed(dataset, grid_of(images))):
         np.testing.assert_array_equal(mask.values, voxels == number + 1)
+
+
+@pytest.mark.parametrize("number", [-1, 1 << 16])
+def test_a_label_map_with_numbers_that_no_segment_can_have_is_refused(number: int) -> None:
+    """Segment Number (0062,0004) is a US; arrays are of any integer type."""
+    images = scan("a")
+    segmentation = read(by_highdicom(images, noise(4, 5, 16, 12), "LABELMAP"))
+    pixels = np.full((16, 12), number, "i4")
+    pixels[0] = 1
+    with pytest.raises(MaskProblem, match="invalid_attribute"):
+        list(masks_of_segmentation(segmentation, [grid_of(images)], lambda _: pixels))
 
 
 @pytest.mark.parametrize("form", ["PROBABILITY", "OCCUPANCY"])

@@ -23,7 +23,6 @@ from dicomzarr.pixels.reader import (
 )
 from dicomzarr.vocabulary.reasons import NotExtracted
 
-
 GREY = {"Rows": 2, "Columns": 2}
 
 

@@ -86,18 +86,6 @@ def test_a_dataset_without_findings_needs_no_attention(tmp_path: Path) -> None:
     assert "5 became 1 image array, and every voxel of them was read back" in text
 
 
-def test_findings_link_to_volumes_that_are_listed(tmp_path: Path) -> None:
-    arrays = [
-        replace(some_arrays()[0], array=f"aaaa00000000000{n}/00000001", flags="rounded_positions") for n in (1, 2)
-    ]
-    folder = write_dataset(tmp_path / "d", arrays, [])
-    first, second = (f'<a href="#{each.array}"><code>' for each in arrays)
-    whole, cut = render(folder), render(folder, max_rows=1)
-    assert first in whole and second in whole and "Show them in the table" in whole
-    assert first in cut and second not in cut and f"<code>{arrays[1].array}</code>" in cut
-    assert "Show those that are listed in the table" in cut
-
-
 def test_a_verdict_outside_the_vocabulary_is_a_failure() -> None:
     assert [worst(v) for v in (["pass", "warn"], ["pass"], ["warn", "splendid"], [""])] == [
         "warn",

@@ -274,6 +274,18 @@ def test_a_long_list_is_cut_with_a_note_and_keeps_what_needs_attention(dataset: 
     )
 
 
+def test_findings_link_to_volumes_that_are_listed(tmp_path: Path) -> None:
+    arrays = [
+        replace(some_arrays()[0], array=f"aaaa00000000000{n}/00000001", flags="rounded_positions") for n in (1, 2)
+    ]
+    folder = write_dataset(tmp_path / "d", arrays, [])
+    first, second = (f'<a href="#{each.array}"><code>' for each in arrays)
+    whole, cut = render(folder), render(folder, max_rows=1)
+    assert first in whole and second in whole and "Show them in the table" in whole
+    assert first in cut and second not in cut and f"<code>{arrays[1].array}</code>" in cut
+    assert "Show those that are listed in the table" in cut
+
+
 # ------------------------------------------------------------------------------------------- volumes and pictures
 
 
