@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,17 @@ def ct_slice(series: str, index: int, *, pixels: np.ndarray | None = None, **att
     dataset.PixelRepresentation = 1
     dataset.RescaleSlope, dataset.RescaleIntercept = 1, -1024
     dataset.PixelData = data.astype("<i2").tobytes()
+    change(dataset, attributes)
+    return dataset
+
+
+def change(dataset: Dataset, attributes: Mapping[str, Any]) -> None:
+    """Set attributes by their DICOM keywords; None deletes one."""
     for keyword, value in attributes.items():
         if value is None:
             delattr(dataset, keyword)
         else:
             setattr(dataset, keyword, value)
-    return dataset
 
 
 def save(dataset: Dataset, path: Path) -> Path:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from conftest import ROOT
+from conftest import REASON, ROOT, Workflow
 
 from dicomzarr.privacy.pseudonyms import Pseudonyms
 from dicomzarr.records import digests
@@ -121,3 +122,13 @@ def digest_from_scratch(config: Mapping[str, Any], folder: Path, decided: Mappin
     write_cards(results, complete)
     sandbox.end_all()  # a child of this process would keep open the pipes of others that the test started
     return dataset_digest(results.dataset)
+
+
+def digest_of_workflow(workflow: Workflow, decided: Mapping[str, str] = {}) -> str:
+    """Return the digest of a dataset that is built from scratch from the source and the configuration of a workflow."""
+    config = {"burned_in": "keep", "burned_in_reason": REASON, **workflow.config, "source": str(workflow.source)}
+    folder = workflow.folder / "scratch"
+    try:
+        return digest_from_scratch(config, folder, decided)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from dicoms import ct_slice, uid
+from dicoms import change, ct_slice, uid
 from made_up_enhanced import group, item
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
@@ -70,11 +70,7 @@ def scan(
         dataset.InstanceNumber = index + 1
         dataset.ImagePositionPatient, dataset.ImageOrientationPatient = position, list(orientation)
         dataset.PixelSpacing, dataset.SliceThickness = list(spacing), 2.5
-        for keyword, value in attributes.items():
-            if value is None:
-                delattr(dataset, keyword)
-            else:
-                setattr(dataset, keyword, value)
+        change(dataset, attributes)
         slices.append(dataset)
     return slices
 

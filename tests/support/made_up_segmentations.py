@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from dicoms import uid
+from dicoms import change, uid
 from made_up_enhanced import group, item
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -194,11 +194,7 @@ def by_hand(
     dataset.SharedFunctionalGroupsSequence = [group(**shared)]
     dataset.PerFrameFunctionalGroupsSequence = [_groups(frame) for frame in frames]
     set_pixels(dataset, np.stack([frame.pixels for frame in frames]))
-    for keyword, value in attributes.items():
-        if value is None:
-            delattr(dataset, keyword)
-        else:
-            setattr(dataset, keyword, value)
+    change(dataset, attributes)
     return dataset
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from dicoms import uid
+from dicoms import change, uid
 from pydicom import Dataset, FileMetaDataset, dcmwrite
 from pydicom.dataelem import RawDataElement
 from pydicom.sequence import Sequence as Items
@@ -195,11 +195,7 @@ def structure_set(
         )
         for number, roi in zip(numbers, rois, strict=True)
     )
-    for keyword, value in attributes.items():
-        if value is None:
-            delattr(dataset, keyword)
-        else:
-            setattr(dataset, keyword, value)
+    change(dataset, attributes)
     return dataset
 
 

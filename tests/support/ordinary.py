@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
 
 # Put before a command: drops all capabilities, also those that a program of root regains when it starts.
 WITHOUT_CAPABILITIES = """
@@ -45,3 +50,26 @@ def bound_by_permissions() -> Iterator[None]:
     finally:
         sets[0] = before
         libc.capset(header, sets)
+
+
+@contextmanager
+def read_only(results: Path, how: str) -> Iterator[list[str]]:
+    """Let nothing be written to results, by ``permissions`` or a ``mount``; yield what holds a command to these."""
+    if how == "permissions":
+        folders = [results, *(path for path in results.rglob("*") if path.is_dir())]
+        for path in results.rglob("*"):
+            path.is_file() and path.chmod(0o400)
+        for path in folders:
+            path.chmod(0o500)
+        yield [] if os.geteuid() else [sys.executable, "-c", WITHOUT_CAPABILITIES]
+        for path in folders:
+            path.chmod(0o700)
+        return
+    for lock in ("run.lock", "jobs.lock"):  # nor can they be made
+        (results / "private" / lock).unlink(missing_ok=True)
+    for options in (["--bind", str(results)], ["-o", "remount,bind,ro"]):
+        command = ["mount", *options, str(results)]
+        if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
+            pytest.skip("mounting is not allowed here")
+    yield []
+    subprocess.run(["umount", "-l", str(results)], check=True)

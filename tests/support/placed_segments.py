@@ -19,6 +19,18 @@ from dicomzarr.masks.segmentation import Segmentation, read_segmentation
 from dicomzarr.masks.segments import masks_of_segmentation
 
 
+def noise(seed: int, *shape: int, values: int = 2) -> NDArray[np.uint8]:
+    """Return voxels of random values."""
+    return np.random.default_rng(seed).integers(0, values, shape, dtype="u1")
+
+
+def in_order(images: Sequence[Dataset]) -> list[Dataset]:
+    """Return slices along their normal, by highdicom."""
+    from highdicom import spatial
+
+    return spatial.sort_datasets(images)[::-1]  # its planes run against the normal of rows and columns
+
+
 def read(dataset: Dataset) -> Segmentation:
     """Return the segmentation of a made-up file, through its bytes."""
     return read_segmentation(io.BytesIO(as_bytes(dataset)))

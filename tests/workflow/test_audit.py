@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, Launch, Workflow
 from dicoms import save_series
+from folders import state_of
 
 PAGE = (ROOT / "docs" / "privacy-audit.md").read_text()
 NAMES = "Nobody^Quastenflosser\nAnna\nNiemandshausen Ottilie\n"
@@ -25,10 +26,6 @@ def commands() -> dict[str, list[str]]:
         step: [line for block in re.findall(r"^```\n(.*?)^```$", part, re.M | re.S) for line in block.splitlines()]
         for step, part in steps.items()
     }
-
-
-def state(folder: Path) -> dict[str, tuple[int, bytes]]:
-    return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture
@@ -45,7 +42,7 @@ def finished(workflow: Workflow) -> Workflow:
 
 
 def test_the_page_and_the_search_when_the_source_is_gone(finished: Workflow, launch: Launch) -> None:
-    before = state(finished.results / "dataset")
+    before = state_of(finished.results / "dataset")
     done = launch(finished, "audit", "--json")
     answer = json.loads(done.stdout)
     assert done.returncode == 0 and answer["good"] and not answer["unlisted"], done.stderr
@@ -69,7 +66,7 @@ def test_the_page_and_the_search_when_the_source_is_gone(finished: Workflow, lau
     ):
         done = launch(finished, "audit", *arguments, config=False)
         assert (done.returncode, says in done.stderr) == (2, True), done.stderr
-    assert state(finished.results / "dataset") == before
+    assert state_of(finished.results / "dataset") == before
 
 
 def test_each_command_of_the_page(finished: Workflow, environment: Path) -> None:
@@ -79,11 +76,11 @@ def test_each_command_of_the_page(finished: Workflow, environment: Path) -> None
     steps = commands()
     assert len(steps) == 10 and all(steps.values())
     variables = {**os.environ, **finished.environment, "DICOMZARR_VENV": str(environment)}
-    before = state(finished.results / "dataset")
+    before = state_of(finished.results / "dataset")
     for command in (command for step in steps.values() for command in step):
         expected = re.search(r"# exit code (\d)", command)
         done = subprocess.run(
             ["bash", "-c", command], cwd=finished.folder, env=variables, capture_output=True, text=True, check=False
         )
         assert done.returncode == (int(expected[1]) if expected else 0), f"{command}\n{done.stdout}{done.stderr}"
-    assert state(finished.results / "dataset") == before
+    assert state_of(finished.results / "dataset") == before

@@ -12,8 +12,8 @@ from blake3 import blake3
 from burned_in_text import DIES, FOUND, RAISES, body, value_detector, with_value
 from conftest import Run, Workflow, in_ci
 from dicoms import ct_slice, save
+from folders import state_of_array_files
 from project_copy import copy_of_the_project
-from test_text_in_pixels import state
 
 from dicomzarr.records import decisions
 from dicomzarr.records.batch_record import batch_record_path, load_extracted
@@ -79,13 +79,13 @@ def test_without_a_detector_that_works_nothing_is_extracted(scanning: Workflow, 
 def test_a_new_detector_looks_again_and_extracts_only_where_a_verdict_changed(scanning: Workflow) -> None:
     use(scanning, value_detector("1"))
     first = scanning.run()
-    arrays, seal, before = state(first.results), first.sealed, records(first.results)
+    arrays, seal, before = state_of_array_files(first.results), first.sealed, records(first.results)
     pictures = {path.name: path.read_bytes() for path in first.results.glob("private/text/*/*.jpg")}
 
     use(scanning, value_detector("2", top=18))  # the same verdicts; another place
     second = scanning.run()
     assert second.jobs("extract_batch") >= 1 and second.extracted_series() == 0
-    assert state(second.results) == arrays and reasons(second) == {"chest/1.dcm": "text_in_pixels"}
+    assert state_of_array_files(second.results) == arrays and reasons(second) == {"chest/1.dcm": "text_in_pixels"}
     assert second.sealed["digest"] == seal["digest"] and second.sealed["seal"] != seal["seal"]
     after = records(second.results)
     for series_id, record in after.items():
@@ -102,7 +102,7 @@ def test_a_new_detector_looks_again_and_extracts_only_where_a_verdict_changed(sc
     third = scanning.run()
     assert reasons(third) == {} and third.extracted_series() == 1
     assert not list(third.results.glob("private/text/*/*"))
-    assert len(arrays.items() & state(third.results).items()) >= 2  # the other series
+    assert len(arrays.items() & state_of_array_files(third.results).items()) >= 2  # the other series
 
 
 @pytest.mark.parametrize("other", in_ci(1, ["0" * 16, ""]))

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 from conftest import ROOT, Launch, Workflow
 from dicoms import ct_slice, save, save_series
+from encoded_texts import hits
 from faulty_pacs import HASTY
 from forks import Forks
 from orthanc_server import HOST, NO_PROXY, PASSWORD, USER, Orthanc
 from pydicom.data import get_testdata_file
-from test_privacy import hits
 from waiting import wait_until
 
 from dicomzarr.commands.launcher.json_forms import FORMS

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from conftest import FULL, REASON, Workflow, in_ci
 from dicoms import save_series
+from folders import state_of
 from forks import Forks
-from ordinary import WITHOUT_CAPABILITIES
+from ordinary import WITHOUT_CAPABILITIES, read_only
 
 SERIES = 4
-LOCKS = {"run.lock", "jobs.lock"}
 LABELS = {"file": "labels.csv", "by": "folder", "key": "folder", "columns": {"finding": {"values": ["yes", "no"]}}}
 
 
@@ -48,18 +48,6 @@ def mine(made: Workflow, tmp_path: Path) -> Workflow:
     return workflow
 
 
-def snapshot(results: Path) -> dict[str, tuple[int, int, bytes]]:
-    """Return inode, modification time and content of every file and folder, except lock files."""
-    found = {}
-    for path in sorted([results, *results.rglob("*")]) if results.exists() else ():
-        if path.name not in LOCKS:
-            status = path.lstat()
-            is_private = path.name == "private"  # its time changes when a lock file is created
-            data = path.read_bytes() if path.is_file() else b""
-            found[str(path)] = (status.st_ino, 0 if is_private else status.st_mtime_ns, data)
-    return found
-
-
 def jobs(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
     """Return how many jobs of each rule a dry run lists in its table."""
     return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.M)}
@@ -83,13 +71,13 @@ READ_ONLY = [
 
 
 def test_read_only_commands_change_no_file_of_a_finished_dataset(mine: Workflow) -> None:
-    before = snapshot(mine.results)
+    before = state_of(mine.results)
     for command_line in READ_ONLY:
         done = mine.snakemake("--cores", "1", *command_line.split())
         expected = 1 if command_line == "--lint" and "Lints" in done.stderr else 0
         assert done.returncode == expected, (command_line, done.stderr)
         assert "Traceback" not in done.stderr, command_line
-        assert snapshot(mine.results) == before, command_line
+        assert state_of(mine.results) == before, command_line
     # Snakemake would list what lies below the working folder and belongs to no job: the files of the source.
     listed = mine.snakemake("--cores", "1", "--list-untracked")
     assert listed.returncode == 1 and "would print the name of every file of the source" in listed.stderr
@@ -187,11 +175,11 @@ def test_a_dry_run_lists_the_jobs_of_a_run(
 ) -> None:
     change(mine)
     mine.write_config()
-    before = snapshot(mine.results)
+    before = state_of(mine.results)
     done = mine.snakemake("--cores", "2", "-n")
     assert done.returncode == 0, done.stderr
     assert {rule: jobs(done).get(rule, 0) for rule in expected} == expected
-    assert snapshot(mine.results) == before
+    assert state_of(mine.results) == before
     # The run does what the dry run listed, and then nothing is left to do.
     run = mine.run()
     assert {rule: run.jobs(rule) >= count for rule, count in expected.items()} == dict.fromkeys(expected, True)
@@ -199,21 +187,21 @@ def test_a_dry_run_lists_the_jobs_of_a_run(
 
 
 def test_a_dry_run_with_other_params_leaves_the_dataset_sealed(mine: Workflow) -> None:
-    before = snapshot(mine.results)
+    before = state_of(mine.results)
     done = mine.snakemake("--cores", "1", "-n", "--config", "compression=fast")
     assert done.returncode == 0 and jobs(done)["extract_batch"] == SERIES
-    assert snapshot(mine.results) == before and mine.run().nothing_to_do
+    assert state_of(mine.results) == before and mine.run().nothing_to_do
 
 
 def test_a_dry_run_refuses_the_same_as_a_run(mine: Workflow) -> None:
-    before = snapshot(mine.results)
+    before = state_of(mine.results)
     lost = mine.snakemake("--cores", "1", "-n", DICOMZARR_KEY="another key of some length, 32 or more")
     assert lost.returncode == 1 and "the pseudonym key is not the key of this dataset" in lost.stderr
     for folder in list(mine.source.iterdir())[1:]:
         shutil.rmtree(folder)
     dropped = mine.snakemake("--cores", "1", "-n")
     assert dropped.returncode == 1 and "are missing, 6 of 8; nothing was changed" in dropped.stderr
-    assert snapshot(mine.results) == before
+    assert state_of(mine.results) == before
 
 
 def test_a_read_only_command_does_not_block_a_run(mine: Workflow) -> None:
@@ -236,27 +224,14 @@ def test_a_read_only_command_does_not_block_a_run(mine: Workflow) -> None:
 
 @pytest.fixture(params=in_ci(1, ["permissions", "mount"]))
 def unwritable(mine: Workflow, request: pytest.FixtureRequest) -> Iterator[list[str]]:
-    """Make the results read-only, by a mount or by permissions; yields a command prefix that enforces it."""
-    folders = [mine.results, *(path for path in mine.results.rglob("*") if path.is_dir())]
-    if request.param == "permissions":
-        for path in folders:
-            path.chmod(0o500)
-        yield [] if os.geteuid() else [sys.executable, "-c", WITHOUT_CAPABILITIES]
-        for path in folders:
-            path.chmod(0o700)
-        return
-    for how in (["--bind", str(mine.results)], ["-o", "remount,bind,ro"]):
-        command = ["mount", *how, str(mine.results)]
-        if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
-            pytest.skip("mounting is not allowed here")
-    yield []
-    subprocess.run(["umount", "-l", str(mine.results)], check=True)
+    with read_only(mine.results, request.param) as held_to_it:
+        yield held_to_it
 
 
 def test_read_only_commands_need_no_write_permission(mine: Workflow, unwritable: list[str]) -> None:
     add_a_folder(mine)
     mine.write_config(compression="fast")
-    before = snapshot(mine.results)
+    before = state_of(mine.results)
     command = [*unwritable, sys.executable, "-m", "snakemake", "--snakefile", str(mine.project / "Snakefile")]
     for command_line in ("-n", "--summary", "--dag", "--list"):
         done = subprocess.run(
@@ -270,7 +245,7 @@ def test_read_only_commands_need_no_write_permission(mine: Workflow, unwritable:
         assert done.returncode == 0, (command_line, done.stderr)
         if command_line == "-n":
             assert jobs(done)["discover_files"] == 1
-    assert snapshot(mine.results) == before
+    assert state_of(mine.results) == before
 
 
 def test_a_dry_run_works_in_a_folder_that_cannot_be_written(mine: Workflow, tmp_path: Path) -> None:
@@ -281,7 +256,7 @@ def test_a_dry_run_works_in_a_folder_that_cannot_be_written(mine: Workflow, tmp_
     (folder / "config.yaml").write_text(json.dumps(whole | mine.config))
     add_a_folder(mine)
     folder.chmod(0o500)
-    before = snapshot(mine.results)
+    before = state_of(mine.results)
     command = [] if os.geteuid() else [sys.executable, "-c", WITHOUT_CAPABILITIES]
     command += [sys.executable, "-m", "snakemake", "--snakefile", str(mine.project / "Snakefile"), "-n", "--cores", "1"]
     done = subprocess.run(
@@ -295,4 +270,4 @@ def test_a_dry_run_works_in_a_folder_that_cannot_be_written(mine: Workflow, tmp_
     folder.chmod(0o700)
     assert done.returncode == 0, done.stderr
     assert jobs(done)["discover_files"] == 1 and jobs(done).get("extract_batch", 0) == 0
-    assert [path.name for path in folder.iterdir()] == ["config.yaml"] and snapshot(mine.results) == before
+    assert [path.name for path in folder.iterdir()] == ["config.yaml"] and state_of(mine.results) == before

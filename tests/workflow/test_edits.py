@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import FULL, REASON, Workflow
+from conftest import FULL, Workflow
 from edits import EDITS, SLICES, Edit, Tree, ids_of
 from folders import state_of_arrays
 from forks import Forks
-from from_scratch import dataset_digest, digest_from_scratch
+from from_scratch import dataset_digest, digest_of_workflow
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
@@ -31,14 +31,6 @@ def tree_at(folder: Path, seed: int, forks: Forks | None = None) -> tuple[Workfl
     return workflow, tree
 
 
-def scratch_digest(workflow: Workflow, folder: Path) -> str:
-    try:
-        config = {"burned_in": "keep", "burned_in_reason": REASON, **workflow.config, "source": str(workflow.source)}
-        return digest_from_scratch(config, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def groups(size: int) -> list[list[tuple[str, Edit]]]:
     listed = list(EDITS.items())
     return [listed[start : start + size] for start in range(0, len(listed), size)]
@@ -52,7 +44,7 @@ def test_each_edit_extracts_only_its_series_and_gives_the_dataset_of_a_run_from_
     elsewhere = Workflow(
         tmp_path / "elsewhere", {"source": str(workflow.source), "batch": BATCH}, workflow.environment, forks=warm
     )
-    scratch = scratch_digest(workflow, tmp_path / "scratch")
+    scratch = digest_of_workflow(workflow)
     assert run.sealed["digest"] == elsewhere.run(cores=1).sealed["digest"] == scratch
     for number, group in enumerate(groups(1 if FULL else TOGETHER)):
         name = ", ".join(name for name, _ in group)
@@ -61,7 +53,7 @@ def test_each_edit_extracts_only_its_series_and_gives_the_dataset_of_a_run_from_
         run = workflow.run()
         after = state_of_arrays(workflow.results)
         assert {name for name in after if after[name] != before.get(name)} == expected, name
-        assert run.sealed["digest"] == scratch_digest(workflow, tmp_path / "scratch"), name
+        assert run.sealed["digest"] == digest_of_workflow(workflow), name
         if FULL:  # and from scratch by the real workflow, not by the core alone
             fresh = Workflow(tmp_path / f"fresh {number}", elsewhere.config, workflow.environment, forks=warm)
             assert run.sealed["seal"] == fresh.run(cores=1).sealed["seal"], name
@@ -103,7 +95,7 @@ def test_random_edits_and_kills_give_the_dataset_of_a_run_from_scratch(
         elif finish:
             workflow.run()
     run = workflow.run()
-    assert run.sealed["digest"] == scratch_digest(workflow, folder / "scratch")
+    assert run.sealed["digest"] == digest_of_workflow(workflow)
     assert workflow.run().nothing_to_do
 
 

@@ -85,7 +85,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, warm: Forks | None) -> Res
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=str)
-def test_case(results: Results, case: FlowCase) -> None:
+def test_each_case_becomes_the_volumes_written_down_for_it(results: Results, case: FlowCase) -> None:
     outcomes = results.outcomes[case.name]
     assert set(outcomes) == set(case.files)
     for name, reason in case.not_extracted.items():

@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 from conftest import Workflow
 from dicoms import save_series
+from folders import state_of
 from queues import Queue
 from waiting import wait_until
 
 from dicomzarr.stages import verify_dataset
 from dicomzarr.system.results_folder import Results
-
-LOCKS = {"run.lock", "jobs.lock"}
-
-
-def state(results: Path) -> dict[str, tuple[str, int]]:
-    """Return content and modification time of every file and folder of the results, except lock files."""
-    states = {}
-    for path in sorted(results.rglob("*")):
-        if path.name not in LOCKS:
-            content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-            states[str(path.relative_to(results))] = (content, path.stat().st_mtime_ns)
-    return states
 
 
 def start(workflow: Workflow, queue: Queue) -> subprocess.Popen[bytes]:
@@ -65,11 +52,11 @@ def test_a_job_that_starts_after_its_run_ended_changes_nothing(workflow: Workflo
         kill(process)
     before_late = len(queue.ended())
     sealed = workflow.run().sealed
-    before = state(workflow.results)
+    before = state_of(workflow.results)
     assert "private/run.json" not in before  # the run has ended: its jobs that are still in a queue are refused too
     queue.open()
     wait_until(lambda: len(queue.ended()) == len(queue.scripts()))
     assert set(queue.ended()[before_late:]) == {1}
     assert "the run that started this job is over" in queue.printed()
-    assert state(workflow.results) == before and workflow.sealed() == sealed
+    assert state_of(workflow.results) == before and workflow.sealed() == sealed
     assert verify_dataset.verify(Results(workflow.results)).good

@@ -19,7 +19,7 @@ import pytest
 from conftest import FULL, ROOT, Launch, Run, Workflow, in_ci
 from dicoms import ct_slice, save, save_series
 from forks import Forks
-from ordinary import WITHOUT_CAPABILITIES
+from ordinary import read_only
 from revocations import revoked
 
 from dicomzarr.commands.launcher.json_forms import FORMS
@@ -313,34 +313,15 @@ def test_status_reports_an_active_run(mine: Workflow, launch: Launch) -> None:
 
 
 @pytest.fixture
-def read_only(mine: Workflow, request: pytest.FixtureRequest) -> Iterator[list[str]]:
-    """Let nothing be written to the results, by a mount or by permissions; yields what holds a command to these."""
+def held(mine: Workflow, request: pytest.FixtureRequest) -> Iterator[list[str]]:
     mine.run()
-    if request.param == "permissions":
-        folders = [mine.results, *(path for path in mine.results.rglob("*") if path.is_dir())]
-        for path in mine.results.rglob("*"):
-            path.is_file() and path.chmod(0o400)
-        for path in folders:
-            path.chmod(0o500)
-        yield [] if os.geteuid() else [sys.executable, "-c", WITHOUT_CAPABILITIES]
-        for path in folders:
-            path.chmod(0o700)
-        return
-    (mine.results / "private/run.lock").unlink()  # nor can they be made
-    (mine.results / "private/jobs.lock").unlink()
-    for how in (["--bind", str(mine.results)], ["-o", "remount,bind,ro"]):
-        if (
-            os.geteuid()
-            or subprocess.run(["mount", *how, str(mine.results)], capture_output=True, check=False).returncode
-        ):
-            pytest.skip("mounting is not allowed here")
-    yield []
-    subprocess.run(["umount", "-l", str(mine.results)], check=True)
+    with read_only(mine.results, request.param) as held_to_it:
+        yield held_to_it
 
 
-@pytest.mark.parametrize("read_only", in_ci(1, ["mount", "permissions"]), indirect=True)
-def test_status_verify_and_diff_need_no_write_permission(mine: Workflow, launch: Launch, read_only: list[str]) -> None:
-    before, seen = {"before": read_only}, snapshot(mine.results)
+@pytest.mark.parametrize("held", in_ci(1, ["mount", "permissions"]), indirect=True)
+def test_status_verify_and_diff_need_no_write_permission(mine: Workflow, launch: Launch, held: list[str]) -> None:
+    before, seen = {"before": held}, snapshot(mine.results)
     status, good = launch(mine, "status", **before), launch(mine, "verify", **before)
     assert (status.returncode, status.stdout) == (0, "Nothing to do\n"), status.stderr
     assert good.returncode == 0 and "0 damaged, 0 missing, 0 surplus" in good.stdout, good.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from canaries import leaks
 from conftest import Launch, Workflow
 from dicoms import uid
+from folders import state_of
 from made_up_segmentations import as_bytes
 from made_up_structure_sets import code_item, file_of
 from pydicom import Dataset, dcmread
@@ -27,17 +27,6 @@ PEOPLE = ("Ziegenhirt", "Klabautermann", "Hupfdohle")
 def table(path: Path) -> list[dict[str, str]]:
     with open(path, newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
-
-
-def snapshot(results: Path) -> dict[str, tuple[int, int, str]]:
-    """Return inode, time and content of all files and folders; a lock is no result."""
-    found = {}
-    for path in sorted(results.rglob("*")):
-        if path.name != "run.lock":
-            status = path.stat()
-            content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-            found[str(path)] = (status.st_ino, status.st_mtime_ns, content)
-    return found
 
 
 def by(what: str) -> str:
@@ -151,7 +140,7 @@ def test_status_proposes_unmatched_names_and_changes_nothing(workflow: Workflow,
         ScanWithMasks(name, labels=("Liver", "GTV"), roi=roi).save(workflow.source / name)
     workflow.run(**NAMES)
     names = workflow.results / "private/mask_names.csv"
-    before = snapshot(workflow.results)
+    before = state_of(workflow.results)
     plain, as_json = launch(workflow, "status"), launch(workflow, "status", "--json")
     assert (plain.returncode, as_json.returncode) == (0, 0), plain.stdout + plain.stderr
     said, counted, advice, *lines = plain.stdout.splitlines()
@@ -180,7 +169,7 @@ def test_status_proposes_unmatched_names_and_changes_nothing(workflow: Workflow,
             },
         ],
     }
-    assert snapshot(workflow.results) == before
+    assert state_of(workflow.results) == before
     # Nor does what status prints stay in Snakemake's own folder.
     assert not leaks([workflow.folder / ".snakemake"], workflow.results / "private")
 

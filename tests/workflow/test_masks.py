@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 from canaries import leaks
-from conftest import CHECKER, REASON, ROOT, Run, Workflow, in_ci
+from conftest import CHECKER, ROOT, Run, Workflow, in_ci
 from forks import Forks
-from from_scratch import dataset_digest, digest_from_scratch
+from from_scratch import dataset_digest, digest_of_workflow
 from made_up_structure_sets import MadeUpRoi, file_of, square, structure_set
 from scans_with_masks import ScanWithMasks, read_mask
 
@@ -39,15 +39,6 @@ def masks_of(run: Run) -> dict[str, dict[str, str]]:
 def image_row(run: Run) -> dict[str, str]:
     (row,) = [row for row in run.table("dataset/volumes.csv") if row["modality"] == "CT"]
     return row
-
-
-def scratch(workflow: Workflow) -> str:
-    folder = workflow.folder / "scratch"
-    try:
-        config = {"burned_in": "keep", "burned_in_reason": REASON, **workflow.config, "source": str(workflow.source)}
-        return digest_from_scratch(config, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def image_files(results: Path, array: str) -> dict[str, int]:
@@ -89,7 +80,7 @@ def test_segmentation_and_structure_set_become_masks_of_their_image(flow: Workfl
         ("SEG", "placed", "", "1"),
     ]
     assert run.sealed["counts"]["masks"] == 3
-    assert run.sealed["digest"] == dataset_digest(run.results / "dataset") == scratch(flow)
+    assert run.sealed["digest"] == dataset_digest(run.results / "dataset") == digest_of_workflow(flow)
 
 
 def test_labels_names_and_descriptions_stay_private(flow: Workflow) -> None:
@@ -140,19 +131,19 @@ def test_a_late_mask_touches_the_series_of_its_image_alone_and_its_voxels_not(fl
     assert {name: image_files(flow.results, name) for name in before} == before  # the same files: nothing was decoded
     changed = [name for name in group if (flow.results / "dataset/images.zarr" / name).stat().st_ino != group[name]]
     assert changed == [row["array"] for row in run.table("dataset/volumes.csv") if row["masks"] == "kidney_left"]
-    assert run.sealed["digest"] == scratch(flow)
+    assert run.sealed["digest"] == digest_of_workflow(flow)
     (flow.source / "one" / "rt.dcm").write_bytes(one.structures(StructureSetLabel="again"))
     flow.run()
     (flow.source / "two" / "seg.dcm").unlink()
     run = flow.run()
     assert sorted(row["mask"] for row in run.table("dataset/masks.csv")) == ["kidney_left", "kidney_left"]
-    assert run.sealed["digest"] == scratch(flow)
+    assert run.sealed["digest"] == digest_of_workflow(flow)
     (flow.source / "one" / "rt.dcm").unlink()
     (flow.source / "two" / "rt.dcm").unlink()
     run = flow.run()
     assert not list((flow.results / "dataset/images.zarr").glob("*/*/labels"))
     assert run.table("dataset/masks.csv") == []
-    assert run.sealed["digest"] == scratch(flow)
+    assert run.sealed["digest"] == digest_of_workflow(flow)
     assert flow.run().nothing_to_do
 
 
@@ -167,16 +158,16 @@ def test_a_late_slice_and_other_bytes_of_a_mask_give_the_bytes_of_a_run_from_scr
     (flow.source / "4.dcm").unlink()
     run = flow.run()
     assert "outside_image" in masks_of(run)["liver"]["flags"].split()  # its last frame has no slice yet
-    assert run.sealed["digest"] == scratch(flow)
+    assert run.sealed["digest"] == digest_of_workflow(flow)
     (flow.source / "4.dcm").write_bytes(late)
     run = flow.run()
     assert np.array_equal(read_mask(run.results, masks_of(run)["liver"]), made.liver)
-    assert run.sealed["digest"] == scratch(flow)
+    assert run.sealed["digest"] == digest_of_workflow(flow)
     made.liver = ~made.liver
     (flow.source / "seg.dcm").write_bytes(made.segmentation())
     run = flow.run()
     assert np.array_equal(read_mask(run.results, masks_of(run)["liver"]), made.liver)
-    assert run.sealed["digest"] == scratch(flow)
+    assert run.sealed["digest"] == digest_of_workflow(flow)
 
 
 def test_other_names_rename_masks_without_touching_images(flow: Workflow) -> None:
@@ -192,7 +183,7 @@ def test_other_names_rename_masks_without_touching_images(flow: Workflow) -> Non
     assert run.extracted_series() == 1
     assert {name: image_files(flow.results, name) for name in images} == images
     assert {row["masks_absent"] for row in run.table("dataset/volumes.csv")} == {""}
-    assert run.sealed["digest"] == scratch(flow)
+    assert run.sealed["digest"] == digest_of_workflow(flow)
 
 
 def test_masks_without_an_image_are_stated(flow: Workflow) -> None:
@@ -215,7 +206,7 @@ def test_masks_without_an_image_are_stated(flow: Workflow) -> None:
     made.save_images(flow.source)
     run = flow.run()
     assert sorted(masks_of(run)) == ["kidney_left", "liver", "tumour"]
-    assert run.sealed["digest"] == scratch(flow)
+    assert run.sealed["digest"] == digest_of_workflow(flow)
 
 
 def test_a_second_copy_of_a_mask_file_is_no_second_mask(flow: Workflow) -> None:
@@ -247,7 +238,7 @@ def test_files_of_one_uid_with_other_masks_are_both_refused(flow: Workflow) -> N
     assert sorted(masks_of(run)) == ["liver", "tumour"]
     outcomes = {run.outcome()[name] for name in ("rt.dcm", "only the header differs.dcm", "other contours.dcm")}
     assert outcomes == {("quarantined", "conflicting_instance")}
-    assert run.sealed["digest"] == scratch(flow)
+    assert run.sealed["digest"] == digest_of_workflow(flow)
 
 
 def test_damage_of_a_mask_is_found_and_repaired(flow: Workflow) -> None:
@@ -311,4 +302,4 @@ def test_killed_at_any_time_the_plain_command_gives_the_same_bytes(flow: Workflo
         ScanWithMasks(name).save(flow.source / name)
     flow.write_config()
     flow.killed(after, "--cores", "2")
-    assert flow.run().sealed["digest"] == scratch(flow)
+    assert flow.run().sealed["digest"] == digest_of_workflow(flow)

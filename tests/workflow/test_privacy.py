@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import os
 import stat
@@ -11,6 +10,7 @@ from pathlib import Path
 from blake3 import blake3
 from conftest import Launch, Workflow
 from dicoms import ct_slice, save, save_series
+from encoded_texts import hits
 from project_copy import copy_of_the_project, edit
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -65,24 +65,6 @@ def write_canaries(source: Path) -> list[str]:
     broken = save(ct_slice("canary broken", 0, PatientName="CANBROKEN"), source / FOLDERS[0] / "broken.dcm")
     broken.write_bytes(broken.read_bytes()[:400])
     return [*texts, "CANPHOTO"]
-
-
-def forms(text: str) -> list[bytes]:
-    """Return the encodings in which a file may contain a text."""
-    raw = text.encode()
-    return [
-        raw,
-        raw.lower(),
-        raw.upper(),
-        text.encode("utf-16-le"),
-        base64.b64encode(raw).rstrip(b"=")[:-1],
-        raw.hex().encode(),
-    ]
-
-
-def hits(texts: list[str], data: bytes) -> list[str]:
-    """Return the texts that the data contain, in any encoding."""
-    return [text for text in texts if any(form in data for form in forms(text))]
 
 
 def test_no_text_of_the_source_leaves_the_private_folder(workflow: Workflow) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 import zarr
 from conftest import Run, Workflow
 from forks import Forks
-from from_scratch import digest_from_scratch
+from from_scratch import digest_of_workflow
 from made_up_scans import scan
 from made_up_structure_sets import MadeUpContour, MadeUpRoi, file_of, square, structure_set
 from pydicom import dcmwrite
@@ -47,14 +46,6 @@ def add_mask(flow: Workflow, right: float) -> None:
     (flow.source / "rt.dcm").write_bytes(file_of(structures))
 
 
-def scratch(flow: Workflow) -> str:
-    folder = flow.folder / "scratch"
-    try:
-        return digest_from_scratch({**flow.config, "source": str(flow.source)}, folder)
-    finally:
-        shutil.rmtree(folder)
-
-
 def levels_of(folder: Path) -> list[np.ndarray[Any, Any]]:
     datasets = json.loads((folder / "zarr.json").read_text())["attributes"]["ome"]["multiscales"][0]["datasets"]
     assert {path.name for path in folder.iterdir() if path.name.isdecimal()} == {level["path"] for level in datasets}
@@ -78,14 +69,14 @@ def test_levels_are_part_of_the_dataset(flow: Workflow) -> None:
     files = [path for path in image.rglob("*") if path.is_file() and "labels" not in path.relative_to(image).parts]
     assert (int(size["files"]), int(size["stored_bytes"])) == (5, sum(path.stat().st_size for path in files))
     assert (size["verdict"], run.table("dataset/reports/depth.csv")[0]["read_back"]) == ("pass", "exact")
-    assert run.sealed["config"]["levels"] == 3 and run.sealed["digest"] == scratch(flow)
+    assert run.sealed["config"]["levels"] == 3 and run.sealed["digest"] == digest_of_workflow(flow)
 
     before = {path: path.stat().st_ino for path in files}
     add_mask(flow, 30)  # another mask: the image is not decoded, its levels are the same files
     run = flow.run()
     assert run.extracted_series() == 1 and {path: path.stat().st_ino for path in files} == before
     first, second = levels_of(mask)
-    assert np.array_equal(second, first[:, ::2, ::2]) and run.sealed["digest"] == scratch(flow)
+    assert np.array_equal(second, first[:, ::2, ::2]) and run.sealed["digest"] == digest_of_workflow(flow)
 
     shard = image / "1/c/0/0/0"
     data = bytearray(shard.read_bytes())
@@ -97,4 +88,4 @@ def test_levels_are_part_of_the_dataset(flow: Workflow) -> None:
     flow.config["levels"] = 1
     run = flow.run()
     assert run.extracted_series() == 1 and len(levels_of(image)) == len(levels_of(mask)) == 1
-    assert run.sealed["digest"] == scratch(flow) and verify(Results(flow.results)).good
+    assert run.sealed["digest"] == digest_of_workflow(flow) and verify(Results(flow.results)).good

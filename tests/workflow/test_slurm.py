@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, Workflow
 from dicoms import save_series
+from folders import state_of
 from slurm_cluster import SlurmCluster, SlurmJob, running
-from test_late_jobs import state
 from waiting import HANG
 
 from dicomzarr.commands.launcher.environment import Environment
@@ -127,10 +127,10 @@ def test_jobs_on_two_nodes_survive_a_cancelled_job_and_a_killed_main_process(
     assert len(done) == 4 and {job.cores for job in cluster.jobs()} == {1}
 
     # The job that waited starts now: its run is over.
-    before_late = state(workflow.results)
+    before_late = state_of(workflow.results)
     cluster.control("release", str(late))
     cluster.wait(lambda: [job for job in cluster.jobs() if job.number == late][0].state == "FAILED")
-    assert state(workflow.results) == before_late and verify_dataset.verify(Results(workflow.results)).good
+    assert state_of(workflow.results) == before_late and verify_dataset.verify(Results(workflow.results)).good
     logs = {path: path.read_text() for path in (workflow.folder / ".snakemake" / "slurm_logs").rglob("*.log")}
     assert any("the run that started this job is over" in text for text in logs.values())
 

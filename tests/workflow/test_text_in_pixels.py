@@ -13,7 +13,8 @@ from blake3 import blake3
 from burned_in_text import TEXT, body, save_scan, with_text
 from conftest import Launch, Run, Workflow, in_ci, leftovers
 from dicoms import ct_slice, save
-from from_scratch import digest_from_scratch
+from folders import state_of_array_files
+from from_scratch import digest_of_workflow
 
 from dicomzarr.records import decisions
 from dicomzarr.records.series_record import SeriesRecord
@@ -38,13 +39,9 @@ def table_of(workflow: Workflow) -> Path:
     return decisions.path_in(workflow.results / "private")
 
 
-def from_scratch(workflow: Workflow, folder: Path) -> str:
+def from_scratch(workflow: Workflow) -> str:
     """Return the digest of a build from scratch with the decisions that there are."""
-    try:
-        config = {**workflow.config, "source": str(workflow.source)}
-        return digest_from_scratch(config, folder, decisions.read(table_of(workflow)))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    return digest_of_workflow(workflow, decisions.read(table_of(workflow)))
 
 
 def pictures(results: Path) -> set[str]:
@@ -56,15 +53,7 @@ def outcomes(run: Run, name: str) -> dict[str, tuple[str, str]]:
     return {Path(path).name: end for path, end in run.outcome().items() if path.startswith(f"{name}/")}
 
 
-def state(results: Path) -> dict[str, tuple[int, int, bytes]]:
-    """Return inode, time of change and bytes of each file of the series; not of the list of all, which is rewritten."""
-    files = [path for path in (results / "dataset/images.zarr").glob("*/**/*") if path.is_file()]
-    return {str(path): (path.stat().st_ino, path.stat().st_mtime_ns, path.read_bytes()) for path in files}
-
-
-def test_an_image_with_text_is_decided_about_and_the_next_run_follows(
-    scanning: Workflow, tmp_path: Path, launch: Launch
-) -> None:
+def test_an_image_with_text_is_decided_about_and_the_next_run_follows(scanning: Workflow, launch: Launch) -> None:
     one, *_ = save_scan(scanning.source / "chest", "chest", text=(0,))
     save_scan(scanning.source / "other", "other")
     content = content_of(one)
@@ -73,7 +62,7 @@ def test_an_image_with_text_is_decided_about_and_the_next_run_follows(
     assert outcomes(first, "chest") == aside and pictures(first.results) == {content}
     assert {*outcomes(first, "other").values()} == {EXTRACTED}
     digest = first.sealed["digest"]
-    assert digest == from_scratch(scanning, tmp_path / "scratch") and scanning.run().nothing_to_do
+    assert digest == from_scratch(scanning) and scanning.run().nothing_to_do
     assert first.table("dataset/reports/policy.csv") == [
         {"policy": "burned_in", "kind": "text_in_pixels", "files": "1"}
     ]
@@ -87,7 +76,7 @@ def test_an_image_with_text_is_decided_about_and_the_next_run_follows(
     kept = scanning.run()
     assert {*kept.outcome().values()} == {EXTRACTED} and not pictures(kept.results)
     assert kept.extracted_series() == 1
-    assert kept.sealed["digest"] == from_scratch(scanning, tmp_path / "scratch") != digest
+    assert kept.sealed["digest"] == from_scratch(scanning) != digest
     assert scanning.run().nothing_to_do
 
     assert launch(scanning, "review", "--undo", content[:8], config=False).returncode == 0
@@ -99,22 +88,24 @@ def test_an_image_with_text_is_decided_about_and_the_next_run_follows(
     decisions.change(table_of(scanning), {clean: "set_aside"})
     fewer = scanning.run()
     assert outcomes(fewer, "other")["1.dcm"] == ASIDE and pictures(fewer.results) == {content, clean}
-    assert fewer.sealed["digest"] == from_scratch(scanning, tmp_path / "scratch")
+    assert fewer.sealed["digest"] == from_scratch(scanning)
 
 
-def test_files_that_come_and_go_give_the_dataset_of_a_run_from_scratch(scanning: Workflow, tmp_path: Path) -> None:
+def test_files_that_come_and_go_give_the_dataset_of_a_run_from_scratch(scanning: Workflow) -> None:
     save_scan(scanning.source / "chest", "chest", slices=2)
     save_scan(scanning.source / "other", "other")
     first = scanning.run()
-    before = state(first.results)
+    before = state_of_array_files(first.results)
     assert not pictures(first.results)
     added = save(ct_slice("chest", 2, pixels=with_text(body(2))), scanning.source / "chest" / "2.dcm")
     copy = shutil.copy(added, scanning.source / "chest" / "copy.dcm")
     more = scanning.run()
     assert outcomes(more, "chest") == {"0.dcm": EXTRACTED, "1.dcm": EXTRACTED, "2.dcm": ASIDE, "copy.dcm": ASIDE}
     assert pictures(more.results) == {content_of(added)}
-    assert more.sealed["digest"] == from_scratch(scanning, tmp_path / "scratch")
-    assert more.extracted_series() == 1 and len(state(more.results).items() & before.items()) >= 3  # the other series
+    assert more.sealed["digest"] == from_scratch(scanning)
+    assert (
+        more.extracted_series() == 1 and len(state_of_array_files(more.results).items() & before.items()) >= 3
+    )  # the other series
     added.rename(added.with_name("renamed.dcm"))
     assert outcomes(scanning.run(), "chest")["renamed.dcm"] == ASIDE
     (scanning.source / "chest" / "renamed.dcm").unlink()
@@ -125,7 +116,7 @@ def test_files_that_come_and_go_give_the_dataset_of_a_run_from_scratch(scanning:
     shutil.rmtree(scanning.source / "other")
     last = scanning.run(confirm_drop=True)
     assert not pictures(last.results) and not list(last.results.glob("private/text/*"))
-    assert last.sealed["digest"] == from_scratch(scanning, tmp_path / "scratch")
+    assert last.sealed["digest"] == from_scratch(scanning)
 
 
 def test_a_palette_hides_no_text(scanning: Workflow) -> None:
@@ -156,7 +147,7 @@ def test_a_palette_hides_no_text(scanning: Workflow) -> None:
     assert pictures(run.results) == {content_of(scanning.source / "images" / name) for name in aside}
 
 
-def test_of_several_frames_one_with_text_sets_the_file_aside(scanning: Workflow, tmp_path: Path) -> None:
+def test_of_several_frames_one_with_text_sets_the_file_aside(scanning: Workflow) -> None:
     def write(name: str, frames: list[np.ndarray], **attributes: object) -> Path:
         data = np.stack(frames)
         attributes = {"NumberOfFrames": len(frames), "PixelData": data.tobytes(), **attributes}
@@ -173,12 +164,12 @@ def test_of_several_frames_one_with_text_sets_the_file_aside(scanning: Workflow,
     records = map(SeriesRecord.load, first.results.glob("private/records/extract_batch/*/*.json"))
     places = {content: {row[0] for row in rows} for record in records for content, rows in record.text.items()}
     assert 2 in places[content_of(one)]  # what one frame shows brightest is also in the largest values of all
-    assert first.sealed["digest"] == from_scratch(scanning, tmp_path / "scratch")
+    assert first.sealed["digest"] == from_scratch(scanning)
 
 
 @pytest.mark.parametrize(("call", "when"), in_ci(1, [("rename", "1"), ("rename", "2")]))
 def test_a_kill_between_the_pictures_and_the_record_loses_nothing(
-    scanning: Workflow, tmp_path: Path, shim: Path, call: str, when: str
+    scanning: Workflow, shim: Path, call: str, when: str
 ) -> None:
     (one,) = [path for path in save_scan(scanning.source / "chest", "chest", text=(1,)) if path.stem == "1"]
     scanning.forks = None  # the library is loaded by each process
@@ -193,7 +184,7 @@ def test_a_kill_between_the_pictures_and_the_record_loses_nothing(
     assert not list(scanning.results.glob("private/records/extract_batch/*/*.json"))
     run = scanning.run()
     assert outcomes(run, "chest")["1.dcm"] == ASIDE and pictures(run.results) == {content_of(one)}
-    assert run.sealed["digest"] == from_scratch(scanning, tmp_path / "scratch")
+    assert run.sealed["digest"] == from_scratch(scanning)
     assert verify_dataset.verify(Results(run.results)).good and not leftovers(run.results)
     assert scanning.run().nothing_to_do
 

@@ -18,7 +18,6 @@ from dicomzarr.headers.attributes import (
     DIRECTORY_RECORDS,
     PRIVATE_COMPRESSION,
     TEXTS,
-    WANTED,
     finish,
     interpret,
     text_of,
@@ -171,7 +170,7 @@ def _read_raw(found: DataSet, use_fast: bool, use_layouts: bool) -> RawHeader:
     read, size, start, data, encoding, _, _ = found
     if encoding.little and use_fast:
         try:
-            header = fast_reader.read_raw(read, size, start, encoding.implicit, WANTED, data)
+            header = fast_reader.read_raw(read, size, start, encoding.implicit, data)
         except Unclear:
             pass
         else:

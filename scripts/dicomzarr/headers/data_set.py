@@ -31,7 +31,6 @@ from dicomzarr.headers.reading import (
 
 MAX_INFLATED = 256 << 20  # bytes of a deflated data set (PS3.5 A.5) once inflated
 MAX_INFLATED_HEADER = 16 << 20  # of these, the bytes before its pixel data
-MIN_ELEMENTS = 5  # consecutive well-formed elements required of a file without the prefix DICM
 
 _IMPLICIT_BIG = Encoding(implicit=True, little=False)  # of ACR-NEMA; no transfer syntax of DICOM
 _RECOGNITION = (b"ACR-NEMA", b"ACRNEMA", b"ACR NEMA")
@@ -161,7 +160,7 @@ def _reason_of_no_data_set(data: bytes) -> str:
 def _plausible_start(data: bytes, size: int) -> bool:
     """Whether a file without the prefix DICM certainly begins with a data set or with File Meta Information."""
     if data[:2] == b"\x02\0":
-        well_formed, has_uid = looks_like(data, 0, size, EXPLICIT_LITTLE, MIN_ELEMENTS)
+        well_formed, has_uid = looks_like(data, 0, size, EXPLICIT_LITTLE)
         return well_formed and (has_uid or b"\x02\0\x10\0UI" in data[:1024]) or _is_after_meta(data, size)
     return _guess_encoding(data, 0, size, with_uid=True) is not None
 
@@ -192,11 +191,11 @@ def _is_acr_nema(data: bytes, size: int) -> bool:
             if group != 8 or element > 0x10:
                 break
             if element == 0x10 and data[position + 8 : position + 8 + min(length, 16)].upper().startswith(_RECOGNITION):
-                return looks_like(data, 0, size, encoding, MIN_ELEMENTS)[0]
+                return looks_like(data, 0, size, encoding)[0]
             tags.append((element, length))
             position += 8 + length
         if tags[:2] == [(0, 4), (1, 4)]:
-            return looks_like(data, 0, size, encoding, MIN_ELEMENTS)[0]
+            return looks_like(data, 0, size, encoding)[0]
     return False
 
 
@@ -206,7 +205,7 @@ def _guess_encoding(data: bytes, start: int, size: int, *, with_uid: bool) -> En
     for encoding in (EXPLICIT_LITTLE, IMPLICIT_LITTLE, EXPLICIT_BIG):
         if with_uid and first != (b"\x08\0" if encoding.little else b"\0\x08"):
             continue
-        well_formed, has_uid = looks_like(data, start, size, encoding, MIN_ELEMENTS)
+        well_formed, has_uid = looks_like(data, start, size, encoding)
         if well_formed and (has_uid or not with_uid):
             return encoding
     return None

@@ -1,6 +1,6 @@
 """Fast reader of well-formed DICOM headers: little endian, explicit or implicit VR (PS3.5 7.1).
 
-It walks the top-level elements up to the pixel data and stores the bytes of the wanted ones. It raises `Unclear` for
+It walks the top-level elements up to the pixel data and stores the bytes of those in `WANTED`. It raises `Unclear` for
 anything that is not well-formed; `pydicom_reader` then reads the header. It allocates what it reads, never what a
 header declares.
 """
@@ -27,12 +27,14 @@ from dicomzarr.dicom.vr import (
     is_text,
     max_bytes,
 )
+from dicomzarr.headers.attributes import WANTED
 from dicomzarr.headers.item_walk import skip_items
 from dicomzarr.headers.known_heads import KNOWN_HEADS, MAX_KNOWN_HEADS, parse_head
 from dicomzarr.headers.reading import BLOCK, MAX_WALKED, Encoding, Reader, TooLong, Truncated, Unclear
 from dicomzarr.headers.sequence_values import sequence_bytes
 
 MAX_PADDING = 1 << 20  # zero bytes after the last element
+MIN_ELEMENTS = 5  # consecutive well-formed elements required of a file without the prefix DICM
 
 _UID = re.compile(rb"[0-2](\.(0|[1-9][0-9]*))+\Z")
 _UID_TAGS = (0x00080016, 0x00080018, 0x0020000D)  # SOP Class, SOP Instance, Study Instance UID
@@ -61,9 +63,7 @@ class RawHeader:
     texts: list[tuple[str, bytes]] = field(default_factory=list)
 
 
-def read_raw(
-    read: Reader, size: int, start: int, implicit: bool, wanted: frozenset[int], data: bytes = b""
-) -> RawHeader:
+def read_raw(read: Reader, size: int, start: int, implicit: bool, data: bytes = b"") -> RawHeader:
     """Return the wanted top-level elements of a little endian data set, and where its pixel data lies.
 
     Parameters
@@ -76,8 +76,6 @@ def read_raw(
         Offset of the first element of the data set.
     implicit : bool
         Whether VRs are implicit.
-    wanted : frozenset of int
-        Tags whose values are read.
     data : bytes
         The first bytes, from offset 0, where the caller has them already.
 
@@ -102,7 +100,7 @@ def read_raw(
     """
     header = RawHeader()
     values, texts = header.values, header.texts
-    cached_heads = KNOWN_HEADS.setdefault((implicit, wanted), {})
+    cached_heads = KNOWN_HEADS[implicit]
     unpack_length = LENGTH
     base, position, end = 0, start, len(data)
     last = walked = 0
@@ -135,7 +133,7 @@ def read_raw(
                         break
                     position += 12 + length
         except KeyError:
-            parsed = parse_head(head, implicit, wanted)
+            parsed = parse_head(head, implicit)
             if parsed is not None:
                 if len(cached_heads) >= MAX_KNOWN_HEADS:
                     cached_heads.clear()
@@ -164,10 +162,10 @@ def read_raw(
         if tag >= ITEM:
             raise Unclear
         if length == UNDEFINED:
-            position = _take_items(header, read, size, implicit, wanted, (tag, vr, value), data, base)
+            position = _take_items(header, read, size, implicit, (tag, vr, value), data, base)
         else:
             position = value + length
-            _take_value(header, read, size, wanted, (tag, vr, value, length), data, base)
+            _take_value(header, read, size, (tag, vr, value, length), data, base)
     header.is_empty = last == 0
     return header
 
@@ -186,7 +184,6 @@ def _take_items(
     read: Reader,
     size: int,
     implicit: bool,
-    wanted: frozenset[int],
     element: tuple[int, str, int],
     data: bytes,
     base: int,
@@ -200,7 +197,7 @@ def _take_items(
     if vr not in ("", "SQ", "OB", "OW"):
         raise Unclear
     position = skip_items(read, size, base + value, implicit, None, data, base) - base
-    if tag in wanted:
+    if tag in WANTED:
         header.values[tag] = (vr, sequence_bytes(tag, read, data, base, value, position))
     if tag in NAMING:
         header.texts.append(("SQ", read(min(position - value, MAX_NAMING), base + value)))
@@ -211,7 +208,6 @@ def _take_value(
     header: RawHeader,
     read: Reader,
     size: int,
-    wanted: frozenset[int],
     element: tuple[int, str, int, int],
     data: bytes,
     base: int,
@@ -219,7 +215,7 @@ def _take_value(
     """Add an element to a header: its tag, VR, the position of its value in the block at offset `base`, its length."""
     tag, vr, value, length = element
     end = value + length
-    if tag in wanted:
+    if tag in WANTED:
         if base + end > size:
             raise Truncated
         if length > MAX_VALUE:
@@ -277,8 +273,10 @@ def _is_padding(read: Reader, offset: int, size: int) -> bool:
     return size - offset <= MAX_PADDING and not any(read(max(size - offset, 0), offset))
 
 
-def looks_like(data: bytes, start: int, size: int, encoding: Encoding, min_elements: int) -> tuple[bool, bool]:
+def looks_like(data: bytes, start: int, size: int, encoding: Encoding) -> tuple[bool, bool]:
     """Whether the bytes at `start` are a data set of this encoding, and whether it contains one of its UIDs.
+
+    `MIN_ELEMENTS` consecutive elements must be well-formed; a shorter data set, to its end.
 
     Parameters
     ----------
@@ -288,8 +286,6 @@ def looks_like(data: bytes, start: int, size: int, encoding: Encoding, min_eleme
         Offset of the supposed first element; size of the file.
     encoding : Encoding
         The encoding to try.
-    min_elements : int
-        Consecutive well-formed elements required; a shorter data set needs only be well-formed to its end.
 
     Returns
     -------
@@ -327,4 +323,4 @@ def looks_like(data: bytes, start: int, size: int, encoding: Encoding, min_eleme
             has_uid = True
         position = value + length
     finished = position >= size - 8
-    return count >= min_elements or (finished and count > 0), has_uid
+    return count >= MIN_ELEMENTS or (finished and count > 0), has_uid

@@ -15,6 +15,7 @@ from dicomzarr.dicom.vr import (
     is_text,
     max_bytes,
 )
+from dicomzarr.headers.attributes import WANTED
 
 # The parsed first 8 bytes of an element (PS3.5 7.1.2): tag; bytes to the next element; VR, or None if the value is
 # neither wanted nor a text; bytes to the end of the value that is read; whether it is wanted. The bytes to the next
@@ -24,7 +25,7 @@ Head = tuple[int, int, "str | None", int, bool]
 MAX_KNOWN_HEADS = 1 << 16
 
 
-def parse_head(head: bytes, implicit: bool, wanted: frozenset[int]) -> Head | None:
+def parse_head(head: bytes, implicit: bool) -> Head | None:
     """Return the parsed first 8 bytes of an element.
 
     Parameters
@@ -33,8 +34,6 @@ def parse_head(head: bytes, implicit: bool, wanted: frozenset[int]) -> Head | No
         The first 8 bytes of a little endian element.
     implicit : bool
         Whether the VR is implicit.
-    wanted : frozenset of int
-        Tags whose values are read.
 
     Returns
     -------
@@ -59,7 +58,7 @@ def parse_head(head: bytes, implicit: bool, wanted: frozenset[int]) -> Head | No
     if name is None or tag == 0:
         return None
     name = SPECIAL.get(tag, name)
-    is_wanted, is_searched = tag in wanted, is_text(tag, name)
+    is_wanted, is_searched = tag in WANTED, is_text(tag, name)
     if tag in PIXEL_TAGS or tag >= ITEM:
         return tag, -1, "", 0, False
     if length == UNDEFINED:
@@ -71,4 +70,4 @@ def parse_head(head: bytes, implicit: bool, wanted: frozenset[int]) -> Head | No
     return tag, 8 + length, None, 0, False
 
 
-KNOWN_HEADS: dict[tuple[bool, frozenset[int]], dict[bytes, Head]] = {}  # by (implicit VR, wanted tags)
+KNOWN_HEADS: dict[bool, dict[bytes, Head]] = {False: {}, True: {}}  # by whether VRs are implicit

@@ -33,7 +33,7 @@ NOT_SEARCHED = {
     "standard_uid": "a UID of the DICOM standard, which identifies nobody",
 }
 # Letters of Chinese, Japanese and Korean: fewer than in the search of a run, since whoever asks looks at the place.
-MIN_RUN, MIN_RUN_OF_KANA = 2, 3
+_SHORT_RUN, _SHORT_RUN_OF_KANA = 2, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def _needle(line: int, name: str, own_words: Container[str]) -> Needle | None:
         return None
     forms = dict.fromkeys((name, name.upper(), name.lower()))
     identifiers = frozenset(number for form in forms for number in identifiers_of("PN", form.encode()))
-    identifiers = identifiers.union(unspaced_names(name, MIN_RUN, MIN_RUN_OF_KANA))
+    identifiers = identifiers.union(unspaced_names(name, _SHORT_RUN, _SHORT_RUN_OF_KANA))
     grouped = grouped_numbers.forms_of(name)
     identifiers = identifiers.union(hash_of_words([form]) for form in grouped if "-" not in form)
     words = frozenset(words_of(name))

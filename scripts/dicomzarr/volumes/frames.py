@@ -123,10 +123,6 @@ def frames_of(
     of_file = of_all_frames(facts, defects)
     concatenation = _concatenation(header, count)
     places = _places(facts, count, header, defects, frame_items, concatenation)
-    if of_file.spacing is None and not any(p.spacing for p in places):
-        at_detector = facts.get("ImagerPixelSpacing") or facts.get("NominalScannedPixelSpacing")
-        of_frames = any(DETECTOR_SPACING[0] in p.constants for p in places)
-        defects.flags |= {"detector_spacing"} if at_detector or of_frames else set()
     image_type = _image_type(facts)
     mosaic = None
     if header is not None and count == 1 and _is_mosaic(facts):
@@ -134,18 +130,10 @@ def frames_of(
     if mosaic and header is not None and places[0].position is None:
         places[0].position, places[0].orientation = place_of_first_tile(header, facts, mosaic)
     _check_places(places, defects)
-    if any(place.in_volume and place.position is not None for place in places):
-        defects.flags.add(IN_VOLUME)
     if facts.get("has_functional_groups") and concatenation.offset >= 0 and all(p.position is None for p in places):
         add_frame_times(facts, places, concatenation.offset)
-    if defects.unreadable:
-        defects.flags.add("unreadable_number")
-    if not defects.unreadable.isdisjoint({"RescaleSlope", "RescaleIntercept"}):
-        defects.flags.add("rescale_incomplete")  # also where both are: the header states a rescale
-    flags, unreadable = tuple(sorted(defects.flags)), tuple(sorted(defects.unreadable))
-    is_mr = sop_classes.modality_of(facts.get("Modality"), facts.get("SOPClassUID")) == "MR"
-    coils = (facts.get("ReceiveCoilName", ""), facts.get("coil_string", "")) if is_mr else ()
-    coil = "\n".join(coils).strip("\n")
+    flags, unreadable = _flags(facts, of_file, places, defects), tuple(sorted(defects.unreadable))
+    coil = _coil(facts)
     frames = []
     for index, place in enumerate(places):
         type_of_frame = _of_multi_frame(place.image_type or image_type) if count > 1 else place.image_type or image_type
@@ -191,6 +179,31 @@ def frames_of(
         )
         frames.append(without_implausible(frame))
     return frames
+
+
+def _flags(
+    facts: ImageFacts, of_file: FrameAttributes, places: list[FrameAttributes], defects: Defects
+) -> tuple[str, ...]:
+    """Return the flags of the frames of a file: its defects, and what its positions and its spacing are."""
+    flags = set(defects.flags)
+    if of_file.spacing is None and not any(p.spacing for p in places):
+        at_detector = facts.get("ImagerPixelSpacing") or facts.get("NominalScannedPixelSpacing")
+        if at_detector or any(DETECTOR_SPACING[0] in p.constants for p in places):
+            flags.add("detector_spacing")
+    if any(place.in_volume and place.position is not None for place in places):
+        flags.add(IN_VOLUME)
+    if defects.unreadable:
+        flags.add("unreadable_number")
+    if not defects.unreadable.isdisjoint({"RescaleSlope", "RescaleIntercept"}):
+        flags.add("rescale_incomplete")  # also where both are: the header states a rescale
+    return tuple(sorted(flags))
+
+
+def _coil(facts: ImageFacts) -> str:
+    """Return the names of the receive coil of an MR image; empty for other images, and without a name."""
+    if sop_classes.modality_of(facts.get("Modality"), facts.get("SOPClassUID")) != "MR":
+        return ""
+    return "\n".join((facts.get("ReceiveCoilName", ""), facts.get("coil_string", ""))).strip("\n")
 
 
 def _places(

@@ -114,7 +114,7 @@ def test_a_frame_of_another_shape_or_number_is_refused(tmp_path: Path) -> None:
         shard_writer.write_array(tmp_path / "b", grid, "<i2", "balanced", [np.zeros((4, 4), "<i2")])
 
 
-def test_small_arrays(tmp_path: Path) -> None:
+def test_a_small_array_is_read_back_by_zarr(tmp_path: Path) -> None:
     values = np.arange(600, dtype=np.float64).reshape(300, 2)
     shard_writer.write_small_array(tmp_path / "positions", values, ("index", "component"))
     np.testing.assert_array_equal(zarr.open_array(str(tmp_path / "positions"), mode="r")[...], values)

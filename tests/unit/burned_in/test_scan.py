@@ -146,7 +146,7 @@ def test_text_of_grey_samples_is_found_as_in_grey() -> None:
     assert look(grey) == look(np.stack([grey] * 3, axis=2)) == look(grey[..., None]) != ()
 
 
-def test_what_does_not_move() -> None:
+def test_text_that_noise_hides_in_each_frame_is_found_in_what_does_not_move() -> None:
     """Text that noise hides in each frame shows in the smallest and largest values of all."""
     still = Still()
     mask = text((256, 256), (120, 60), 16)

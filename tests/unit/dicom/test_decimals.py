@@ -48,7 +48,9 @@ from dicomzarr.dicom.plausible import RANGES, is_plausible
         ("\u0661,\u0665", "", None),
     ],
 )
-def test_forms(text: str, keyword: str, expected: list[float] | None) -> None:
+def test_decimals_in_other_forms_than_the_standard_has_are_read_or_unknown(
+    text: str, keyword: str, expected: list[float] | None
+) -> None:
     assert read_nonstandard(text.split("\\"), keyword) == expected
 
 
@@ -71,7 +73,7 @@ def test_empty_parts_at_the_end_change_no_number(parts: list[str], empty: list[s
     assert read_nonstandard([*parts, *empty]) == [float(part) for part in parts]
 
 
-def test_ranges() -> None:
+def test_numbers_that_an_attribute_cannot_have_are_implausible() -> None:
     assert is_plausible("DiffusionBValue", 3000) and not is_plausible("DiffusionBValue", 20031117)
     assert is_plausible("EchoTime", 0) and not is_plausible("EchoTime", -1)
     assert is_plausible("SpacingBetweenSlices", -4.4)

@@ -87,7 +87,7 @@ def test_letters_that_were_lost(text: str) -> None:
         ("두부", "흉부", ("euc_kr", "utf-8")),
     ],
 )
-def test_character_sets(text: str, other: str, encodings: tuple[str, ...]) -> None:
+def test_words_for_the_head_are_known_in_every_character_set(text: str, other: str, encodings: tuple[str, ...]) -> None:
     for encoding in encodings:
         assert head_words.bytes_name_head(text.encode(encoding)), encoding
         assert not head_words.bytes_name_head(other.encode(encoding)), encoding

@@ -38,7 +38,7 @@ from dicomzarr.headers.classify import _read_header, read_header
 
 
 @pytest.mark.parametrize("syntax", NATIVE)
-def test_plain_image(syntax: str) -> None:
+def test_the_facts_of_a_plain_image(syntax: str) -> None:
     data = file(image(syntax), syntax)
     answer = both(data)
     assert (answer.outcome, answer.reason, answer.flags) == ("image", "", ())
@@ -95,7 +95,7 @@ def test_compressed_pixel_data_has_no_length() -> None:
 @pytest.mark.parametrize(
     ("keyword", "tag", "vr", "bits"), [("FloatPixelData", 8, "OF", 32), ("DoubleFloatPixelData", 9, "OD", 64)]
 )
-def test_float_pixels(keyword: str, tag: int, vr: str, bits: int) -> None:
+def test_float_pixels_are_images_without_bits_stored(keyword: str, tag: int, vr: str, bits: int) -> None:
     elements = image(
         BitsAllocated=number(0x00280100, bits),
         PixelData=Element(0x7FE00000 | tag, vr, bytes(24 * bits // 8)),
@@ -147,7 +147,7 @@ def test_missing_declaration(syntax: str) -> None:
 
 
 @pytest.mark.parametrize("syntax", NATIVE)
-def test_without_prefix(syntax: str) -> None:
+def test_a_data_set_without_a_prefix_is_read_and_nothing_near_it(syntax: str) -> None:
     content = encode(image(syntax), syntax)
     answer = both(content)
     assert (answer.outcome, answer.flags) == ("image", ("assumed_transfer_syntax",))
@@ -366,7 +366,7 @@ def test_planar_configuration_says_nothing_of_one_sample(planar: Element) -> Non
         (text(0x3004000C, "DS", "\\".join(["0.5"] * 9000)), ("GridFrameOffsetVector", None)),
     ],
 )
-def test_values(element: Element, expected: tuple[str, object]) -> None:
+def test_values_are_read_as_numbers_and_texts(element: Element, expected: tuple[str, object]) -> None:
     keyword, value = expected
     elements = [e for e in image() if e.tag != element.tag] + [element]
     answer = both(file(sorted(elements, key=lambda e: e.tag)))
@@ -414,7 +414,7 @@ def test_sequences_that_extraction_reads_itself() -> None:
 
 
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the open corpus is not beside the repository")
-def test_corpus() -> None:
+def test_every_file_of_the_corpus_has_its_expected_outcome() -> None:
     expected = json.loads((CORPUS / "expected.json").read_text())["files"]
     outcomes = {"image": "image", "no_pixels": "skipped", "dicomdir": "skipped", "corrupt": "quarantined"}
     for path, golden in expected.items():

@@ -19,13 +19,13 @@ from made_up_headers import (
     image,
 )
 
-from dicomzarr.headers import classify as headers
 from dicomzarr.headers import data_set, fast_reader, item_walk
+from dicomzarr.headers.attributes import WANTED
 
 _texts = st.text("0123456789.-+eE \\ABC_\0", max_size=12)
 _vrs = st.sampled_from(["CS", "DS", "IS", "LO", "UI", "US", "SS", "FD", "UN", "OB", "UL", "UT"])
 _tags = st.one_of(
-    st.sampled_from(sorted(headers.WANTED)),
+    st.sampled_from(sorted(WANTED)),
     st.integers(0x00080000, 0x0060FFFF).filter(lambda tag: tag >> 16 != 0 and tag != 0x00080005),
 )
 
@@ -80,7 +80,7 @@ def test_fast_reader_reads_well_formed_data(extra: tuple[Element, ...], syntax: 
     elements = {element.tag: element for element in extra} | {element.tag: element for element in image(syntax)}
     content = encode(sorted(elements.values(), key=lambda e: e.tag), syntax)
     raw = fast_reader.read_raw(
-        lambda length, offset: content[offset : offset + length], len(content), 0, syntax == IMPLICIT, headers.WANTED
+        lambda length, offset: content[offset : offset + length], len(content), 0, syntax == IMPLICIT
     )
     assert raw.pixel is not None
     assert raw.pixel[2] == len(content) - 48

@@ -8,20 +8,17 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from contour_masks import roi
 from made_up_grids import grid_of
 from made_up_structure_sets import MadeUpContour, MadeUpRoi, file_of, square, structure_set
 from pydicom.uid import ImplicitVRLittleEndian
 
 from dicomzarr.masks.contours import mask_of_contours
-from dicomzarr.masks.model import Description, MaskProblem
-from dicomzarr.masks.structure_set import Contour, Roi, read_structure_set
+from dicomzarr.masks.model import MaskProblem
+from dicomzarr.masks.structure_set import read_structure_set
 
 LARGE = {"slices": 3, "rows": 512, "columns": 512}
 SECONDS = 60  # of processor time, for what takes two or three on an idle machine; what is wrong takes hours
-
-
-def roi(*contours: np.ndarray) -> Roi:
-    return Roi(Description("RTSTRUCT", 1), tuple(Contour(np.asarray(c, float), "CLOSED_PLANAR") for c in contours))
 
 
 def jagged(corners: int) -> np.ndarray:

@@ -12,17 +12,13 @@ from hypothesis import strategies as st
 from made_up_scans import AXIAL, OBLIQUE, SAGITTAL, scan
 from made_up_segmentations import MaskFrame, by_hand
 from numpy.typing import NDArray
-from placed_segments import placed
+from placed_segments import noise, placed
 from pydicom.dataset import Dataset
 
 from dicomzarr.masks.model import MaskProblem
 
 SPACING = (0.5, 0.75)
 GEOMETRY = ("position", "orientation", "spacing")
-
-
-def noise(seed: int, *shape: int) -> NDArray[np.uint8]:
-    return np.random.default_rng(seed).integers(0, 2, shape, dtype="u1")
 
 
 def stored(

@@ -10,21 +10,8 @@ import pytest
 from conftest import CORPUS
 from grids_of_scans import grid_of, grid_of_slide
 from made_up_scans import scan, slide
-from placed_segments import (
-    highdicom_by_frame,
-    highdicom_by_instance,
-    only,
-    placed,
-)
-from pydicom import Dataset, dcmread
-
-
-def in_order(images: list[Dataset]) -> list[Dataset]:
-    """Return slices along their normal, by highdicom."""
-    from highdicom import spatial
-
-    return spatial.sort_datasets(images)[::-1]  # its planes run against the normal of rows and columns
-
+from placed_segments import highdicom_by_frame, highdicom_by_instance, in_order, only, placed
+from pydicom import dcmread
 
 IMAGES = {
     "24x38x3/seg/label.seg": "24x38x3/image",

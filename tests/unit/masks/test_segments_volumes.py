@@ -11,15 +11,11 @@ import pytest
 from grids_of_scans import grid_in_time, grid_of
 from made_up_scans import CORONAL, scan
 from made_up_segmentations import MaskFrame, by_hand, by_highdicom, described
-from placed_segments import highdicom_by_instance, only, placed
+from placed_segments import highdicom_by_instance, noise, only, placed
 from pydicom import Dataset
 
 from dicomzarr.masks.grid import ImageGrid
 from dicomzarr.masks.model import MaskProblem
-
-
-def noise(seed: int, *shape: int, values: int = 2) -> np.ndarray[Any, Any]:
-    return np.random.default_rng(seed).integers(0, values, shape, dtype="u1")
 
 
 def at(image: Dataset, pixels: np.ndarray[Any, Any], *, named: bool = True, segment: int = 1) -> MaskFrame:

@@ -138,6 +138,12 @@ def test_test_files_have_different_names() -> None:
     assert [name for name, number in names.items() if number > 1] == []
 
 
+def test_no_test_file_imports_another() -> None:
+    """What several need is in tests/support, where a reader looks for it."""
+    importing = re.compile(r"^(from|import) test_", re.MULTILINE)
+    assert [str(path) for path in (ROOT / "tests").rglob("test_*.py") if importing.search(path.read_text())] == []
+
+
 def test_no_file_is_longer_than_500_lines() -> None:
     lengths = {str(m): (CORE / m).read_text().count("\n") for m in MODULES if str(m) != "dataset.py"}
     assert {name: lines for name, lines in lengths.items() if lines > 500} == {}

@@ -271,7 +271,7 @@ BUGS = [
         f"{CORE}/dicom/body_parts.py",
         "    return all(",
         '    return text == "" or all(',
-        "stages/extract_batch/test_faces.py::test_flags",
+        "stages/extract_batch/test_faces.py::test_a_series_that_may_show_a_face_is_flagged_with_the_cause",
     ),
     Bug(
         "a series with faces is extracted although it is to be skipped",
@@ -432,7 +432,7 @@ BUGS = [
         f"{CORE}/masks/lattice.py",
         "TOLERANCE: Final = 0.05",
         "TOLERANCE: Final = 0.5",
-        "masks/test_segments.py::test_another_grid_is_kept_as_it_is[shift]",
+        "masks/test_segments_own_grid.py::test_another_grid_is_kept_as_it_is[shift]",
     ),
     Bug(
         "frames of a segment that run against the slices are not turned",

@@ -201,7 +201,7 @@ def test_every_rule_has_a_name_and_words_for_what_it_does() -> None:
         ("export_monai", {"training": 4, "validation": 1, "test": 2}, "4 for training, 1 for validation, 2 for test"),
     ],
 )
-def test_what_an_export_did(tmp_path: Path, rule: str, counts: dict[str, int], said: str) -> None:
+def test_a_finished_export_is_told_in_words(tmp_path: Path, rule: str, counts: dict[str, int], said: str) -> None:
     results = Results(tmp_path)
     results.records.mkdir(parents=True)
     (results.records / f"{rule}.json").write_text(json.dumps({"counts": counts, "work": {}}))

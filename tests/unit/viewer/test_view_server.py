@@ -126,7 +126,7 @@ def test_nothing_outside_of_the_arrays_is_given_out(viewer: Viewer, results: Pat
     assert answer(viewer, f"/images.zarr/{CT}/zarr.json")[0].headers["Content-Type"] == "application/json"
 
 
-def test_others_are_refused(viewer: Viewer) -> None:
+def test_requests_of_others_are_refused(viewer: Viewer) -> None:
     """Without the token, for another host (DNS rebinding), or to change something."""
     for path in ("/", "/images.zarr/zarr.json", f"/wrong{viewer.path}/images.zarr/zarr.json", "/v/client/"):
         response, text = answer(viewer, path, token=False)

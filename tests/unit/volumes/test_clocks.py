@@ -40,7 +40,9 @@ def clocks(times: list[float | None], numbers: list[float] | None = None) -> lis
         ([8 * 3600.0, 21 * 3600.0], [8 * 3600.0, 21 * 3600.0]),  # a second visit of the same day
     ],
 )
-def test_clocks(times: list[float | None], expected: list[float | None]) -> None:
+def test_times_go_on_after_midnight_and_fillers_are_no_times(
+    times: list[float | None], expected: list[float | None]
+) -> None:
     assert clocks(times) == expected
 
 

@@ -35,7 +35,7 @@ def volume(slices: int, step: float, size: tuple[int, int], spacing: tuple[float
         (160, 1.0, (8, 8), None, False),  # but 8 pixels of at most 9 mm are no face
     ],
 )
-def test_volumes(
+def test_a_volume_can_hold_a_face_by_its_size_in_millimetres(
     slices: int, step: float, size: tuple[int, int], spacing: tuple[float, float] | None, holds: bool
 ) -> None:
     assert field_of_view.can_hold_face(volume(slices, step, size, spacing)) is holds

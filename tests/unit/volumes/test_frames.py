@@ -420,7 +420,7 @@ def test_one_dose_plane_lies_at_its_position() -> None:
         ("", "", None),
     ],
 )
-def test_times(day: str, clock: str | None, seconds: float | None) -> None:
+def test_a_date_and_a_time_are_seconds_or_unknown(day: str, clock: str | None, seconds: float | None) -> None:
     assert date_time(day, clock) == (pytest.approx(seconds) if seconds is not None else None)
 
 

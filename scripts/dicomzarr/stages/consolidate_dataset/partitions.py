@@ -214,26 +214,29 @@ def _cached(basis: Basis, folder: Path, name: str, key: str) -> Partition | None
         return None
 
 
-def _build(basis: Basis, folder: Path, name: str, key: str, batches: Sequence[str]) -> Partition:
-    """Build a partition from the records of its series; write it and its provenance."""
-    parts: dict[str, list[bytes]] = {part: [] for part in _PARTS}
-    provenance: dict[str, list[bytes]] = {}
-    subjects: dict[str, str] = {}
-    risks: Counter[str] = Counter()
-    for record, checked in _records(basis.results, batches):
-        series_id = record.series_id
-        subjects[series_id] = record.subject_id
+class _Lines:
+    """The lines of a partition: of its parts, and of its provenance by path; and what else its record states."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, list[bytes]] = {part: [] for part in _PARTS}
+        self.provenance: dict[str, list[bytes]] = {}
+        self.subjects: dict[str, str] = {}
+        self.risks: Counter[str] = Counter()
+
+    def add(self, basis: Basis, record: SeriesRecord, checked: CheckRecord) -> None:
+        """Add those of a series."""
+        series_id, parts = record.series_id, self.parts
+        self.subjects[series_id] = record.subject_id
         for rule, projection in (
             (EXTRACT, _extraction_projection(record, basis.pseudonyms)),
             (CHECK, _check_projection(checked)),
         ):
             line = json_files.canonical_json({"series_id": series_id, "rule": rule, **projection})
-            provenance.setdefault(f"{rule}/{series_id[:2]}.jsonl", []).append(line)
-        source_files = record.files
-        for file in source_files:
+            self.provenance.setdefault(f"{rule}/{series_id[:2]}.jsonl", []).append(line)
+        for file in record.files:
             parts["files"].append(file_row(file.path, file.outcome, file.reason, series_id))
             if file.reason in POLICIES:
-                risks[f"{POLICIES[file.reason]} {file.risk or file.reason}"] += 1
+                self.risks[f"{POLICIES[file.reason]} {file.risk or file.reason}"] += 1
         parts["masks"] += mask_rows.mask_lines(record, checked)
         parts["mask_names"] += mask_rows.name_lines(record)
         parts["mask_files"] += mask_rows.file_lines(record)
@@ -242,24 +245,31 @@ def _build(basis: Basis, folder: Path, name: str, key: str, batches: Sequence[st
         parts["digests"] += ties.digest_rows(record.volumes, checked.depth, record.subject_id)
         for volume in record.volumes:
             for frame in volume.frames:
-                path = source_files[frame.source].path
+                path = record.files[frame.source].path
                 parts["frames"].append(frame_row(path, frame.number, volume.array, frame.t, frame.z))
             parts["volumes"].append(volume_line(record, volume, basis.joined).encode("utf-8", "surrogateescape"))
-    parts["files"].sort()
-    parts["frames"].sort()
-    parts["digests"].sort()
-    shared = {path: b"".join(lines) for path, lines in provenance.items()}
+
+
+def _build(basis: Basis, folder: Path, name: str, key: str, batches: Sequence[str]) -> Partition:
+    """Build a partition from the records of its series; write it and its provenance."""
+    lines = _Lines()
+    for record, checked in _records(basis.results, batches):
+        lines.add(basis, record, checked)
+    for part in ("files", "frames", "digests"):
+        lines.parts[part].sort()
+    shared = {path: b"".join(rows) for path, rows in lines.provenance.items()}
     _commit(basis.results.dataset / "provenance", shared)
     claims = {
         f"dataset/provenance/{path}": FileClaim(len(data), files.sha256_of_bytes(data)) for path, data in shared.items()
     }
-    partition = Partition(folder, name, dict(risks), claims)
+    partition = Partition(folder, name, dict(lines.risks), claims)
     files.remove_tree(folder / f"{name}.json")
     digests = {}
-    for part, rows in parts.items():
+    for part, rows in lines.parts.items():
         data = b"".join(rows)
         files.write_unflushed(partition.part(part), data)
         digests[part] = files.sha256_of_bytes(data)
+    subjects = lines.subjects
     finished = _PartitionRecord(key, _joined(basis, subjects), subjects, digests, partition.risks, claims)
     files.write_unflushed(folder / f"{name}.json", finished.to_bytes())
     return partition

@@ -249,12 +249,7 @@ def export(
     """
     kind = recipe.kind
     datasets = [str(recipe.settings["dataset"])] if kind.by_case else []
-    for dataset in datasets:
-        if export_record.is_of_others(results, kind, dataset):
-            raise UserError(
-                f"config key '{kind.folder}.dataset': exports/{kind.folder}/{dataset} below the results has files that "
-                "this export did not write; move that folder elsewhere, or give another name"
-            )
+    _refuse_files_of_others(results, kind, datasets)
     folder = export_record.folder_of(results, kind)
     folder.mkdir(parents=True, exist_ok=True)
     store = files.make_private(results.temporary / f"{kind.rule}.{os.getpid()}")
@@ -283,21 +278,40 @@ def export(
         files.remove_tree(store)
     export_record.remove_empty_folders(folder)
     if failures:
-        more = f" and {len(failures) - 5} more" if len(failures) > 5 else ""
-        raise Failed(
-            "series that could not be exported: "
-            + "; ".join(sorted(failures)[:5])
-            + more
-            + ". Damaged arrays are rebuilt by ./run verify --repair; then run the same command again"
-        )
+        raise Failed(_described(failures))
     record, reasons = _summarise(results, recipe, current)
     counts = {**record.counts, "written": len(changed), "removed": removed}
+    _report_refused(kind, counts, reasons, allowed)
+    log.info("series %(series)d, written %(written)d, removed %(removed)d, refused arrays %(refused)d", counts)
+    return replace(record, counts=counts)
+
+
+def _refuse_files_of_others(results: Results, kind: Kind, datasets: Sequence[str]) -> None:
+    """Refuse to write into a folder of a dataset that has files which no export wrote."""
+    for dataset in datasets:
+        if export_record.is_of_others(results, kind, dataset):
+            raise UserError(
+                f"config key '{kind.folder}.dataset': exports/{kind.folder}/{dataset} below the results has files that "
+                "this export did not write; move that folder elsewhere, or give another name"
+            )
+
+
+def _described(failures: Sequence[str]) -> str:
+    """Return the message on series that could not be exported: the first five, and what to do."""
+    more = f" and {len(failures) - 5} more" if len(failures) > 5 else ""
+    return (
+        f"series that could not be exported: {'; '.join(sorted(failures)[:5])}{more}. Damaged arrays are rebuilt by "
+        "./run verify --repair; then run the same command again"
+    )
+
+
+def _report_refused(kind: Kind, counts: Mapping[str, int], reasons: Mapping[str, int], allowed: int | None) -> None:
+    """Print how many arrays were refused, if any; raise if none is exported, or more are refused than allowed."""
     refused, finding = counts["refused"], kind.rule.replace("export_", "") + "_refused"
     left_out = f", {counts['left_out']} left out" if counts.get("left_out") else ""
-    found = (
-        f"{refused} of {counts['arrays']} arrays refused{left_out}; reasons in exports/{kind.folder}/report.csv below "
-    )
-    found += "the results" + (f": {_counted(reasons)}" if reasons else "")
+    table = f"exports/{kind.folder}/report.csv below the results"
+    found = f"{refused} of {counts['arrays']} arrays refused{left_out}; reasons in {table}"
+    found += f": {_counted(reasons)}" if reasons else ""
     if counts["arrays"] == refused + counts.get("left_out", 0):
         raise NothingExported(f"nothing was exported: {found if counts['arrays'] else 'the dataset has no array'}")
     if reasons:
@@ -305,10 +319,8 @@ def export(
     if allowed is not None and refused > allowed:
         raise Refusing(
             f"the export is complete, but the configuration allows less: gate.{finding}: found {refused}, "
-            f"allowed {allowed}; reasons in exports/{kind.folder}/report.csv below the results"
+            f"allowed {allowed}; reasons in {table}"
         )
-    log.info("series %(series)d, written %(written)d, removed %(removed)d, refused arrays %(refused)d", counts)
-    return replace(record, counts=counts)
 
 
 def _counted(reasons: Mapping[str, int]) -> str:

@@ -26,7 +26,7 @@ from dicomzarr.records.plan import PREFIX_BITS, batch_name, batches_in, plan_jso
 from dicomzarr.records.record_file import FileClaim
 from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.stages.plan_batches import known_plans
-from dicomzarr.stages.plan_batches.known_plans import Entry, KnownPlan
+from dicomzarr.stages.plan_batches.known_plans import KnownPlan
 from dicomzarr.stages.plan_batches.masks import Line, SurveyColumns, assign_masks
 from dicomzarr.stages.plan_batches.survey import (
     BYTES_PER_PROCESS,
@@ -176,11 +176,23 @@ def _key_of(sources: _Sources, name: str, of_batch: NDArray[np.int64]) -> str:
 def _write_plan(results: Results, sources: _Sources, batch: tuple[str, NDArray[np.int64]]) -> KnownPlan:
     """Write the plan of a batch, given by its name and its rows of the survey by series; skip one that is written."""
     name, of_batch = batch
-    survey = sources.survey
     key = _key_of(sources, name, of_batch)
     known = sources.known.get(name)
     if known is not None and known.key == key and known_plans.is_written(results.plan(name), known.claim):
         return known
+    plan, counts = _plan_of(sources, name, of_batch)
+    digest = files.sha256_of_bytes(plan)
+    if not known_plans.is_written(results.plan(name), FileClaim(len(plan), digest)):
+        # The records go first: they may be of older results that were put back; Snakemake remembers this very plan.
+        for record in (batch_record_path(results, EXTRACT, name), results.records / "join_labels.json"):
+            revoke(results, record, Revocation.INPUT_CHANGED)
+        files.write_atomically(results.plan(name), plan, private=True)
+    return KnownPlan(key, {"digest": digest[:16], **counts}, FileClaim(len(plan), digest))
+
+
+def _plan_of(sources: _Sources, name: str, of_batch: NDArray[np.int64]) -> tuple[bytes, dict[str, int]]:
+    """Return the plan of a batch, and its sizes and numbers as they stand in the table of contents."""
+    survey = sources.survey
     planned, mask_files, largest = [], 0, 0
     with open(sources.index, "rb") as stream:
 
@@ -203,15 +215,7 @@ def _write_plan(results: Results, sources: _Sources, batch: tuple[str, NDArray[n
             mask_files += len(mask_lines)
             ids = _ids_json(survey, rows.tolist())
             planned.append(series_json(lines_of(rows), others, mask_lines, ids))
-    plan = plan_json(name, planned)
-    digest = files.sha256_of_bytes(plan)
-    if not known_plans.is_written(results.plan(name), FileClaim(len(plan), digest)):
-        # The records go first: they may be of older results that were put back; Snakemake remembers this very plan.
-        for record in (batch_record_path(results, EXTRACT, name), results.records / "join_labels.json"):
-            revoke(results, record, Revocation.INPUT_CHANGED)
-        files.write_atomically(results.plan(name), plan, private=True)
-    entry: Entry = {
-        "digest": digest[:16],
+    counts = {
         "bytes": int(survey.size[of_batch].sum()),
         "work": int(survey.work[of_batch].sum()),
         "largest": largest,
@@ -220,7 +224,7 @@ def _write_plan(results: Results, sources: _Sources, batch: tuple[str, NDArray[n
         "masks": mask_files,
         "series": len(planned),
     }
-    return KnownPlan(key, entry, FileClaim(len(plan), digest))
+    return plan_json(name, planned), counts
 
 
 def plan_batches(

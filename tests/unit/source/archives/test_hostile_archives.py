@@ -3,149 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import struct
 import tarfile
-import zipfile
 import zlib
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
 import orjson
 import pytest
 import zstandard
-from made_up_archives import RawZip, gz, link, streamed_zip_of, tar_of, zip_of, zst
+from listed_archives import GOOD, KINDS, ZEROS, Archive, archive_in
+from made_up_archives import RawZip, gz, link, tar_of, zip_of, zst
 
-from dicomzarr.source.archives import bounds, listing, opening
+from dicomzarr.source.archives import bounds, listing
 from dicomzarr.source.archives.bounds import Bounds
 from dicomzarr.source.open_file import stat_key
 from dicomzarr.source.opener import Opener
 from dicomzarr.system import limits, sandbox
 from dicomzarr.system.limits import Limits
-from dicomzarr.vocabulary.errors import SourceChanged
 from dicomzarr.vocabulary.reasons import REASONS, NotExtracted
-
-GOOD = {"a/one.dcm": b"one" * 5000, "a/two.dcm": Random(1).randbytes(70_000), "empty": b""}
-ZEROS = bytes(80_000_000)
-
-
-class Archive:
-    """A source folder with one archive, read as a run reads it: listed and unpacked in a child process."""
-
-    def __init__(self, folder: Path) -> None:
-        self.source = folder / "source"
-        self.source.mkdir()
-        self.cache = folder / "private" / "cache" / "archives"
-
-    @property
-    def roots(self) -> dict[str, bytes]:
-        return {"": os.fsencode(self.source)}
-
-    def list(self, name: str, content: bytes, **limit: int) -> tuple[str, dict[str, str]]:
-        """Return the reason of the archive, and by member its reason, or "" if it can be read."""
-        (self.source / name).write_bytes(content)
-        return self.list_again(name, **limit)
-
-    def list_again(self, name: str, **limit: int) -> tuple[str, dict[str, str]]:
-        bounds.use(Bounds(self.cache, **limit))
-        sandbox.end_all()  # a child has the bounds that were in force when it was forked
-        self.key = stat_key((self.source / name).stat())
-        reason, lines = listing.in_answer(sandbox.call(listing.list_archive, self.roots, name, self.key))
-        self.rows = [orjson.loads(line) for line in lines.splitlines()]
-        assert [row[0] for row in self.rows] == sorted(row[0] for row in self.rows)
-        return reason, {row[0].removeprefix(f"{name}!/"): "" if row[1] == "file" else row[2] for row in self.rows}
-
-    def read(self, member: str) -> bytes:
-        """Return the content of a member as extraction reads it."""
-        key = self.key_of(member)
-        with Opener(self.roots) as opener, contextlib.closing(opener.open(self.path_of(member), key)) as file:
-            assert file.key() == key
-            with open(file.descriptor(), "rb", closefd=False) as stream:
-                stream.seek(0)
-                content = stream.read()
-            assert file.read(len(content) + 1, 0) == content and file.read(5, 3) == content[3:8]
-            return content
-
-    def path_of(self, member: str) -> str:
-        return next(row[0] for row in self.rows if row[0].endswith(f"!/{member}"))
-
-    def key_of(self, member: str) -> tuple[int, int, int, int]:
-        return tuple(next(row[2:] for row in self.rows if row[0].endswith(f"!/{member}")))
 
 
 @pytest.fixture
-def archive(tmp_path: Path):
-    before = limits.current()
-    yield Archive(tmp_path)
-    limits.use(before)
-    sandbox.end_all()
-
-
-def zstd_zip_of(files: dict[str, bytes]) -> bytes:
-    raw = RawZip()
-    for name, content in files.items():
-        raw.add(name.encode(), zst(content), method=93, size=len(content), crc=zlib.crc32(content))
-    return raw.bytes()
-
-
-KINDS = {
-    "zstd.zip": zstd_zip_of,
-    "stored.zip": lambda files: zip_of(files, zipfile.ZIP_STORED),
-    "DEFLATED.ZIP": zip_of,
-    "bzip2.zip": lambda files: zip_of(files, zipfile.ZIP_BZIP2),
-    "lzma.zip": lambda files: zip_of(files, zipfile.ZIP_LZMA),
-    "streamed.zip": streamed_zip_of,
-    "plain.tar": tar_of,
-    "old.tar": lambda files: tar_of(files, tarfile.USTAR_FORMAT),
-    "gnu.tgz": lambda files: gz(tar_of(files, tarfile.GNU_FORMAT)),
-    "two streams.tar.gz": lambda files: gz(tar_of(files)[:6000]) + gz(tar_of(files)[6000:]),
-    "frames.tar.zst": lambda files: zst(tar_of(files)[:6000]) + zst(tar_of(files)[6000:]),
-}
-
-
-@pytest.mark.parametrize("name", KINDS)
-def test_members_of_every_kind_hold_what_was_packed(archive: Archive, name: str) -> None:
-    reason, members = archive.list(name, KINDS[name](GOOD))
-    assert (reason, members) == ("archive_listed", dict.fromkeys(GOOD, ""))
-    for member, content in GOOD.items():
-        assert archive.read(member) == content
-
-
-def test_a_gzipped_file_has_one_member_with_its_name(archive: Archive) -> None:
-    assert archive.list("Scan.dcm.GZ", gz(GOOD["a/two.dcm"])) == ("archive_listed", {"Scan.dcm": ""})
-    assert archive.read("Scan.dcm") == GOOD["a/two.dcm"]
-
-
-def test_only_the_start_is_unpacked_where_limits_hold_already(
-    archive: Archive, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    content = Random(2).randbytes(9_000_000)
-    archive.list("big.zip", zip_of({"big": content}))
-    monkeypatch.setattr(sandbox, "is_confined", lambda: True)
-    with (
-        Opener(archive.roots) as opener,
-        contextlib.closing(opener.open("big.zip!/big", archive.key_of("big"))) as file,
-    ):
-        assert file.read(100, 50) == content[50:150]
-        assert file._copy.size < 2_000_000
-        assert file.read(200, len(content) - 100) == content[-100:]
-
-
-def test_members_beyond_the_memory_are_written_to_the_private_cache(
-    archive: Archive, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for module in ("members", "spool"):
-        monkeypatch.setattr(f"dicomzarr.source.archives.{module}.IN_MEMORY", 10_000)
-    for name in ("large.zip", "large.tar"):
-        archive.list(name, KINDS["DEFLATED.ZIP" if name.endswith("zip") else "plain.tar"](GOOD))
-        with Opener(archive.roots) as opener:
-            file = opener.open(archive.path_of("a/two.dcm"), archive.key_of("a/two.dcm"))
-            assert os.readlink(f"/proc/self/fd/{file.descriptor()}").startswith(str(archive.cache))
-            assert file.read(len(ZEROS), 0) == GOOD["a/two.dcm"]
-            file.close()
-        assert not list(archive.cache.iterdir())
+def archive(tmp_path: Path) -> Iterator[Archive]:
+    with archive_in(tmp_path) as archive:
+        yield archive
 
 
 def test_names_that_lead_elsewhere_are_never_read(archive: Archive) -> None:
@@ -169,33 +54,6 @@ def test_names_that_lead_elsewhere_are_never_read(archive: Archive) -> None:
     assert len(members) == len(names) and max(map(len, members)) < 300
     packed = tar_of([("../up", b"x"), ("/abs", b"x"), ("./a//./b", b"x")])
     assert archive.list("names.tar", packed)[1] == {"../up": "member_name", "/abs": "member_name", "a/b": ""}
-
-
-def test_names_are_utf_8_or_code_page_437_and_safe_in_tables(archive: Archive) -> None:
-    raw = RawZip()
-    raw.add(b"M\x81ller.dcm", b"x")  # ü in code page 437
-    raw.add("Müller2.dcm".encode(), b"x")
-    raw.add(b"bad \xff.dcm", b"x", flags=0x800)
-    raw.add(b"folder!/=x,\n.dcm", b"x")
-    members = archive.list("=names!.zip", raw.bytes())[1]
-    assert set(members) == {"Müller.dcm", "Müller2.dcm", "bad %FF.dcm", "folder%21/=x,%0A.dcm"}
-    assert set(members.values()) == {""}
-    latin = tar_of({"M\udcfcller.dcm": b"x"}, tarfile.GNU_FORMAT)
-    assert archive.list("latin.tar", latin) == ("archive_listed", {"M%FCller.dcm": ""})
-
-
-def test_the_last_of_equal_names_counts_as_when_unpacked(archive: Archive) -> None:
-    pairs = [("a.dcm", b"first"), ("./a.dcm", b"second"), ("a.dcm~1", b"other"), ("a.dcm", b"third")]
-    with pytest.warns(UserWarning, match="Duplicate name"):
-        packed = zip_of(pairs)
-    for name, content in (("twice.zip", packed), ("twice.tar", tar_of(pairs))):
-        assert archive.list(name, content)[1] == {
-            "a.dcm": "",
-            "a.dcm~1": "",
-            "a.dcm~2": "duplicate_member",
-            "a.dcm~3": "duplicate_member",
-        }
-        assert archive.read("a.dcm") == b"third" and archive.read("a.dcm~1") == b"other"
 
 
 def test_links_and_devices_are_never_followed(archive: Archive) -> None:
@@ -415,96 +273,6 @@ def test_a_negative_size_does_not_send_the_listing_round_in_circles(archive: Arc
     limits.use(Limits(seconds=2, megabytes=200))
     reason, members = archive.list("loop.tar", bytes(tar_of({"one": b"1"})[:1024]) + bytes(block) + bytes(1024))
     assert reason in ("unreadable_archive", "truncated_archive") and members["one"] == ""
-
-
-def test_a_zip_beyond_the_bounds_of_32_bits(archive: Archive) -> None:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as packed, packed.open("big.dcm", "w", force_zip64=True) as stream:
-        stream.write(b"content")
-    data = out.getvalue()
-    # Sizes, position of the directory and number of entries as zip64 has them.
-    directory = data.index(b"PK\1\2")
-    entry, name = bytearray(data[directory : directory + 46]), b"big.dcm"
-    struct.pack_into("<2L", entry, 20, 0xFFFFFFFF, 0xFFFFFFFF)
-    struct.pack_into("<H", entry, 30, 28)
-    struct.pack_into("<L", entry, 42, 0xFFFFFFFF)
-    extra = struct.pack("<2H3Q", 1, 24, 7, 7, 0)
-    record = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, 46 + 7 + 28, directory)
-    locator = struct.pack("<4sLQL", b"PK\6\7", 0, directory + 46 + 7 + 28, 1)
-    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
-    made = data[:directory] + bytes(entry) + name + extra + record + locator + end
-    assert archive.list("zip64.zip", made) == ("archive_listed", {"big.dcm": ""})
-    assert archive.read("big.dcm") == b"content"
-    assert archive.list("zip64 lost.zip", made.replace(b"PK\6\6", b"PK\6\0")) == ("unreadable_archive", {})
-
-
-def test_a_dicom_file_with_the_name_of_an_archive_is_no_archive(archive: Archive) -> None:
-    dicom = b"PK\3\4".ljust(128, b"\0") + b"DICM" + bytes(500)
-    for name, content in (("scan.zip", dicom), ("notes.tar", b"text" * 500), ("is gzip.zip", gz(b"x")), ("e.zip", b"")):
-        assert archive.list(name, content) == ("", {})
-    assert archive.list("empty.zip", zip_of({})) == ("archive_listed", {})
-
-
-def test_an_archive_that_changes_changes_the_keys_of_its_members(archive: Archive) -> None:
-    archive.list("a.zip", zip_of(GOOD))
-    key = archive.key_of("a/one.dcm")
-    os.utime(archive.source / "a.zip", ns=(1, 1))
-    with Opener(archive.roots) as opener, contextlib.closing(opener.open("a.zip!/a/one.dcm", key)) as file:
-        assert file.key() != key
-    archive.list_again("a.zip")
-    assert archive.key_of("a/one.dcm")[:3] == key[:3] and archive.key_of("a/one.dcm") != key
-    with pytest.raises(SourceChanged):
-        sandbox.call(opening._unpack, archive.roots, "a.zip!/a/one.dcm", key, "")
-
-
-@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tgz"])
-def test_an_archive_that_changes_while_a_member_is_open_is_noticed(archive: Archive, name: str) -> None:
-    packed = {"a.zip": zip_of(GOOD), "a.tar": tar_of(GOOD), "a.tgz": gz(tar_of(GOOD))}[name]
-    archive.list(name, packed)
-    key = archive.key_of("a/two.dcm")
-    with Opener(archive.roots) as opener, contextlib.closing(opener.open(archive.path_of("a/two.dcm"), key)) as file:
-        assert file.read(9, 0) == GOOD["a/two.dcm"][:9] and file.key() == key
-        with open(archive.source / name, "r+b") as written:
-            written.write(packed[:1])  # the same bytes: only its times tell
-        assert file.key() != key
-
-
-@pytest.mark.parametrize("in_place", [True, False])
-def test_a_tar_with_other_content_at_the_same_size_and_time_has_other_keys(archive: Archive, in_place: bool) -> None:
-    path = archive.source / "a.tar"
-    archive.list("a.tar", tar_of({"m": b"1" * 700}))
-    key, status = archive.key_of("m"), path.stat()
-    written = path if in_place else path.with_name("new")
-    written.write_bytes(tar_of({"m": b"2" * 700}))
-    os.utime(written, ns=(status.st_atime_ns, status.st_mtime_ns))
-    os.replace(written, path)
-    archive.list_again("a.tar")
-    assert archive.key_of("m")[:3] == key[:3] and archive.key_of("m") != key
-
-
-def test_the_cache_keeps_the_tars_used_last_within_its_bound(archive: Archive) -> None:
-    for name in ("one.tgz", "two.tgz", "three.tgz"):
-        archive.list(name, gz(tar_of({name: Random(7).randbytes(900_000)})), cache_megabytes=2)
-    kept = [path for path in archive.cache.iterdir() if path.suffix == ".tar"]
-    assert len(kept) == 2 and sum(path.stat().st_size for path in kept) <= 2_000_000
-    assert {path.stat().st_mode & 0o777 for path in kept} == {0o600}
-    archive.list_again("one.tgz", cache_megabytes=2)  # decompressed again
-    assert len(archive.read("one.tgz")) == 900_000
-
-
-def test_a_tar_that_another_process_deletes_at_once_is_listed_and_read(
-    archive: Archive, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    replace = os.replace
-
-    def replace_and_delete(source: Path, target: Path) -> None:  # the cache is too small for two tars
-        replace(source, target)
-        os.unlink(target)
-
-    monkeypatch.setattr(os, "replace", replace_and_delete)
-    assert archive.list("a.tgz", gz(tar_of(GOOD))) == ("archive_listed", dict.fromkeys(GOOD, ""))
-    monkeypatch.setattr(sandbox, "_is_confined", [True])  # as in the child that reads headers
-    assert archive.read("a/two.dcm") == GOOD["a/two.dcm"]
 
 
 def mutated(content: bytes, random: Random) -> bytes:

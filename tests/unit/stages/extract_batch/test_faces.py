@@ -50,7 +50,9 @@ def scan(folder: Path, slices: int = 12, **attributes: Any) -> SeriesRecord:
         ({"slices": 170, "BodyPartExamined": "CHEST"}, "geometry"),
     ],
 )
-def test_flags(tmp_path: Path, attributes: dict[str, Any], risk: str) -> None:
+def test_a_series_that_may_show_a_face_is_flagged_with_the_cause(
+    tmp_path: Path, attributes: dict[str, Any], risk: str
+) -> None:
     (volume,) = scan(tmp_path / "source", **attributes).volumes
     expected = {"": set(), "header": {faces.FACE}, "geometry": {faces.FACE, faces.BY_GEOMETRY}}[risk]
     assert {faces.FACE, faces.BY_GEOMETRY} & set(volume.flags) == expected

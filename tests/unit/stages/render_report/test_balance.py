@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from made_up_dataset import OUTCOMES, Made, ramp, write_dataset
-from test_page import Page, data_of, plain
+from parsed_page import Page, data_of, plain
 
 from dicomzarr.stages.render_report.balance import UNDER, WITHHELD, PatientBar, balance, patients_by_series
 from dicomzarr.stages.render_report.findings import findings

@@ -16,7 +16,7 @@ from made_up_dataset import OUTCOMES, Made, some_arrays, write_dataset
 from made_up_many_volumes import write_many
 from made_up_pictures import MadePicture, write_pictures
 from playwright.sync_api import Browser, Page, Request
-from test_report_of_masks import MadeMask, array, box, write_masks
+from reported_masks import MadeMask, array, box, write_masks
 
 from dicomzarr.stages.render_report.page import render
 

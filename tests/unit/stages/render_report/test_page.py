@@ -6,18 +6,16 @@ import base64
 import errno
 import hashlib
 import html
-import json
 import re
 import shutil
 from collections import Counter
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 from made_up_dataset import OUTCOMES, Made, ramp, some_arrays, write_dataset
 from made_up_pictures import MadePicture, write_pictures
+from parsed_page import Page, data_of, plain
 
 from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.stages.render_report import flow, numbers
@@ -25,66 +23,10 @@ from dicomzarr.stages.render_report.assets import assets
 from dicomzarr.stages.render_report.findings import findings
 from dicomzarr.stages.render_report.page import render
 from dicomzarr.stages.render_report.pictures import choose
-from dicomzarr.stages.render_report.tables import read_tables, worst
+from dicomzarr.stages.render_report.tables import read_tables
 from dicomzarr.vocabulary.flags import FLAGS
 
 ROOT = Path(__file__).resolve().parents[4]
-VOID = {"meta", "img", "br", "input"}
-
-
-class Page(HTMLParser):
-    """Parse a page strictly: every element is closed in order; collect what the tests ask for."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.open: list[str] = []
-        self.tags: Counter[str] = Counter()
-        self.ids: list[str] = []
-        self.attributes: list[tuple[str, str, str]] = []
-        self.cells: list[list[str]] = []
-        self.figures: list[tuple[str, str]] = []
-        self.text = ""
-        self._term = ""
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags[tag] += 1
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-        self.ids += [value or "" for name, value in attrs if name == "id"]
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "tr":
-            self.cells.append([])
-        elif tag in ("td", "th"):
-            self.cells[-1].append("")
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self.handle_endtag(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing"
-
-    def handle_data(self, data: str) -> None:
-        if "style" in self.open or "script" in self.open:
-            return
-        self.text += data
-        if "td" in self.open or "th" in self.open:
-            self.cells[-1][-1] += data
-        if self.open and self.open[-1] == "dt":
-            self._term += data
-        if self.open and self.open[-1] == "dd":
-            self.figures.append((self._term.strip(), data))
-            self._term = ""
-
-    def values(self, name: str) -> list[str]:
-        return [value for _, attribute, value in self.attributes if attribute == name]
-
-
-def plain(text: str) -> str:
-    return " ".join(text.replace(numbers.THIN, " ").split())
 
 
 def with_pictures(folder: Path, names: list[str]) -> Path:
@@ -99,17 +41,6 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pictures = [MadePicture(array.array, [ramp(8, 12)]) for array in arrays if array.on_disk]
     pictures.append(MadePicture(arrays[-1].array, trouble="cannot be read"))
     return write_pictures(folder, pictures)
-
-
-def data_of(page: str) -> dict[str, Any]:
-    """Return the data for the script, one mapping for each array under `arrays`."""
-    data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL).group(1))
-    columns = {
-        name: [column["words"][at] for at in column["at"]] if isinstance(column, dict) else column
-        for name, column in data["columns"].items()
-    }
-    data["arrays"] = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-    return data
 
 
 @pytest.fixture(scope="module")
@@ -333,78 +264,6 @@ def test_findings_have_advice(dataset: Path) -> None:
     assert all(item.advice for item in found)
 
 
-FLAGS_WITH_ADVICE = [
-    "incomplete",
-    "series_incomplete",
-    "contested_place",
-    "incomplete_grid",
-    "surplus_frames",
-    "trailing_bytes",
-    "rescale_incomplete",
-    "unreadable_number",
-    "implausible_number",
-    "rounded_positions",
-]
-
-
-@pytest.mark.parametrize("flag", FLAGS_WITH_ADVICE)
-def test_a_flag_that_a_user_should_know_of_is_a_finding(tmp_path: Path, flag: str) -> None:
-    arrays = [replace(array, flags=f"face_risk {flag}") for array in some_arrays()[:2]] + some_arrays()[2:3]
-    folder = write_dataset(tmp_path / "d", arrays, [("extracted", "", 5)])
-    (found,) = findings(read_tables(folder))
-    assert found.select == ("flag", flag)
-    assert found.level == "warn" and found.title.startswith("2 arrays ") and found.advice.endswith(".")
-    assert found.arrays == tuple(sorted(array.array for array in arrays[:2])) and found.flags == ()
-    assert found.title in html.unescape(plain(render(folder)))
-    one = write_dataset(tmp_path / "one", arrays[1:], [("extracted", "", 5)])
-    (found,) = findings(read_tables(one))
-    assert found.title.startswith("1 array ") and " have " not in found.title
-
-
-def test_series_left_out_for_their_faces_are_a_finding(tmp_path: Path) -> None:
-    folder = write_dataset(tmp_path / "d", some_arrays()[:1], [("extracted", "", 5), ("skipped", "face_risk", 7)])
-    table = "policy,kind,files\nburned_in,ultrasound,2\nfaces,geometry,4\nfaces,header,3\n"
-    (folder / "reports" / "policy.csv").write_text(table)
-    text = plain(render(folder))
-    assert "7 files not extracted because a face may be seen" in text and "set faces: keep" in text
-    assert "2 files not extracted because text may be burned into the pixels" in text
-
-
-def test_equal_pixels_of_several_subjects_are_a_finding_that_counts_splits(tmp_path: Path) -> None:
-    def found(*splits: str) -> tuple[str, str]:
-        arrays = [
-            replace(array, flags="same_pixels_elsewhere", split=split)
-            for array, split in zip(some_arrays(), splits, strict=False)
-        ]
-        folder = write_dataset(tmp_path / "-".join(splits), arrays, [("extracted", "", 5)])
-        (finding,) = findings(read_tables(folder))
-        assert not {array.subject for array in arrays} & set(f"{finding.title} {finding.advice}".split())
-        return finding.title, finding.advice
-
-    title, advice = found("train", "test", "train")
-    assert title == "3 arrays have the pixels of another subject's array"
-    assert "1 image of them stands in more than one split" in advice
-    assert "more than one split" not in found("train", "train")[1]
-    assert "more than one split" not in found("", "train")[1]  # no split is none of the splits
-
-
-def test_an_array_without_a_check_fails(tmp_path: Path) -> None:
-    folder = write_dataset(tmp_path / "d", some_arrays()[:1], [("extracted", "", 1)])
-    report = folder / "reports" / "size.csv"
-    report.write_text(report.read_text().splitlines()[0] + "\n")
-    tables = read_tables(folder)
-    assert tables.arrays[0].verdict == "fail"
-    assert [item.title for item in findings(tables)] == ["1 array has not been checked"]
-
-
-def test_a_dataset_without_findings_needs_no_attention(tmp_path: Path) -> None:
-    folder = write_dataset(tmp_path / "d", some_arrays()[:1], [("extracted", "", 5)])
-    text = plain(Page(render(folder)).text)
-    assert "pass Nothing needs your attention." in text and "set aside" not in text
-    assert "Nothing. The array passes both checks, and no file was quarantined." in text
-    assert "5 became 1 image array, and every voxel of them was read back" in text
-
-
 def test_a_long_list_is_cut_with_a_note_and_keeps_what_needs_attention(dataset: Path) -> None:
     page = render(dataset, max_rows=3)
     parsed = Page(page)
@@ -425,15 +284,6 @@ def test_findings_link_to_volumes_that_are_listed(tmp_path: Path) -> None:
     assert first in whole and second in whole and "Show them in the table" in whole
     assert first in cut and second not in cut and f"<code>{arrays[1].array}</code>" in cut
     assert "Show those that are listed in the table" in cut
-
-
-def test_a_verdict_outside_the_vocabulary_is_a_failure() -> None:
-    assert [worst(v) for v in (["pass", "warn"], ["pass"], ["warn", "splendid"], [""])] == [
-        "warn",
-        "pass",
-        "fail",
-        "fail",
-    ]
 
 
 # ------------------------------------------------------------------------------------------- volumes and pictures

@@ -2,93 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-from made_up_dataset import OUTCOMES, Made, ramp, write_dataset
+from made_up_dataset import OUTCOMES, ramp, write_dataset
 from made_up_pictures import MadePicture, write_pictures
-from numpy.typing import NDArray
-from test_page import Page, data_of, plain
-from written_arrays import write
+from parsed_page import Page, data_of, plain
+from reported_masks import MadeMask, array, box, write_masks
 
 from dicomzarr.stages.render_report import charts
 from dicomzarr.stages.render_report.findings import findings
 from dicomzarr.stages.render_report.masks import mask_flags, name_lines, read_masks
 from dicomzarr.stages.render_report.page import render
 from dicomzarr.stages.render_report.tables import read_tables
-from dicomzarr.system.csv_tables import MASKS
-
-ORANGE = (230, 85, 13)
-
-
-@dataclass
-class MadeMask:
-    """A mask on an array and its row in masks.csv."""
-
-    array: str
-    mask: str
-    values: NDArray[Any]
-    name: str = ""
-    kind: str = "SEG"
-    algorithm: str = "manual"
-    volume_ml: str = ""
-    flags: str = ""
-    maximum_fraction: int | None = None
-    verdict: str = "pass"
-    read_back: str = "exact"
-    axes: str = "zyx"
-
-
-def write_masks(folder: Path, masks: list[MadeMask], files: list[tuple[Any, ...]] = ()) -> Path:  # type: ignore[assignment]
-    rows = []
-    for mask in masks:
-        label = folder / "images.zarr" / mask.array / "labels" / mask.mask
-        axes = [{"name": axis, "type": "space"} for axis in mask.axes]
-        colours = [{"label-value": 1, "rgba": [*ORANGE, 160]}]
-        ome = {"version": "0.5", "multiscales": [{"axes": axes}], "image-label": {"colors": colours}}
-        facts = {"maximum_fraction": mask.maximum_fraction} if mask.maximum_fraction else {}
-        label.mkdir(parents=True)
-        group = {"zarr_format": 3, "node_type": "group", "attributes": {"ome": ome, "dicomzarr": facts}}
-        (label / "zarr.json").write_text(json.dumps(group))
-        write(label / "0", mask.axes, mask.values.astype("uint8"))
-        found = np.nonzero(mask.values)
-        rows.append(
-            {name: getattr(mask, name) for name in ("array", "mask", "kind", "algorithm", "volume_ml", "flags", "name")}
-            | {
-                "voxels": len(found[0]),
-                "bounding_box": " ".join(f"{a.min()}:{a.max() + 1}" for a in found) if len(found[0]) else "",
-                "slices": len(np.unique(found[0])),
-                "outside": 0.0,
-                "read_back": mask.read_back,
-                "verdict": mask.verdict,
-            }
-        )
-    tables = {"masks.csv": (MASKS, rows)}
-    columns = ("kind", "outcome", "reason", "files", "masks", "failed")
-    tables["reports/mask_files.csv"] = (columns, [dict(zip(columns, row, strict=False)) for row in files])
-    for name, (header, lines) in tables.items():
-        with open(folder / name, "w", newline="") as stream:
-            writer = csv.DictWriter(stream, header, restval="", lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(lines)
-    return folder
-
-
-def box(shape: tuple[int, ...], *ranges: tuple[int, int]) -> NDArray[np.uint8]:
-    values = np.zeros(shape, "uint8")
-    if ranges:
-        values[tuple(slice(*each) for each in ranges)] = 1
-    return values
-
-
-def array(number: int, subject: int = 1, shape: tuple[int, ...] = (9, 16, 20)) -> Made:
-    return Made(f"{number:016x}/00000001", "zyx", ramp(*shape), subject=f"feed{subject:012d}")
-
 
 SHAPE = (9, 16, 20)
 FIRST, SECOND, THIRD = (f"{number:016x}/00000001" for number in (1, 2, 3))
