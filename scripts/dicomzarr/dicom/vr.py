@@ -89,11 +89,13 @@ TEXT_VRS = frozenset(vr.name for vr in VRS.values() if vr.is_text)
 NUMBERS = {vr.name: vr.number for vr in VRS.values() if vr.number}
 MAX_VALUE = 1 << 20  # bytes of one wanted value; Grid Frame Offset Vector is the only one that can be long
 MAX_TEXT = 1024  # bytes of a text; a longer one is cut
-# Sequences that name people and requests: physicians and operators, patient, requests, original attributes.
+# Sequences that name people and requests: physicians and operators, patient, requests, original attributes. Those of
+# segments and ROIs have labels, which are free texts.
 NAMING = frozenset((
     0x00080096, 0x00081049, 0x00081052, 0x00081062, 0x00081072, 0x00081120, 0x00101002, 0x00400275, 0x04000561,
+    0x00620002, 0x30060020, 0x30060080,
 ))  # fmt: skip
-MAX_NAMING = 16 << 10  # bytes of such a sequence
+MAX_NAMING = 256 << 10  # bytes of such a sequence: some hundred segments
 CHARACTER_SET = 0x00080005  # Specific Character Set: decodes the texts; the only element of VR CS among them
 
 EXPLICIT = struct.Struct("<HHHH").unpack_from

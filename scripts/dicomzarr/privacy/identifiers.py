@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from dicomzarr.dicom.dates_in_numbers import may_be_date
 from dicomzarr.dicom.standard_uids import is_standard_uid
 from dicomzarr.dicom.vr import TEXT_VRS, VRS
-from dicomzarr.privacy.grouped_numbers import hyphenated_in
+from dicomzarr.privacy.grouped_numbers import numbers_in_groups
 from dicomzarr.privacy.words import KANA, unspaced_runs, words_of
 from dicomzarr.system import files, shortage
 
@@ -39,6 +39,7 @@ _HASHED = ("PN", "LO", "SH", "UI", "path", "")  # whose plain digests are identi
 _DIGESTS = (hashlib.md5, hashlib.sha1, hashlib.sha256, blake3)
 _MAX_PARTS = 1024  # additions before they are merged
 _MAX_SEEN = 1 << 18  # values that a `Gatherer` caches
+_MAX_LENGTH_SEEN = 4096  # bytes of such a value: longer ones, such as the segments of a file, are rarely the same
 
 
 def weight_of(word: str) -> int:
@@ -126,7 +127,8 @@ def identifiers_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[in
                     yield from unspaced_names(group, MIN_RUN, MIN_RUN_OF_KANA)
             if len(part) >= MIN_DIGITS:
                 yield from map(hash_of_number, numbers_of(kind, part))
-                yield from (hash_of_words([digits]) for digits in hyphenated_in(part))
+                for digits in numbers_in_groups(part):
+                    yield from (hash_of_words([digits]), hash_of_number(int(digits)))
     if kind in _HASHED and not is_standard_uid(value.decode("latin-1")):
         yield from (hash_of_digest(digest(value).digest()) for digest in _DIGESTS)
 
@@ -333,7 +335,9 @@ class Gatherer:
                 if item[0] == CHARSET:
                     charset = item[1]
                     continue
-                if not _depends_on_charset(item[1]):
+                if len(item[1]) > _MAX_LENGTH_SEEN:
+                    pass
+                elif not _depends_on_charset(item[1]):
                     seen.add(item)
                 elif (key := (*item, charset)) in seen:  # the same bytes are other texts in other character sets
                     continue
