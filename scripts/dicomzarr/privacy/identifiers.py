@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from dicomzarr.dicom.dates_in_numbers import may_be_date
 from dicomzarr.dicom.standard_uids import is_standard_uid
-from dicomzarr.dicom.vr import TEXT_VRS, VRS
+from dicomzarr.dicom.vr import LABEL_TAGS, LABELS, TEXT_VRS, VRS
 from dicomzarr.privacy.grouped_numbers import numbers_in_groups
 from dicomzarr.privacy.words import KANA, unspaced_runs, words_of
 from dicomzarr.system import files, shortage
@@ -87,7 +87,7 @@ def identifiers_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[in
     ----------
     kind : str
         The VR, "" where the syntax has none, or ``path`` for one part of a path. With ``SQ`` the value is the items of
-        a sequence, in a little endian syntax; the last item may be cut.
+        a sequence, in a little endian syntax; the last item may be cut. With `LABELS` only `LABEL_TAGS` of them count.
     value : bytes
         As stored in the file, with padding.
     charset : bytes
@@ -98,9 +98,9 @@ def identifiers_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[in
     A UID of the standard identifies nobody: alone, among several values, or in a longer text or name, of which only the
     other words count.
     """
-    if kind == "SQ":
+    if kind in ("SQ", LABELS):
         charsets = [charset]
-        for inner, within in _nested(value):
+        for inner, within in _nested(value, LABEL_TAGS if kind == LABELS else None):
             if inner == CHARSET:  # of an item; the texts after it may be of it, or of items around it
                 charsets.append(within.strip(b" \0"))
                 continue
@@ -178,8 +178,8 @@ def unspaced_names(name: str, least: int, least_of_kana: int) -> Iterator[int]:
 _KANA = re.compile(f"[{KANA}]+")
 
 
-def _nested(items: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield VR and bytes of the texts within the items of a sequence (PS3.5 7.5), at any depth.
+def _nested(items: bytes, tags: frozenset[int] | None) -> Iterator[tuple[str, bytes]]:
+    """Yield VR and bytes of the texts within the items of a sequence (PS3.5 7.5), at any depth; only `tags`, if given.
 
     Specific Character Set (0008,0005) of an item has the kind `CHARSET`.
     """
@@ -202,6 +202,8 @@ def _nested(items: bytes) -> Iterator[tuple[str, bytes]]:
         value = items[start : start + length]
         if (group, element) == (0x0008, 0x0005):
             yield CHARSET, value
+        elif tags is not None and group << 16 | element not in tags:
+            pass
         elif vr in TEXT_VRS:
             yield vr, value
         elif not vr:
