@@ -89,11 +89,19 @@ TEXT_VRS = frozenset(vr.name for vr in VRS.values() if vr.is_text)
 NUMBERS = {vr.name: vr.number for vr in VRS.values() if vr.number}
 MAX_VALUE = 1 << 20  # bytes of one wanted value; Grid Frame Offset Vector is the only one that can be long
 MAX_TEXT = 1024  # bytes of a text; a longer one is cut
-# Sequences that name people and requests: physicians and operators, patient, requests, original attributes.
-NAMING = frozenset((
+# Sequences that name people and requests: physicians and operators, patient, requests, original attributes. Of those of
+# segments and ROIs only labels and the like count: their codes are public.
+_LABELLING = frozenset((0x00620002, 0x30060020, 0x30060080))
+NAMING = _LABELLING | frozenset((
     0x00080096, 0x00081049, 0x00081052, 0x00081062, 0x00081072, 0x00081120, 0x00101002, 0x00400275, 0x04000561,
 ))  # fmt: skip
-MAX_NAMING = 16 << 10  # bytes of such a sequence
+LABELS = "labels"  # the kind of the sequences of segments and ROIs
+# Segment Label, Segment Description, Tracking ID, ROI Name, ROI Description, ROI Observation Label, ROI Observation
+# Description and ROI Interpreter.
+LABEL_TAGS = frozenset((
+    0x00620005, 0x00620006, 0x00620020, 0x30060026, 0x30060028, 0x30060085, 0x30060088, 0x300600A6,
+))  # fmt: skip
+MAX_NAMING = 256 << 10  # bytes of such a sequence: some hundred segments
 CHARACTER_SET = 0x00080005  # Specific Character Set: decodes the texts; the only element of VR CS among them
 
 EXPLICIT = struct.Struct("<HHHH").unpack_from
@@ -121,7 +129,7 @@ def is_text(tag: int, vr: str) -> bool:
 
 
 # Elements that are collected whatever their VR: tag -> kind, which is the VR that they are treated as.
-SPECIAL = {CHARACTER_SET: "CS"} | dict.fromkeys(NAMING, "SQ")
+SPECIAL = {CHARACTER_SET: "CS"} | dict.fromkeys(NAMING, "SQ") | dict.fromkeys(_LABELLING, LABELS)
 
 
 def max_bytes(kind: str) -> int:
@@ -136,7 +144,7 @@ def max_bytes(kind: str) -> int:
     -------
     int
     """
-    return MAX_NAMING if kind == "SQ" else MAX_TEXT
+    return MAX_NAMING if kind in ("SQ", LABELS) else MAX_TEXT
 
 
 @functools.cache

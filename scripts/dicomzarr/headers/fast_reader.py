@@ -200,7 +200,7 @@ def _take_items(
     if tag in WANTED:
         header.values[tag] = (vr, sequence_bytes(tag, read, data, base, value, position))
     if tag in NAMING:
-        header.texts.append(("SQ", read(min(position - value, MAX_NAMING), base + value)))
+        header.texts.append((SPECIAL[tag], read(min(position - value, MAX_NAMING), base + value)))
     return position
 
 

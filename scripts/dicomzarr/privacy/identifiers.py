@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from dicomzarr.dicom.dates_in_numbers import may_be_date
 from dicomzarr.dicom.standard_uids import is_standard_uid
-from dicomzarr.dicom.vr import TEXT_VRS, VRS
-from dicomzarr.privacy.grouped_numbers import hyphenated_in
+from dicomzarr.dicom.vr import LABEL_TAGS, LABELS, TEXT_VRS, VRS
+from dicomzarr.privacy.grouped_numbers import numbers_in_groups
 from dicomzarr.privacy.words import KANA, unspaced_runs, words_of
 from dicomzarr.system import files, shortage
 
@@ -39,6 +39,7 @@ _HASHED = ("PN", "LO", "SH", "UI", "path", "")  # whose plain digests are identi
 _DIGESTS = (hashlib.md5, hashlib.sha1, hashlib.sha256, blake3)
 _MAX_PARTS = 1024  # additions before they are merged
 _MAX_SEEN = 1 << 18  # values that a `Gatherer` caches
+_MAX_LENGTH_SEEN = 4096  # bytes of such a value: longer ones, such as the segments of a file, are rarely the same
 
 
 def weight_of(word: str) -> int:
@@ -86,7 +87,7 @@ def identifiers_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[in
     ----------
     kind : str
         The VR, "" where the syntax has none, or ``path`` for one part of a path. With ``SQ`` the value is the items of
-        a sequence, in a little endian syntax; the last item may be cut.
+        a sequence, in a little endian syntax; the last item may be cut. With `LABELS` only `LABEL_TAGS` of them count.
     value : bytes
         As stored in the file, with padding.
     charset : bytes
@@ -97,9 +98,9 @@ def identifiers_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[in
     A UID of the standard identifies nobody: alone, among several values, or in a longer text or name, of which only the
     other words count.
     """
-    if kind == "SQ":
+    if kind in ("SQ", LABELS):
         charsets = [charset]
-        for inner, within in _nested(value):
+        for inner, within in _nested(value, LABEL_TAGS if kind == LABELS else None):
             if inner == CHARSET:  # of an item; the texts after it may be of it, or of items around it
                 charsets.append(within.strip(b" \0"))
                 continue
@@ -126,7 +127,8 @@ def identifiers_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[in
                     yield from unspaced_names(group, MIN_RUN, MIN_RUN_OF_KANA)
             if len(part) >= MIN_DIGITS:
                 yield from map(hash_of_number, numbers_of(kind, part))
-                yield from (hash_of_words([digits]) for digits in hyphenated_in(part))
+                for digits in numbers_in_groups(part):
+                    yield from (hash_of_words([digits]), hash_of_number(int(digits)))
     if kind in _HASHED and not is_standard_uid(value.decode("latin-1")):
         yield from (hash_of_digest(digest(value).digest()) for digest in _DIGESTS)
 
@@ -176,8 +178,8 @@ def unspaced_names(name: str, least: int, least_of_kana: int) -> Iterator[int]:
 _KANA = re.compile(f"[{KANA}]+")
 
 
-def _nested(items: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield VR and bytes of the texts within the items of a sequence (PS3.5 7.5), at any depth.
+def _nested(items: bytes, tags: frozenset[int] | None) -> Iterator[tuple[str, bytes]]:
+    """Yield VR and bytes of the texts within the items of a sequence (PS3.5 7.5), at any depth; only `tags`, if given.
 
     Specific Character Set (0008,0005) of an item has the kind `CHARSET`.
     """
@@ -200,6 +202,8 @@ def _nested(items: bytes) -> Iterator[tuple[str, bytes]]:
         value = items[start : start + length]
         if (group, element) == (0x0008, 0x0005):
             yield CHARSET, value
+        elif tags is not None and group << 16 | element not in tags:
+            pass
         elif vr in TEXT_VRS:
             yield vr, value
         elif not vr:
@@ -333,7 +337,9 @@ class Gatherer:
                 if item[0] == CHARSET:
                     charset = item[1]
                     continue
-                if not _depends_on_charset(item[1]):
+                if len(item[1]) > _MAX_LENGTH_SEEN:
+                    pass
+                elif not _depends_on_charset(item[1]):
                     seen.add(item)
                 elif (key := (*item, charset)) in seen:  # the same bytes are other texts in other character sets
                     continue

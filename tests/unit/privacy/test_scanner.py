@@ -30,6 +30,7 @@ from pydicom.uid import UID_dictionary
 
 from dicomzarr.headers.classify import read_header
 from dicomzarr.privacy.identifiers import (
+    _MAX_LENGTH_SEEN,
     CHARSET,
     IDENTIFIERS,
     Gatherer,
@@ -374,6 +375,28 @@ def test_names_within_sequences_are_gathered(tmp_path: Path, syntax: str, undefi
     for size in range(len(texts_read[-1][1])):  # however they are cut
         for _, value in texts_read:
             list(identifiers_of("SQ", value[:size]))
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
+@pytest.mark.parametrize(
+    "sequence, label", [(0x00620002, 0x00620005), (0x30060020, 0x30060026), (0x30060080, 0x30060085)]
+)
+def test_labels_of_masks_are_gathered_of_hundreds_of_segments(syntax: str, sequence: int, label: int) -> None:
+    code = Element(
+        0x0062000F, "SQ", ((element(0x00080100, "SH", "272673000"), element(0x00080104, "LO", "Quokka bone")),)
+    )
+    items = tuple((element(label, "LO", f"GTV Zyxwolf{number}"), code) for number in range(400))
+    content = file(image(syntax, Labels=Element(sequence, "SQ", items)), syntax)
+    texts_read: list[tuple[str, bytes]] = []
+    read_header(lambda size, offset: content[offset : offset + size], len(content), texts_read)
+    gatherer = Gatherer()
+    gatherer.add(b"a.dcm", texts_read)
+    scanner = Scanner(frozenset(gatherer.take()), own_words(ROOT))
+    for number in (0, 399):
+        assert scanner.content(f"mask gtv_zyxwolf{number}".encode()) == Leak("value_in_file", 1)
+    for public in ("gtv_zyxwolf400", "SCT:272673000", "quokka bone"):
+        assert scanner.content(f'{{"mask": "{public}"}}'.encode(), "a.json") is None, public
+    assert all(len(value) <= _MAX_LENGTH_SEEN for _, value, *_ in gatherer._seen)  # memory has a bound
 
 
 def test_a_letter_is_the_same_however_it_is_composed() -> None:

@@ -118,6 +118,15 @@ def test_what_is_no_date_of_the_source_is_none(scanner: Scanner, text: str) -> N
     assert scanner.content(f"born {text}, in town\n".encode()) is None
 
 
+@pytest.mark.parametrize("kind", ["LO", "PN", "path"])
+@pytest.mark.parametrize("text", ["1937.02.03", "seen 03.02.1937 again", "Zyxwolf_1937-02-03", "2/3/1937"])
+def test_a_date_within_a_text_is_found_in_other_forms(kind: str, text: str) -> None:
+    scanner = Scanner(frozenset(identifiers_of(kind, text.encode())), frozenset())
+    for form in ("19370203", "1937-02-03", "3.2.1937"):
+        assert scanner.content(f"born {form}, in town\n".encode()) is not None, form
+        assert scanner.content(f"born {form.replace('3', '4')}, in town\n".encode()) is None, form
+
+
 def test_a_date_that_is_published_is_no_leak(scanner: Scanner) -> None:
     chosen = frozenset(grouped_numbers.dates_in("released 1937-02-03"))
     identifiers = frozenset(identifiers_of("DA", DAY.encode()))

@@ -24,7 +24,7 @@ from typing import IO, Any, NamedTuple
 
 from dicomzarr.privacy.identifiers import IDENTIFIERS, Gatherer, IdentifierFile, identifiers_of_root
 from dicomzarr.source.archives.bounds import FULL
-from dicomzarr.source.inventory import ARCHIVE, MEMBER, read_roots, rows_of
+from dicomzarr.source.inventory import read_roots, rows_of
 from dicomzarr.source.object_store import NOT_REACHED, is_object_store
 from dicomzarr.stages.index_headers import read_chunk
 from dicomzarr.stages.index_headers.read_chunk import CHANGED, FAILED, Entry
@@ -205,11 +205,11 @@ class _Written:
 
 
 def _entries(rows: Iterator[list[Any]], readers: _Readers) -> Iterator[Entry]:
-    """Yield path and key of each regular file and member; the names of archives, and of other members, are gathered."""
+    """Yield path and key of each regular file and member; names of archives, links and all else are gathered."""
     for row in rows:
         if row[1] == "file":
             yield row[0], (row[2], row[3], row[4], row[5])
-        elif row[1] in (ARCHIVE, MEMBER):
+        else:
             readers.gather(row[0])
     readers.gather_rest()
 

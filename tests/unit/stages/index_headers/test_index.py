@@ -20,6 +20,7 @@ from ordinary import bound_by_permissions
 from waiting import wait_until
 
 from dicomzarr.privacy.identifiers import IDENTIFIERS, Gatherer, identifiers_of, identifiers_of_root
+from dicomzarr.source.inventory import ARCHIVE, MEMBER, NOT_FILES
 from dicomzarr.stages.index_headers import index, read_chunk
 from dicomzarr.stages.index_headers.index import IndexCounts, index_headers
 from dicomzarr.system import limits, sandbox
@@ -212,6 +213,16 @@ def test_a_run_uses_what_interrupted_runs_have_read(many: Source, monkeypatch: p
 def test_the_path_of_the_source_is_an_identifier(many: Source) -> None:
     many.run()
     assert {*identifiers_of_root(os.fsencode(many.folder))} < cached_identifiers(many)
+
+
+@pytest.mark.parametrize("kind", sorted({*NOT_FILES, ARCHIVE, MEMBER} - {"unreadable_file"}))
+def test_names_of_what_is_not_read_are_identifiers(source: Source, kind: str) -> None:
+    source.add("Zyxwolf/a.dcm")
+    source.scan()
+    with open(source.inventory, "a") as inventory:
+        inventory.write(json.dumps(["Zyxwolf/canfinch", kind]) + "\n")
+    source.run()
+    assert {*identifiers_of("path", b"canfinch")} < cached_identifiers(source)
 
 
 def cached_identifiers(source: Source) -> set[int]:
