@@ -606,14 +606,16 @@ class DicomZarrDataset:
     def _is_at_foreground(self, index: int, epoch: int) -> bool:
         """Return whether a patch is one of the share at foreground.
 
-        Such patches are evenly spread over the indices, from a beginning that depends on seed and epoch, so that any n
-        patches in a row have n times that share of them, rounded up or down.
+        The indices are divided into stretches of 1 / share, rounded up or down; of each, one random patch is. So they
+        are spread evenly, and every n-th patch, as one of n processes reads them, has that share as well. Of a share
+        above a half, those that are not at foreground are drawn so. Where stretches begin depends on seed and epoch, in
+        steps of a volume: every volume has the same chances.
         """
-        share = self.sample.foreground
+        share, seed = self.sample.foreground, self.sample.seed
         if not 0 < share < 1:
             return share == 1
-        beginning = _beginning(self.sample.seed, epoch)
-        return math.floor(share * (index + 1) + beginning) > math.floor(share * index + beginning)
+        number = index + self.sample.patches_per_volume * _beginning(seed, epoch)
+        return _is_drawn(number, min(share, 1 - share), seed, epoch) == (share <= 0.5)
 
     def _foreground_voxel(self, row: Mapping[str, str], random: np.random.Generator) -> tuple[str, dict[str, int]]:
         """Return a random name of those with voxels on an image, and a random voxel of it; nothing if there is none."""
@@ -1492,9 +1494,18 @@ def _shared_number() -> Any:
 
 
 @functools.lru_cache(maxsize=8)
-def _beginning(seed: int, epoch: int) -> float:
-    """Return where the even spread of patches at foreground begins, 0 to 1."""
-    return float(np.random.default_rng([seed, epoch]).random())
+def _beginning(seed: int, epoch: int) -> int:
+    """Return by how many volumes the stretches are shifted of which one patch each is at foreground."""
+    return int(np.random.default_rng([seed, epoch]).integers(1 << 20))
+
+
+def _is_drawn(number: int, share: float, seed: int, epoch: int) -> bool:
+    """Return whether a number is the one that is drawn of its stretch; `share` is above 0, a half at most."""
+    top, bottom = float(share).as_integer_ratio()  # exact: each number is in one stretch
+    stretch = number * top // bottom
+    first, end = -(-stretch * bottom // top), -(-(stretch + 1) * bottom // top)
+    random = np.random.default_rng([seed, epoch, stretch, 1])  # three numbers alone are those of a patch
+    return number == first + int(random.integers(min(end - first, 1 << 62)))
 
 
 # ---- Inside: values

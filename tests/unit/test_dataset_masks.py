@@ -286,20 +286,48 @@ def patches(folder: Path, **options: Any) -> DicomZarrDataset:
     )
 
 
-@pytest.mark.parametrize("share", [0.01, 0.33, 0.5, 1.0])
-def test_the_share_of_patches_at_foreground_is_exact(folder: Path, share: float) -> None:
+@pytest.mark.parametrize("share", [0.01, 0.33, 0.5, 0.67, 1.0])
+def test_patches_at_foreground_are_spread_evenly(folder: Path, share: float) -> None:
     dataset = patches(folder, foreground=share)
     for number in range(2):
         dataset.set_epoch(number)
         around = [sample["around"] for sample in dataset]
-        for first in range(0, 300, 100):
-            drawn = around[first : first + 100].count("liver")
-            assert math.floor(100 * share) <= drawn <= math.ceil(100 * share)
+        for first in range(201):
+            assert abs(around[first : first + 100].count("liver") - 100 * share) < (2 if share < 1 else 1)
     positions = set()
     for number in range(5):
         dataset.set_epoch(number)
-        positions.add(next(i for i in range(100) if dataset[i]["around"]))
+        positions.add(tuple(bool(dataset[i]["around"]) for i in range(100)))
     assert (len(positions) > 1) == (share < 1)  # other patches in each epoch
+
+
+@pytest.mark.parametrize("share", [0.125, 0.25, 0.5, 0.75])
+@pytest.mark.parametrize("processes", [2, 4, 8])
+def test_every_nth_patch_has_the_share_too(folder: Path, share: float, processes: int) -> None:
+    """A sampler that does not shuffle gives each of n processes that train every n-th patch."""
+    dataset = patches(folder, foreground=share, patches_per_volume=1000)
+    at_foreground = [dataset._is_at_foreground(index, 0) for index in range(1000 * len(dataset.rows))]
+    spread = math.sqrt(share * (1 - share) * processes / len(at_foreground))  # of independent draws
+    for first in range(processes):
+        assert abs(np.mean(at_foreground[first::processes]) - share) < 4 * spread
+
+
+@pytest.mark.parametrize(("share", "each"), [(0.5, 2), (0.25, 4), (0.75, 4)])
+def test_each_volume_has_its_share_where_that_is_whole(folder: Path, share: float, each: int) -> None:
+    dataset = patches(folder, foreground=share, patches_per_volume=each)
+    for number in range(8):
+        dataset.set_epoch(number)
+        for first in range(0, len(dataset), each):
+            found = sum(bool(dataset[index]["around"]) for index in range(first, first + each))
+            assert found == share * each
+
+
+def test_every_volume_is_as_likely_at_foreground_as_the_others(folder: Path) -> None:
+    dataset = patches(folder, foreground=0.4, patches_per_volume=1)
+    found = np.zeros(len(dataset))
+    for number in range(2000):
+        found += [dataset._is_at_foreground(index, number) for index in range(len(dataset))]
+    assert (abs(found / 2000 - 0.4) < 0.05).all()
 
 
 @pytest.mark.parametrize("layout", ["slice", "brick"])
