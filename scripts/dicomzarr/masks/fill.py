@@ -19,8 +19,8 @@ _PER_POINT: Final = 12
 _BLOCK: Final = 16  # points along each side of a block that is filled as one where no edge touches it
 _POINTS_AT_ONCE: Final = 1 << 18
 _CROSSINGS_AT_ONCE: Final = 1 << 20
-# A point this close to an edge, in columns and rows, lies on it: coordinates are rounded.
-_NEAR: Final = 1e-6
+# A point this close to an edge, in columns and rows, lies on it: coordinates are rounded, often to six decimals.
+_NEAR: Final = 1e-5
 # Steps around a point, none of them along a row, a column or a diagonal. A corner sharper than 11 degrees may lie
 # between two of them.
 _ANGLES: Final = 0.31 / 8 + np.arange(32) * np.pi / 16

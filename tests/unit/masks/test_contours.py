@@ -112,11 +112,30 @@ def test_a_centre_on_the_outline_is_inside() -> None:
     ]
 
 
-@pytest.mark.parametrize("off", [1e-9, -1e-9, 1e-7])
-def test_coordinates_may_be_rounded_at_the_seventh_decimal(off: float) -> None:
+@pytest.mark.parametrize("off", [1e-9, -1e-9, 1e-7, 2e-6])
+def test_coordinates_may_be_rounded_at_the_sixth_decimal(off: float) -> None:
     assert mask(square(2 + off, 3 + off, 7 - off, 9 - off, 1)).values.sum() == 42
     outside = 1e-4
     assert mask(square(2 + outside, 3 + outside, 7 - outside, 9 - outside, 1)).values.sum() == 4 * 5
+
+
+@pytest.mark.parametrize("angle", [0.1, 0.35, 1.2])
+@pytest.mark.parametrize("spacing", [0.35, 0.9, 2.5])
+def test_outlines_through_centres_of_an_oblique_image_are_inside_with_six_decimals(
+    angle: float, spacing: float
+) -> None:
+    """Programs that make contours of masks write them so."""
+    row = np.array([np.cos(angle), np.sin(angle) * 0.8, np.sin(angle) * 0.6])
+    column = np.cross(np.cross(row, [0.1, 0.9, -0.4]), row)
+    column /= np.linalg.norm(column)
+    axes = np.column_stack([row, column, np.cross(row, column)])
+    steps, first = axes * [spacing, spacing, 3.0], np.array([-31.7, 20.3, 7.9])
+    origins = first + np.arange(3)[:, None] * steps[:, 2]
+    grid = grid_of(
+        3, 40, 50, spacing=(3.0, spacing, spacing), origins=origins, across=tuple(steps[:, 0]), down=tuple(steps[:, 1])
+    )
+    points = np.round(square(2, 3, 45, 31, 1) @ steps.T + first, 6)
+    assert mask(points, grid=grid).values[1].sum() == 44 * 29
 
 
 def test_the_outline_of_a_hole_is_that_of_the_structure() -> None:

@@ -60,8 +60,10 @@ def test_thousands_of_crossing_points_are_filled_by_the_even_odd_rule() -> None:
         crossed = (begin[:, 1] > row) != (end[:, 1] > row)
         a, b = begin[crossed], end[crossed]
         at = a[:, 0] + (row - a[:, 1]) / (b[:, 1] - a[:, 1]) * (b[:, 0] - a[:, 0])
+        # Centres near an edge may be on an outline.
+        away = np.abs(at[None, :] - np.arange(100)[:, None]).min(axis=1, initial=1) > 1e-4
         expected = (at[None, :] > np.arange(100)[:, None]).sum(axis=1) % 2
-        assert found[2, row].tolist() == expected.tolist()
+        assert found[2, row][away].tolist() == expected[away].tolist() and away.sum() > 90
     assert 3000 < found.sum() < 6000
 
 
