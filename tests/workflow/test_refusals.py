@@ -12,7 +12,7 @@ from dicoms import save_series
 
 WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"sourcee": "x"}, ("'sourcee' is not known", "did you mean 'source'")),
-    ({"source": "nowhere"}, ("'source'", "'nowhere' does not exist")),
+    ({"source": "nowhere"}, ("'source'", "/nowhere' does not exist")),
     ({"source": 7}, ("'source'", "found 7 (a number)", "a folder or s3://bucket/prefix, or a mapping")),
     ({"source": {"a/b": "source"}}, ("'source'",)),
     ({"source": {"one": "source", "two": "source"}}, ("'source'", "one folder lies inside another")),

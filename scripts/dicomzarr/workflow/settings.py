@@ -380,7 +380,7 @@ def _source_folders(value: str | Mapping[str, str], retrieved: str | None) -> di
             advice = "mount its disk, or name the folder of DICOM files in a configuration file: --configfile my.yaml"
             if label == retrieved:
                 advice = "./run retrieve, with the same configuration, fills it: docs/dicomweb.md; or mount its disk"
-            raise ConfigProblem(f"config key {key!r}: the folder {text!r} does not exist; {advice}") from None
+            raise ConfigProblem(f"config key {key!r}: the folder {str(folder)!r} does not exist; {advice}") from None
         except OSError as error:
             raise ConfigProblem(f"config key {key!r}: the folder {text!r} cannot be read: {error.strerror}") from None
         if not is_folder:
