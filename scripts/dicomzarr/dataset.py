@@ -149,7 +149,7 @@ class Select:
     Attributes
     ----------
     split, modality, axes : str or collection of str, optional
-        Select images with this value, or one of these.
+        Select images with this value, or one of these; an empty collection is an error.
     labels : mapping of str to (str or collection of str), optional
         Select by the values of other columns of `volumes.csv`, such as ``label_…``.
     with_flags, without_flags : str or collection of str
@@ -195,6 +195,8 @@ class Select:
             raise TypeError(f"labels maps columns to values, such as {{'label_organ': 'liver'}}; found {self.labels!r}")
         exact = {"split": self.split, "modality": self.modality, "axes": self.axes, **(self.labels or {})}
         values = {name: _texts(name, value) for name, value in exact.items() if value is not None}
+        if empty := [name for name, texts in values.items() if not texts]:
+            raise ValueError(f"{empty[0]} names no value, so that no image would be selected; None selects all")
         for name in ("split", "modality", "axes"):
             object.__setattr__(self, name, values.pop(name, None))
         object.__setattr__(self, "labels", values)
@@ -227,6 +229,7 @@ class Sample:
     foreground : float
         Share of the patches, 0 to 1, that are centred on a random voxel of a wanted mask, as far as the borders of the
         image allow. Each mask that has voxels on the image is equally likely. Images without any get random patches.
+        Their indices are evenly spread, such as every second one: shuffle where a process gets every n-th index.
     rescale : bool
         Convert stored values to physical ones: by Rescale Slope (0028,1053) and Intercept (0028,1052) of each frame,
         else the Modality LUT (0028,3000), else Dose Grid Scaling (3004,000E). float32, or float64 for stored values of

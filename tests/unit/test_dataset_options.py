@@ -80,6 +80,16 @@ def test_values_that_are_there_may_select_nothing_together(folder: Path) -> None
     assert numbers(DicomZarrDataset(folder, with_flags="incomplete", without_flags="gap")) == [2]
 
 
+@pytest.mark.parametrize("none", [[], (), set[str]()])
+def test_an_empty_choice_is_refused_since_it_would_select_nothing(none: Any) -> None:
+    for name in ("split", "modality", "axes"):
+        with pytest.raises(ValueError, match=rf"^{name} names no value, .* None selects all$"):
+            Select(**{name: none})
+    with pytest.raises(ValueError, match=rf"^{LABEL} names no value"):
+        Select(labels={LABEL: none})
+    assert Select(split=None, labels={LABEL: None}, with_flags=none, with_masks=none) == Select()
+
+
 @pytest.mark.parametrize("option", ["with_flags", "without_flags", "without_mask_flags"])
 def test_flags_joined_as_in_the_table_are_refused(option: str) -> None:
     """No image has such a flag, so that nothing would be left out."""

@@ -12,7 +12,7 @@ from dicoms import save_series
 
 WRONG: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"sourcee": "x"}, ("'sourcee' is not known", "did you mean 'source'")),
-    ({"source": "nowhere"}, ("'source'", "'nowhere' does not exist")),
+    ({"source": "nowhere"}, ("'source'", "/nowhere' does not exist")),
     ({"source": 7}, ("'source'", "found 7 (a number)", "a folder or s3://bucket/prefix, or a mapping")),
     ({"source": {"a/b": "source"}}, ("'source'",)),
     ({"source": {"one": "source", "two": "source"}}, ("'source'", "one folder lies inside another")),
@@ -55,6 +55,17 @@ def test_a_wrong_key_is_named_before_any_work(
         assert word in run.output
     assert "Traceback" not in run.output
     assert not workflow.results.exists()
+
+
+def test_a_file_that_no_rule_writes_is_refused_before_any_folder_is_made(workflow: Workflow) -> None:
+    save_series(workflow.source, "alpha", 1)
+    for target in ("/nowhere/x.csv", "results/dataset/x.csv", str(workflow.results / "dataset" / "x.csv")):
+        run = workflow.run(target, ok=False)
+        assert run.process.returncode == 1 and f"no rule writes '{target}'; name a rule, or a file" in run.output
+        assert not workflow.results.exists()
+    known = str(workflow.results / "dataset" / "volumes.csv")
+    assert f"no rule writes '{known}'; write 'results/dataset/volumes.csv'" in workflow.run(known, ok=False).output
+    workflow.run("results/dataset/volumes.csv")
 
 
 def test_a_key_that_is_too_short_is_refused_before_any_folder_is_made(workflow: Workflow) -> None:

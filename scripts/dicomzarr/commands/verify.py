@@ -10,7 +10,7 @@ from pathlib import Path
 from dicomzarr.commands.launcher import json_output
 from dicomzarr.commands.launcher.command_table import BY_NAME, COPY, CORES, JSON, TARGETS
 from dicomzarr.commands.launcher.mistakes import refuse_mistakes
-from dicomzarr.commands.launcher.options import parse
+from dicomzarr.commands.launcher.options import parse, results_as_config
 from dicomzarr.commands.launcher.processes import say
 from dicomzarr.commands.run.command import call_snakemake, run_snakemake, snakemake_command
 from dicomzarr.system import files, signatures
@@ -36,6 +36,7 @@ def run_verify(arguments: Sequence[str]) -> int:
     signers, arguments = signers_of(arguments)
     if repair and signers:
         raise UserError("--repair and --signers exclude each other: a repair may change what is signed")
+    arguments = results_as_config(arguments)
     refuse_mistakes(arguments, Path.cwd())
     rule = "repair_dataset" if repair else "verify_dataset"
     command = ["snakemake", rule, "--snakefile", str(ROOT / "verify.smk"), "--quiet", "all"]

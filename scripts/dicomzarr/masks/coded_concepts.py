@@ -394,6 +394,9 @@ OTHER: tuple[Row, ...] = (
 # Older schemes whose codes are those of the third column.
 OLDER_SCHEMES = frozenset({"SRT", "SNM3", "99SDM"})
 
+# Coding Scheme Designators of structures, as DICOM writes them (PS3.16 table 8-1).
+SCHEMES = OLDER_SCHEMES | {"SCT", "NCIt", "FMA", "DCM", "UMLS", "RADLEX", "UBERON"}
+
 # SNOMED CT codes of the side (CID 244) and their words.
 SIDES = {"7771000": "left", "24028007": "right"}
 _OLDER_SIDES = {"G-A101": "7771000", "G-A100": "24028007", "G-A102": "51440002"}

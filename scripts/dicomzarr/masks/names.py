@@ -25,6 +25,8 @@ SEARCHED = 128
 MOST_WAYS = 2**27
 # SCT:10200004, NCIt:C113842: Coding Scheme Designator and Code Value.
 CODE = re.compile(r"([A-Z0-9][A-Za-z0-9_]{1,15}):([A-Za-z0-9][A-Za-z0-9._^-]{0,63})")
+# Coding schemes of structures, and what people write for SCT: their codes are no patterns.
+_SCHEME = re.compile(r"\s*(SCT|SRT|SNM3|SNOMED|NCIt|FMA|DCM|UMLS|RADLEX|UBERON)\s*:", re.IGNORECASE)
 # A pattern that matches all of these says nothing about a structure.
 _UNLIKE = ("qx", "Zw 1", "vk-3", "HJ")
 _MANY = 1e100
@@ -56,7 +58,12 @@ class Vocabulary:
                 self._add(name, entry, f"masks.names.{name}.{number}")
 
     def _add(self, name: str, entry: str, key: str) -> None:
-        match = CODE.fullmatch(entry)
+        match, scheme = CODE.fullmatch(entry), _SCHEME.match(entry)
+        if scheme and (match is None or match[1] not in coded_concepts.SCHEMES):
+            raise ConfigProblem(
+                f"config key {key!r}: found {entry!r}, which begins as a code does and is none; needed is scheme:value "
+                "without spaces, such as SCT:10200004 or NCIt:C12392"
+            )
         if match is None:
             self._patterns.append((name, _compiled(entry, key)))
             return

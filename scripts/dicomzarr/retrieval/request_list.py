@@ -17,6 +17,7 @@ NARROWING = ("StudyDate", "Modality")
 COLUMNS = (*IDENTIFYING, *NARROWING)
 # Wider than PS3.5 9.1: old archives hold such UIDs.
 UID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
+_SEPARATORS = ",;\t"
 _WILDCARDS = re.compile(r"[*?\\]|[\x00-\x1f\x7f]")
 _DAY = r"(\d{4})-?(\d\d)-?(\d\d)"
 _RANGE = re.compile(rf"{_DAY}(?:\s*[-/]\s*{_DAY})?")
@@ -74,7 +75,9 @@ def read_list(path: Path) -> list[Line]:
     separator, text = list_text.without_separator_line(text)
     above = 1 if separator else 0  # lines before the names of the columns
     heading = text.split("\n", 1)[0]
-    rows = csv.reader(text.splitlines(), delimiter=separator or max(",;\t", key=heading.count))
+    if not separator and not any(map(heading.count, _SEPARATORS)):
+        separator = list_text.separator_at_ends(text, _SEPARATORS)
+    rows = csv.reader(text.splitlines(), delimiter=separator or max(_SEPARATORS, key=heading.count))
     try:
         columns = [*map(list_text.cell, next(rows, []))]
         _check_columns(columns)

@@ -63,6 +63,20 @@ def without_separator_line(text: str) -> tuple[str, str]:
     return (match[1], text[match.end() :]) if match else ("", text)
 
 
+def separator_at_ends(text: str, separators: str) -> str:
+    """Return the separator with which each line below the first ends, if the list has no other in its first line.
+
+    A spreadsheet writes so a single column beside empty ones.
+
+    Returns
+    -------
+    str
+        Empty if there is none.
+    """
+    first, *lines = filter(None, (line.rstrip(" ") for line in text.splitlines())) if text.strip() else [""]
+    return next((each for each in separators if lines and all(line.endswith(each) for line in lines)), "")
+
+
 def cell(text: str) -> str:
     """Return what a cell of a table holds, without white space and unseen characters around it.
 

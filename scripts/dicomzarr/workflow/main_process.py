@@ -8,7 +8,7 @@ import gc
 import os
 import re
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -295,6 +295,7 @@ def finish(workflow: Any, started: Start, rules: Any) -> None:
         with errors_in_one_line():
             if used_as is Use.MAIN:
                 _refuse_unknown_rules(started.parsed, [rule.name for rule in workflow.rules])
+                _refuse_unknown_files(started, workflow.rules)
             else:
                 _refuse_other_places(started.config["results"], rules, folder)
             _prepare(workflow, started, rules)
@@ -379,6 +380,16 @@ def _refuse_unknown_rules(parsed: Mapping[str, Any], known: Sequence[str]) -> No
             if re.fullmatch(r"[A-Za-z][\w-]*", name) and name not in known and not os.path.lexists(name):
                 near = difflib.get_close_matches(name, known, 1)
                 raise UserError(f"there is no rule {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+
+
+def _refuse_unknown_files(started: Start, rules: Iterable[Any]) -> None:
+    """Refuse a file that no rule writes, before there is a results folder; Snakemake would find that out after it."""
+    for target in map(str, started.parsed.get("targets") or ()):
+        name = os.path.relpath(target) if os.path.isabs(target) else os.path.normpath(target)
+        known = [each for each in (target, name) if any(rule.is_producer(each) for rule in rules)]
+        if "/" in target and target not in known:
+            hint = f"; write {known[0]!r}" if known else "; name a rule, or a file that a rule writes into the results"
+            raise UserError(f"no rule writes {target!r}{hint}")
 
 
 def _records_to_revoke(

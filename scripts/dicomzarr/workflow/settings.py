@@ -82,11 +82,12 @@ def _description(value: object) -> str:
         value = without_login(value)
         if len(value) > _SHOWN:
             return f"{value[:_SHOWN]!r}… (text of {len(value)} characters)"
-    for types, words in ((Mapping, "a mapping"), ((list, tuple), "a list"), (type(None), "nothing")):
+    yes_or_no = f"{str(value).lower()} (true/false; so YAML reads yes, no, on and off without quotes)"
+    for types, words in ((Mapping, "a mapping"), ((list, tuple), "a list"), (type(None), "nothing"), (bool, yes_or_no)):
         if isinstance(value, types):
             return words
-    kinds = ((bool, "true/false"), (str, "text"), ((int, float), "a number"))
-    return f"{value!r} ({next((kind for types, kind in kinds if isinstance(value, types)), type(value).__name__)})"
+    kind = "text" if isinstance(value, str) else "a number" if isinstance(value, int | float) else type(value).__name__
+    return f"{value!r} ({kind})"
 
 
 def _explain(error: Any) -> str:
@@ -121,8 +122,8 @@ def _explain(error: Any) -> str:
         text = error.instance if isinstance(error.instance, str) else ""
         if re.fullmatch(r"[\d.]+[eE][+-]?\d+", text):
             allowed += "; YAML takes an exponent behind a point and with a sign alone, as in 1.0e-3"
-        elif len(error.absolute_path) > 1 and re.fullmatch(_NO_TEXT, text):
-            allowed += "; write it in a configuration file: within {...}, --config gives text alone"
+        elif re.fullmatch(_NO_TEXT, text):
+            allowed += "; write it without quotes in a configuration file: within {...}, --config gives text alone"
     return f"config key {key!r}: found {_found(error)}, allowed is {allowed}"
 
 
@@ -314,8 +315,7 @@ def _refuse_unusable(results: str) -> None:
         )
 
 
-# Variables of a shell: $NAME, ${NAME} and %NAME%.
-_VARIABLE = re.compile(r"\$[A-Za-z_]\w*|\$\{[^}/]*\}|%[A-Z][A-Z0-9_]*%")
+_VARIABLE = re.compile(r"\$[A-Za-z_]\w*|\$\{[^}/]*\}|%[A-Z][A-Z0-9_]*%")  # of a shell: $NAME, ${NAME} or %NAME%
 
 
 def refuse_unexpanded(key: str, text: str) -> None:
@@ -380,7 +380,7 @@ def _source_folders(value: str | Mapping[str, str], retrieved: str | None) -> di
             advice = "mount its disk, or name the folder of DICOM files in a configuration file: --configfile my.yaml"
             if label == retrieved:
                 advice = "./run retrieve, with the same configuration, fills it: docs/dicomweb.md; or mount its disk"
-            raise ConfigProblem(f"config key {key!r}: the folder {text!r} does not exist; {advice}") from None
+            raise ConfigProblem(f"config key {key!r}: the folder {str(folder)!r} does not exist; {advice}") from None
         except OSError as error:
             raise ConfigProblem(f"config key {key!r}: the folder {text!r} cannot be read: {error.strerror}") from None
         if not is_folder:

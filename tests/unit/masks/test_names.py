@@ -85,6 +85,21 @@ def test_names_of_coded_concepts(codes: tuple[Code, ...], name: str) -> None:
     assert name_of_codes(codes) == name
 
 
+@pytest.mark.parametrize(
+    "entry", ["SCT:", "SCT: 10200004", "sct:10200004", "Sct:10200004", " SCT:1", "NCIT:C12392", "SCT:102,004", "DCM :1"]
+)
+def test_what_begins_as_a_code_and_is_none_is_no_pattern(entry: str) -> None:
+    with pytest.raises(
+        ConfigProblem, match=r"'masks.names.liver.0': found '.*', which begins as a code does and is no"
+    ):
+        Vocabulary({"liver": [entry]})
+
+
+def test_patterns_may_hold_a_colon() -> None:
+    vocabulary = Vocabulary({"ptv": ["PTV: 60", "^SCT:1", "^PTV:1"], "liver": ["99ORGAN:7", "NCIt:C12392"]})
+    assert [vocabulary.name_of(Description("SEG", 1, text)) for text in ("PTV: 60", "SCT:1", "PTV:1")] == ["ptv"] * 3
+
+
 def test_a_code_with_two_names_is_refused_also_across_schemes() -> None:
     with pytest.raises(ConfigProblem, match=r"'masks.names.b.0': the code 'SRT:T-62000' has the name 'a' already"):
         Vocabulary({"a": ["SCT:10200004"], "b": ["SRT:T-62000"]})

@@ -35,6 +35,11 @@ def test_what_spreadsheets_put_around_values_is_no_part_of_them(tmp_path: Path) 
     assert [(line.number, line.patient) for line in read(tmp_path, content)] == [(3, "0001"), (5, "0002")]
 
 
+@pytest.mark.parametrize("end", [";", "\t", ","])
+def test_a_separator_behind_a_single_column_is_no_part_of_it(tmp_path: Path, end: str) -> None:
+    assert [line.patient for line in read(tmp_path, f"PatientID\n0001{end}\n0002{end}\n")] == ["0001", "0002"]
+
+
 SECRET = "Zyxwolf"
 
 

@@ -60,7 +60,7 @@ CONFIGFILE = Option("--configfile", "FILE", "your configuration; without one, th
 CORES = Option("--cores", "N", "processor cores to use; all of them if this is left out", "-c")
 DRY_RUN = Option("--dry-run", "", "list the jobs of a run, and run none", "-n")
 CONFIG = Option("--config", "KEY=VALUE", "single values, instead of those in the configuration file")
-RESULTS = Option("--results", "FOLDER", "the results folder, instead of the one that the configuration names")
+RESULTS = Option("--results", "FOLDER", "the results folder, instead of that of the configuration")
 JSON = Option("--json", "", "print one JSON object, for programs")
 COPY = Option("--dataset", "PLACE", "a dataset folder, https://... or s3://...; without private/ and configuration")
 NO_OPEN = Option("--no-open", "", "print only, and open no browser")
@@ -73,7 +73,7 @@ DECIDE = (
     Option("--undo", "CONTENT...", "remove what was decided about these images"),
 )
 FOR_A_RUN = (CONFIGFILE, CORES, DRY_RUN, CONFIG, VERBOSE, RUN_JSON)
-LIKE_A_RUN = (CONFIGFILE, CONFIG)
+LIKE_A_RUN = (CONFIGFILE, CONFIG, RESULTS)
 
 EXIT_CODES = (
     (0, "every image that can be extracted is extracted and checked; every other entry has a reason"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import re
 from collections.abc import Sequence
@@ -114,6 +115,40 @@ def parse(command: Command, arguments: Sequence[str]) -> Options:
             f"unexpected argument {options.positional[command.most_positional]!r}; usage: {usage_of(command)}"
         )
     return options
+
+
+def results_as_config(arguments: Sequence[str]) -> list[str]:
+    """Return arguments of a run in which ``--results FOLDER``, which Snakemake does not know, is a value of --config.
+
+    Raises
+    ------
+    UserError
+        If it lacks its value, or --config sets the results too.
+    """
+    rest: list[str] = []
+    folder, words = "", iter(arguments)
+    for argument in words:
+        if argument == "--":
+            rest += [argument, *words]
+        elif argument.partition("=")[0] != RESULTS.name:
+            rest.append(argument)
+        else:
+            folder = argument.partition("=")[2] if "=" in argument else next(words, "")
+            if not folder or folder.startswith("-"):
+                raise UserError(f"{RESULTS.name}: found nothing, needed is a FOLDER, as in --results /data/prepared")
+    if not folder:
+        return rest
+    if config_file.set_value(rest, "results"):
+        raise UserError(f"{RESULTS.name} and --config results=... exclude each other; leave one out")
+    is_plain = re.fullmatch(r"[A-Za-z_./][\w./-]*", folder) and folder.lower() not in _OTHER_VALUES
+    # Snakemake takes quotes from both ends of a value, and then reads it as YAML: hence the tag, and the last space.
+    pair = f"results={folder if is_plain else f'!!str {json.dumps(folder, ensure_ascii=False)} '}"
+    option = next((at for at, word in enumerate(rest, 1) if word in (CONFIG.name, "-C")), 0)
+    end = rest.index("--") if "--" in rest else len(rest)
+    return [*rest[:option], pair, *rest[option:]] if option else [*rest[:end], CONFIG.name, pair, *rest[end:]]
+
+
+_OTHER_VALUES = ("true", "false", "inf", "infinity", "nan")  # what --config takes for no text
 
 
 def configuration_of(options: Options) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from dicomzarr.commands.launcher import home, json_output
 from dicomzarr.commands.launcher.command_table import TARGETS
 from dicomzarr.commands.launcher.environment import PLUGINS
 from dicomzarr.commands.launcher.mistakes import names_of_options, refuse_mistakes
+from dicomzarr.commands.launcher.options import results_as_config
 from dicomzarr.commands.launcher.processes import Interrupt, Stopped, call, say
 from dicomzarr.commands.run.early_program import EarlyProgram
 from dicomzarr.system import files
@@ -114,7 +115,7 @@ def run_snakemake(
         If an argument or a configuration file cannot be what was meant: see `mistakes.py`.
     """
     folder, as_json = folder or Path.cwd(), "--json" in arguments
-    arguments = [argument for argument in arguments if argument != "--json"]
+    arguments = results_as_config([argument for argument in arguments if argument != "--json"])
     if as_json and not is_a_run(arguments):
         raise UserError("--json describes a run, and this is none; ./run status --json says what a run would do")
     refuse_mistakes(arguments, folder)
@@ -177,6 +178,8 @@ def results_options(arguments: Sequence[str]) -> list[str]:
     files = config_files(arguments)
     options = ["--configfile", *files] if files else []
     folder = set_value(arguments, "results")
+    if written := re.fullmatch('!!str (".*") ', folder):  # as `results_as_config` writes it
+        folder = json.loads(written[1])
     return options + (["--results", folder] if folder else [])
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from dicomzarr.commands.launcher import json_output
 from dicomzarr.commands.launcher.mistakes import refuse_mistakes
+from dicomzarr.commands.launcher.options import results_as_config
 from dicomzarr.commands.launcher.processes import say
 from dicomzarr.commands.run.command import call_snakemake, snakemake_command
 from dicomzarr.commands.status.mask_names import NO_MASKS, lines_of, unnamed_masks
@@ -59,7 +60,7 @@ def run_status(arguments: Sequence[str]) -> int:
         0 if there is nothing to do, 2 if there is something, 1 if a run would refuse to start.
     """
     as_json = "--json" in arguments
-    arguments = [argument for argument in arguments if argument != "--json"]
+    arguments = results_as_config([argument for argument in arguments if argument != "--json"])
     refuse_mistakes(arguments, Path.cwd())
     command = [*snakemake_command(arguments, Path.cwd()), "--dry-run"]
     with tempfile.TemporaryDirectory() as folder:

@@ -6,6 +6,7 @@ passed on, and no message quotes a cell.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import math
@@ -223,17 +224,19 @@ def _table(where: str, name: str, needed: Sequence[str]) -> pandas.DataFrame:
 
 
 def _separator(text: str, needed: Sequence[str]) -> str:
-    """Return the separator with which the first line has all columns that are needed, or such as differ in case.
+    """Return the separator with which the first line has all columns that are needed, or else such as differ in case.
 
     It is a comma if there is none.
     """
+    headings: dict[str, list[str]] = {}
     for separator in SEPARATORS:
-        try:
+        with contextlib.suppress(csv.Error):
             first = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True), [])
-        except csv.Error:
-            continue
-        if {*map(_letters, needed)} <= {*map(_letters, first)}:
-            return separator
+            headings[separator] = [*map(list_text.cell, first)]
+    for form in (str, _letters):
+        for separator, first in headings.items():
+            if {*map(form, _composed(*needed))} <= {*map(form, _composed(*first))}:
+                return (len(first) == 1 and list_text.separator_at_ends(text, SEPARATORS)) or separator
     return SEPARATORS[0]
 
 

@@ -13,6 +13,7 @@ from dicomzarr.stages.render_report.tables import OUTCOMES, Array, Joining, Tabl
 from dicomzarr.vocabulary.reasons import REASONS
 
 MAX_NAMED, MAX_FLAGS = 12, 5
+FINDINGS_IN_FULL = 8  # of further warnings, the report shows the advice on a click
 _DETAILS = "See private/labels/details.csv."
 _SPREADSHEETS = "Spreadsheets remove leading zeros, and shorten long numbers."
 

@@ -22,7 +22,7 @@ from dicomzarr.stages.render_report.balance import (
     patients_by_series,
     splits_of,
 )
-from dicomzarr.stages.render_report.findings import files_command, findings
+from dicomzarr.stages.render_report.findings import FINDINGS_IN_FULL, files_command, findings
 from dicomzarr.stages.render_report.masks import mask_flags, name_lines, read_masks
 from dicomzarr.stages.render_report.pictures import embedded, missing, read_pictures
 from dicomzarr.stages.render_report.tables import (
@@ -180,6 +180,7 @@ def render(
             flow_summary=flow.summary(tables),
             flows=[*map(Markup, flow.drawings(tables))],  # their texts are escaped
             findings=findings(tables, masks, splits),
+            FINDINGS_IN_FULL=FINDINGS_IN_FULL,
             exact=sum(1 for a in arrays if a.depth and a.depth.read_back == "exact"),
             outcomes=[_outcome_line(row.outcome, row.reason, row.files) for row in tables.outcomes],
             modalities=[_modality_line(name, members) for name, members in by_modality(arrays).items()],

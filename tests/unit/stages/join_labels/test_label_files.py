@@ -144,6 +144,15 @@ def test_what_spreadsheets_put_around_cells_is_no_part_of_them(tmp_path: Path, t
     assert [each.key for each in label_files.read_fixed({"test": str(tmp_path / "t.csv")})] == [("0001", "")]
 
 
+@pytest.mark.parametrize("end", [";", "\t", ","])
+@pytest.mark.parametrize("first", ["PatientID", "PatientID{}"])
+def test_a_separator_behind_a_single_column_is_no_part_of_it(tmp_path: Path, first: str, end: str) -> None:
+    (tmp_path / "t.csv").write_text(f"{first.format(end)}\n0001{end}\n\n0002{end} \n")
+    assert [each.key[0] for each in label_files.read_fixed({"test": str(tmp_path / "t.csv")})] == ["0001", "0002"]
+    (tmp_path / "t.csv").write_text("PatientID\n0001;\n0;2\n")  # no separator: an identifier may hold a semicolon
+    assert [each.key[0] for each in label_files.read_fixed({"test": str(tmp_path / "t.csv")})] == ["0001;", "0;2"]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -20,11 +20,12 @@ from parsed_page import Page, data_of, plain
 from dicomzarr.records.rule_record import RuleRecord
 from dicomzarr.stages.render_report import flow, numbers
 from dicomzarr.stages.render_report.assets import assets
-from dicomzarr.stages.render_report.findings import findings
+from dicomzarr.stages.render_report.findings import FINDINGS_IN_FULL, findings
 from dicomzarr.stages.render_report.page import render
 from dicomzarr.stages.render_report.pictures import choose
 from dicomzarr.stages.render_report.tables import read_tables
 from dicomzarr.vocabulary.flags import FLAGS
+from dicomzarr.vocabulary.reasons import REASONS
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -272,6 +273,16 @@ def test_a_long_list_is_cut_with_a_note_and_keeps_what_needs_attention(dataset: 
     assert "The 3 of 8 arrays that need attention first are listed here; 5 more are in volumes.csv." in plain(
         parsed.text
     )
+
+
+def test_the_advice_of_further_warnings_is_behind_a_click_and_every_title_stays(tmp_path: Path) -> None:
+    reasons = sorted(REASONS)[:30]
+    folder = write_dataset(tmp_path / "d", some_arrays(), [("quarantined", reason, 1) for reason in reasons])
+    found, page = findings(read_tables(folder)), render(folder)
+    assert len(found) > 30 and page.count("<summary>What to do</summary>") == len(found) - FINDINGS_IN_FULL
+    assert page.index(html.escape(found[FINDINGS_IN_FULL - 1].advice, quote=False)[:40]) < page.index("What to do")
+    outside = html.unescape(re.sub("<details>.*?</details>", "", page, flags=re.DOTALL))
+    assert all(each.title in outside for each in found)
 
 
 def test_findings_link_to_volumes_that_are_listed(tmp_path: Path) -> None:
