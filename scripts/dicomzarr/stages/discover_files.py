@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError, Future
 from pathlib import Path
 
 from dicomzarr.source.archives import bounds, names, tar_cache
-from dicomzarr.source.archives.keys import fingerprint
+from dicomzarr.source.archives.keys import UNLISTED, fingerprint
 from dicomzarr.source.archives.listing import CHANGED, UNREADABLE, in_answer, list_archive
 from dicomzarr.source.archives.listing_cache import Listing, ListingCache
 from dicomzarr.source.inventory import ARCHIVE, NOT_FILES, read_roots, rows_of
@@ -23,7 +23,6 @@ from dicomzarr.vocabulary.reasons import REASONS, NotExtracted
 
 LISTINGS = "archives.jsonl"  # in private/cache/
 _TRIES = 2  # to list an archive
-_NO_INODE = -1
 _TOO_LARGE = "too_large"
 _AHEAD = 4  # archives for each process that are listed ahead
 
@@ -282,7 +281,7 @@ def _write_members(
     with files.replacing(members, private=True) as out:
         for place, path in parts:
             if path in changed:
-                out.write(json_files.compact_line([path, "file", *changed[path][:3], _NO_INODE]))
+                out.write(json_files.compact_line([path, "file", *changed[path][:3], UNLISTED]))
                 continue
             listing = listings[path]
             if place == path:
