@@ -51,7 +51,7 @@ class Discovered:
     listed, known : int
         Archives that were opened, and those that did not change since an earlier run.
     unreadable : list of str
-        Paths of archives that could not be read.
+        Paths of archives that could not be read, or changed: the next run lists them again once they can be read.
     """
 
     counts: dict[str, int]
@@ -228,7 +228,7 @@ class _Survey:
         reason, rows = future.result()
         self._result.listed += 1
         self._progress.add(1, key[0])
-        if reason == UNREADABLE:
+        if reason in (UNREADABLE, CHANGED):
             self._result.unreadable.append(path)
         if reason != CHANGED:
             listings[path] = known.add(_known_as(path, reason), key, reason, rows)

@@ -161,6 +161,7 @@ def test_an_archive_that_was_away_while_it_was_listed_counts_as_changed(
     listed = found.run(rows=rows)
     os.rename(found.source / "away", found.source / "b")
     assert listed.listed == 2 and "a/c.zip!/m" in found.paths()
+    assert listed.unreadable == ["b/c.zip"]  # the next run lists it again, also if this one is killed
     headers, opened = found.private / "headers.jsonl", Opener.open
 
     def refused(self: Opener, path: str, key: Any = None) -> Any:
@@ -172,6 +173,7 @@ def test_an_archive_that_was_away_while_it_was_listed_counts_as_changed(
     sandbox.end_all()
     counts = index.index_headers(found.inventory, headers, found.cache, 1, members=found.members)
     assert counts.outcomes == {"ignored not_dicom": 1, "changed": 1}
+    assert index.unreadable_paths(headers) == ("b/c.zip",)
     monkeypatch.undo()
     sandbox.end_all()
     found.run()
