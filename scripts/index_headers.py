@@ -11,6 +11,8 @@ from dicomzarr.stages.index_headers import index
 from dicomzarr.system import files, limits
 from dicomzarr.workflow import job
 
+_UNREAD = {"quarantined unreadable_file", "changed"}
+
 
 def index_headers(
     inventory: Path,
@@ -52,7 +54,7 @@ def index_headers(
     return RuleRecord(
         counts={"files": result.files, **result.outcomes},
         work={"read": result.read, "kept": result.cached},
-        unreadable=index.unreadable_paths(index_file) if result.outcomes.get("quarantined unreadable_file") else (),
+        unreadable=index.unreadable_paths(index_file) if _UNREAD & result.outcomes.keys() else (),
         claims={os.path.relpath(identifiers, cache.parents[1]): claim},
     )
 

@@ -28,6 +28,12 @@ def s3() -> Iterator[S3]:
         yield served
 
 
+def work_of(workflow: Workflow) -> dict[str, int]:
+    """Return what the last publication did."""
+    work: dict[str, int] = json.loads((workflow.results / "private/records/publish.json").read_text())["work"]
+    return work
+
+
 def test_a_run_publishes_and_nothing_outside_of_private_names_the_bucket(
     workflow: Workflow, launch: Launch, s3: S3, tmp_path: Path
 ) -> None:
@@ -46,13 +52,14 @@ def test_a_run_publishes_and_nothing_outside_of_private_names_the_bucket(
     output = workflow.run("publish", "--skip-script-cleanup", publish=target).output
     assert [*workflow.folder.glob(".snakemake/scripts/*.publish.py")]
     output += (again := workflow.run("publish", publish=target)).output
-    assert again.nothing_to_do
+    assert work_of(workflow)["uploaded"] == work_of(workflow)["copied"] == 0 and again.jobs("publish") == 1
+    assert again.output.count("(Rule: ") == 1
     old = {key for key in s3.objects() if key.startswith(f"{PREFIX}/versions/")}
     assert len(old) == len(files_of(workflow.results / "dataset"))
 
     save_series(workflow.source / "beta", "beta", 3)
     output += workflow.run("publish", publish=target).output
-    work = json.loads((workflow.results / "private/records/publish.json").read_text())["work"]
+    work = work_of(workflow)
     assert work["copied"] >= 4 and work["uploaded"] + work["copied"] == len(files_of(workflow.results / "dataset"))
     url = f"{s3.endpoint}/{BUCKET}/{PREFIX}"
     published = open_dataset(url, sample="slice")
@@ -111,3 +118,41 @@ def test_a_seal_that_was_edited_is_noticed(workflow: Workflow, launch: Launch) -
     (results.dataset / "checksums").unlink()
     done = launch(workflow, "verify", "--dataset", "results", config=False)
     assert done.returncode == 1 and "an older version made this dataset" in done.stderr
+
+
+@pytest.mark.parametrize("place", ["folder", "bucket"])
+def test_what_was_lost_or_changed_in_a_target_is_sent_again_by_the_same_command(
+    workflow: Workflow, s3: S3, tmp_path: Path, place: str
+) -> None:
+    workflow.environment |= VARIABLES
+    save_series(workflow.source / "alpha", "alpha", 2)
+    folder = tmp_path / "target"
+    bucket = {"target": f"s3://{BUCKET}/lost", "endpoint": s3.endpoint}
+    workflow.config["publish"] = {"target": str(folder)} if place == "folder" else bucket
+    workflow.run("publish")
+
+    def published() -> dict[str, bytes]:
+        if place == "bucket":
+            return {key.removeprefix("lost/"): content for key, content in s3.objects("lost/").items()}
+        return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    whole = published()
+    lost, changed = (next(name for name in whole if name.endswith(end)) for end in ("volumes.csv", "/c/0/0/0"))
+    if place == "bucket":
+        s3.client.delete_object(Bucket=BUCKET, Key=f"lost/{lost}")
+        s3.client.put_object(Bucket=BUCKET, Key=f"lost/{changed}", Body=whole[changed][::-1])
+    else:
+        (folder / lost).unlink()
+        (folder / changed).unlink()
+        (folder / changed).write_bytes(whole[changed][::-1])
+    assert published() != whole
+    assert "publish" in workflow.run("publish", "-n").output and published() != whole
+    workflow.run("publish")
+    assert published() == whole and work_of(workflow)["uploaded"] == 2
+    if place == "folder":  # as a disk that is not there: a folder without anything
+        shutil.rmtree(folder)
+    else:
+        for name in whole:
+            s3.client.delete_object(Bucket=BUCKET, Key=f"lost/{name}")
+    workflow.run("publish")
+    assert published() == whole

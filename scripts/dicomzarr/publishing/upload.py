@@ -36,6 +36,7 @@ PART = 16 << 20  # bytes of a part of a large object; smaller ones are sent at o
 _THREADS, _AT_ONCE = 16, 4096  # requests at the same time; objects whose sending is planned at once
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _MD5 = 32  # hex digits
+_UNFINISHED = re.compile(r"#\d+\Z")  # of names under which `obstore` writes files of a folder, before it renames them
 _VERSION = re.compile(r"[0-9a-f]{16}")  # other folders there are of somebody else, and stay
 _TYPES = {
     "html": "text/html; charset=utf-8", "json": "application/json", "csv": "text/csv; charset=utf-8",
@@ -235,6 +236,7 @@ class Publication:
 
     def _check_all(self, claims: Mapping[str, FileClaim]) -> None:
         """Compare a new listing of the version with the records: sizes, tags, and nothing else in it."""
+        remove_unfinished(self._store, self._folder)
         there = stores.listed(self._store, self._folder)
         for path in set(there) - {*claims, SEALED}:
             if path != SIGNATURE:  # of a signature that no longer holds
@@ -374,6 +376,7 @@ class Publication:
         kept = pointer.versions[:keep]
         if kept != pointer.versions:
             self._write_pointer(Pointer(self.version, kept))
+        remove_unfinished(self._store, VERSIONS)
         folders = ((path, path.partition("/")[0]) for path in stores.listed(self._store, VERSIONS))
         paths = [path for path, name in folders if name not in kept and _VERSION.fullmatch(name)]
         paths.sort(key=lambda path: not path.endswith(f"/{SEALED}"))  # what marks a version as whole goes first
@@ -386,6 +389,33 @@ class Publication:
         with stores.errors("delete objects in the target"):
             for start in range(0, len(paths), 1000):
                 obstore.delete(self._store, paths[start : start + 1000])
+
+
+def remove_unfinished(store: Any, prefix: str) -> None:
+    """Delete what an interrupted write or copy left in a folder, of which lists of the store have nothing.
+
+    So does a copy onto a link to the same file, which is no rename. A bucket shows objects that are whole alone.
+
+    Parameters
+    ----------
+    store : obstore store
+    prefix : str
+        Below it, and beside the pointer.
+    """
+    from obstore.store import LocalStore
+
+    if not isinstance(store, LocalStore):
+        return
+    root = Path(str(store.prefix))
+    try:
+        for path in (*root.glob(f"{POINTER}#*"), *(root / prefix).rglob("*#*")):
+            if _UNFINISHED.search(path.name) and files.is_file(path):
+                path.unlink()
+    except OSError as error:
+        raise UserError(
+            f"could not delete what an interrupted publication left in the target: {error.strerror}; check its disk "
+            "and its permissions, then run the same command again to continue"
+        ) from None
 
 
 def read_sealed(dataset: Path) -> Checklist:

@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError, Future
 from pathlib import Path
 
 from dicomzarr.source.archives import bounds, names, tar_cache
-from dicomzarr.source.archives.keys import fingerprint
+from dicomzarr.source.archives.keys import UNLISTED, fingerprint
 from dicomzarr.source.archives.listing import CHANGED, UNREADABLE, in_answer, list_archive
 from dicomzarr.source.archives.listing_cache import Listing, ListingCache
 from dicomzarr.source.inventory import ARCHIVE, NOT_FILES, read_roots, rows_of
@@ -23,7 +23,6 @@ from dicomzarr.vocabulary.reasons import REASONS, NotExtracted
 
 LISTINGS = "archives.jsonl"  # in private/cache/
 _TRIES = 2  # to list an archive
-_NO_INODE = -1
 _TOO_LARGE = "too_large"
 _AHEAD = 4  # archives for each process that are listed ahead
 
@@ -52,7 +51,7 @@ class Discovered:
     listed, known : int
         Archives that were opened, and those that did not change since an earlier run.
     unreadable : list of str
-        Paths of archives that could not be read.
+        Paths of archives that could not be read, or changed: the next run lists them again once they can be read.
     """
 
     counts: dict[str, int]
@@ -229,7 +228,7 @@ class _Survey:
         reason, rows = future.result()
         self._result.listed += 1
         self._progress.add(1, key[0])
-        if reason == UNREADABLE:
+        if reason in (UNREADABLE, CHANGED):
             self._result.unreadable.append(path)
         if reason != CHANGED:
             listings[path] = known.add(_known_as(path, reason), key, reason, rows)
@@ -282,7 +281,7 @@ def _write_members(
     with files.replacing(members, private=True) as out:
         for place, path in parts:
             if path in changed:
-                out.write(json_files.compact_line([path, "file", *changed[path][:3], _NO_INODE]))
+                out.write(json_files.compact_line([path, "file", *changed[path][:3], UNLISTED]))
                 continue
             listing = listings[path]
             if place == path:

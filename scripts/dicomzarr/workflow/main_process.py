@@ -16,7 +16,7 @@ from typing import Any
 from dicomzarr.privacy import configured_words, pseudonyms
 from dicomzarr.publishing import stores
 from dicomzarr.records import decisions, export_record, rule_record
-from dicomzarr.records.revoke import Revocation
+from dicomzarr.records.revoke import Revocation, revoke
 from dicomzarr.source import object_store
 from dicomzarr.stages.join_labels.join import label_lines_path
 from dicomzarr.system import files, limits, locks, private_folder, run_token, shared_files, shortage
@@ -414,7 +414,8 @@ def _prepare_run(
     status.say_why(results, revoked)
     if prepare.carry_out(preparation, revoked) or revoked:
         forked_jobs.expect_jobs()
-    prepare.revoke_later_rules(results, later_rules)
+    for record in prepare.later_records(results, later_rules, is_current=prepare.is_complete(results)):
+        revoke(results, record, Revocation.INPUT_CHANGED)
     sizes = [row[2] for row in preparation.rows if row[1] == "file"]
     run_view.start(results, len(sizes), sum(sizes), was_sealed=was_sealed)
     status.report_results_folder(results)
@@ -436,9 +437,9 @@ def _prepare_dry_run(
     preparation = prepare.compare(started.settings, exports)
     revoked = _records_to_revoke(preparation, params)
     written = {path: (state.size, state.sha256) for path, state in preparation.state_files().items()}
-    if written or not prepare.is_complete(results, revoked):
-        later = prepare.records_of_rules(results, later_rules)
-        revoked = {**dict.fromkeys(later, Revocation.INPUT_CHANGED), **revoked}
+    is_current = not written and prepare.is_complete(results, revoked)
+    later = prepare.later_records(results, later_rules, is_current=is_current)
+    revoked = {**dict.fromkeys(later, Revocation.INPUT_CHANGED), **revoked}
     if status.is_requested():
         status.report_results_folder(results)
         status.report(preparation, revoked, exports)

@@ -391,20 +391,23 @@ def is_complete(results: Results, revoked: Collection[Path] = ()) -> bool:
     return all(record not in revoked and files.is_file(record) for record in records)
 
 
-def records_of_rules(results: Results, rules: Collection[str]) -> list[Path]:
-    """Return the records of rules with one job that exist."""
-    return [path for rule in sorted(rules) if files.exists(path := results.records / f"{rule}.json")]
-
-
-def revoke_later_rules(results: Results, rules: Collection[str]) -> None:
-    """Revoke the records of requested rules that follow the seal, unless the dataset is complete.
+def later_records(results: Results, rules: Collection[str], *, is_current: bool) -> list[Path]:
+    """Return the records of requested rules that follow the seal, of those that have to run again.
 
     Snakemake makes no missing file again if what is made from it exists: with an export as its only target, a run would
-    have nothing to do, however much of the dataset is damaged or out of date.
+    have nothing to do, however much of the dataset is damaged or out of date. What a target holds is known by asking it
+    alone, so that `publish` always runs.
+
+    Parameters
+    ----------
+    results : Results
+    rules : collection of str
+        The requested rules.
+    is_current : bool
+        Whether the dataset is complete and up to date.
     """
-    if rules and not is_complete(results):
-        for record in records_of_rules(results, rules):
-            revoke(results, record, Revocation.INPUT_CHANGED)
+    again = {*rules} & {"publish"} if is_current else rules
+    return [path for rule in sorted(again) if files.exists(path := results.records / f"{rule}.json")]
 
 
 def _write_state(results: Results, path: Path, content: bytes, readers: Sequence[str]) -> None:

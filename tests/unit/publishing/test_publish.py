@@ -390,3 +390,30 @@ def test_a_folder_is_a_target_too(results: Results, tmp_path: Path) -> None:
     assert verify_copy.verify(copies.find(str(target)), 2).good and verify_copy.verify(copies.find(url), 2).good
     (open_dataset(target).folder / "stray").touch()
     assert verify_copy.verify(copies.find(str(target)), 2).findings == [("surplus", "stray")]
+
+
+def test_what_an_interrupted_write_left_in_a_folder_goes(results: Results, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    publish(results, {"target": str(target)})
+    notes, pointer = results.private / "published.jsonl", target / "latest.json"
+    before = {path: path.read_bytes() for path in (notes, pointer)}
+    remake(results, changed=60)
+    publish(results, {"target": str(target)})
+    latest = open_dataset(target).folder
+    old = next(folder for folder in latest.parent.iterdir() if folder != latest)
+    left = [latest / "volumes.csv#0", latest / "images.zarr" / "zarr.json#12", target / "latest.json#3"]
+    others = [target / "notes#1", latest.parent / "notes#x"]
+    for path in (*left, *others, old / "zarr.json#1"):
+        path.write_bytes(b"half")
+    assert [path for _, path in verify_copy.verify(copies.find(str(target)), 2).findings] == [
+        "images.zarr/zarr.json#12",
+        "volumes.csv#0",
+    ]
+    publish(results, {"target": str(target)})
+    assert verify_copy.verify(copies.find(str(target)), 2).good and not any(path.exists() for path in left)
+    for path, content in before.items():  # as a kill leaves them: files are linked again onto links to the same files
+        path.write_bytes(content)
+    assert publish(results, {"target": str(target)}).work["copied"] > 5
+    assert verify_copy.verify(copies.find(str(target)), 2).good
+    publish(results, {"target": str(target), "keep": 1})
+    assert not old.exists() and all(path.exists() for path in others)

@@ -6,6 +6,7 @@ import hashlib
 
 from dicomzarr.source.row import StatKey
 
+UNLISTED = -1  # in place of the inode in the key of an archive that changed while it was listed: no file has it
 _31_BITS, _32_BITS = (1 << 31) - 1, (1 << 32) - 1
 
 

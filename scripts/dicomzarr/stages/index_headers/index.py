@@ -143,7 +143,9 @@ def index_headers(
 
 
 def unreadable_paths(index: Path) -> tuple[str, ...]:
-    """Return the paths of files that could not be opened or read; once they can be, the record is revoked.
+    """Return the paths of files that could not be read, or changed; once they can be read, the record is revoked.
+
+    Of changes `consolidate_dataset` revokes it too, unless the run is killed before.
 
     Parameters
     ----------
@@ -151,8 +153,11 @@ def unreadable_paths(index: Path) -> tuple[str, ...]:
         The header index.
     """
     with open(index, "rb") as lines:
-        rows = [json.loads(line) for line in lines if b',"reason":"unreadable_file",' in line]
-    return tuple(row["path"] for row in rows if row["reason"] == "unreadable_file")
+        rows = [json.loads(line) for line in lines if any(mark in line for mark in _UNREAD)]
+    return tuple(row["path"] for row in rows if row["reason"] == "unreadable_file" or row["outcome"] == CHANGED)
+
+
+_UNREAD = (b',"reason":"unreadable_file",', b',"outcome":"%s",' % CHANGED.encode())
 
 
 class _Line(NamedTuple):

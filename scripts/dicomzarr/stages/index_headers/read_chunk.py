@@ -12,6 +12,7 @@ from dicomzarr.dicom.sop_classes import MASK_CLASSES
 from dicomzarr.headers.classify import Header, read_header
 from dicomzarr.headers.mended_items import mended_file
 from dicomzarr.privacy.identifiers import Gatherer
+from dicomzarr.source.archives.keys import UNLISTED
 from dicomzarr.source.archives.names import is_member
 from dicomzarr.source.object_store import ObjectRoot, is_object_store
 from dicomzarr.source.open_file import OpenFile
@@ -108,6 +109,8 @@ def _unreadable(path: str, key: StatKey, error: OSError) -> str:
 
 
 def _read_file(opener: Opener, path: str, key: StatKey, texts: list[tuple[str, bytes]]) -> str:
+    if key[3] == UNLISTED:  # whatever opening it says now: its members are not known
+        return CHANGED
     try:
         file = opener.open(path, key)
     except OSError as error:

@@ -17,6 +17,7 @@ from made_up_archives import gz, tar_of, zip_of
 from dicomzarr.source import inventory, listing
 from dicomzarr.source.archives import bounds, tar_cache
 from dicomzarr.source.archives import listing as archive_listing
+from dicomzarr.source.opener import Opener
 from dicomzarr.stages import discover_files
 from dicomzarr.stages.index_headers import index
 from dicomzarr.system import sandbox
@@ -147,7 +148,10 @@ def test_a_tar_that_is_too_large_is_tried_again_at_a_higher_bound(found: Discove
         assert (found.run().listed, found.paths()) == (opened, paths)
 
 
-def test_an_archive_that_was_away_while_it_was_listed_counts_as_changed(found: Discovery) -> None:
+@pytest.mark.parametrize("number", [0, errno.EACCES, errno.EIO])
+def test_an_archive_that_was_away_while_it_was_listed_counts_as_changed(
+    found: Discovery, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     for name in ("a", "b"):
         (found.source / name).mkdir()
         (found.source / name / "c.zip").write_bytes(zip_of({"m": b"x" * 99}))
@@ -157,9 +161,21 @@ def test_an_archive_that_was_away_while_it_was_listed_counts_as_changed(found: D
     listed = found.run(rows=rows)
     os.rename(found.source / "away", found.source / "b")
     assert listed.listed == 2 and "a/c.zip!/m" in found.paths()
-    headers = found.private / "headers.jsonl"
+    assert listed.unreadable == ["b/c.zip"]  # the next run lists it again, also if this one is killed
+    headers, opened = found.private / "headers.jsonl", Opener.open
+
+    def refused(self: Opener, path: str, key: Any = None) -> Any:
+        if number and path == "b/c.zip":  # what opening it says later hides no change
+            raise OSError(number, os.strerror(number))
+        return opened(self, path, key)
+
+    monkeypatch.setattr(Opener, "open", refused)
+    sandbox.end_all()
     counts = index.index_headers(found.inventory, headers, found.cache, 1, members=found.members)
     assert counts.outcomes == {"ignored not_dicom": 1, "changed": 1}
+    assert index.unreadable_paths(headers) == ("b/c.zip",)
+    monkeypatch.undo()
+    sandbox.end_all()
     found.run()
     assert found.paths() == ["a/c.zip", "a/c.zip!/m", "b/c.zip", "b/c.zip!/m"]
 
