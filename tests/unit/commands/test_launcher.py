@@ -281,6 +281,16 @@ def test_a_folder_not_made_by_run_is_never_changed(project: Project) -> None:
     assert list(project.elsewhere.iterdir()) == [theirs]
 
 
+def test_a_python_that_was_built_without_a_library_is_refused_before_anything_is_installed(project: Project) -> None:
+    """As by pyenv on a machine without liblzma-dev: each command would end in a traceback."""
+    (project.elsewhere / "sitecustomize.py").write_text("import sys; sys.modules['_lzma'] = sys.modules['_bz2'] = None")
+    done = project.with_uv().run("--version", PYTHONPATH=str(project.elsewhere))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "was built without bz2 and lzma: start ./run with another one" in done.stderr
+    assert not project.called("uv")
+    assert project.run("--version").returncode == 0
+
+
 # A stand-in for setuptools: it "builds" the package `old`, by copying the wheel that it holds.
 BACKEND = """
 import pathlib, shutil

@@ -33,6 +33,13 @@ COMPILING = range(14, 15)  # those for which a package of the lock, immutables, 
 RECIPE = "1"  # increase it if environments must be made in another way: every environment is then rebuilt
 MARK = ".dicomzarr"  # file that marks the folder as made by `run`, which may clear it; also the lock file
 NEED_DEV = ("test", "check")
+NEED_OF_PYTHON = (
+    "_bz2",
+    "_ctypes",
+    "_lzma",
+    "_ssl",
+    "zlib",
+)  # a Python is built without them where libraries are missing
 OWN_FOLDER = "set DICOMZARR_VENV to a folder of your own, then run the same command again"
 
 
@@ -265,6 +272,7 @@ class Environment:
 
     def _make(self, lock: Path) -> None:
         """Install the packages of a lock file with uv, or with venv and pip; write the stamps last."""
+        refuse_incomplete_python()
         is_there = lock == DEV and self.is_current(PLAIN) and not self.stamp(DEV).exists()
         if not is_there:
             self._clear()
@@ -342,6 +350,19 @@ def cause_of_failure(minor: int = sys.version_info[1]) -> str:
             f"(Debian, Ubuntu), or install Python 3.{min(COMPILING) - 1}"
         )
     return "check the network, the proxy, its certificate (PIP_CERT) and pip's package index (docs/installation.md)"
+
+
+def refuse_incomplete_python() -> None:
+    """Raise UserError if this Python was built without a module that the commands need, as pyenv may do."""
+    from importlib.util import find_spec
+
+    lacks = [name.lstrip("_") for name in NEED_OF_PYTHON if not find_spec(name)]
+    if lacks:
+        raise UserError(
+            f"the Python {base_python()} was built without {' and '.join(lacks)}: start ./run with another one, or "
+            "build it again after `sudo apt install libbz2-dev libffi-dev liblzma-dev libssl-dev zlib1g-dev` (Debian, "
+            "Ubuntu)"
+        )
 
 
 def base_python() -> str:
