@@ -358,8 +358,14 @@ def test_a_failed_install_names_the_compiler_where_a_python_needs_one_and_there_
     minor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CC", "/no/such/compiler -O2")
-    asks_for_a_compiler = "python3-dev" in cause_of_failure(minor)
+    asks_for_a_compiler = "python3-dev" in cause_of_failure(Path(), minor)
     assert asks_for_a_compiler == (minor == 14)  # 3.14: immutables has wheels for Python 3.8 to 3.13
+
+
+def test_a_failed_install_names_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "full" not in cause_of_failure(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 0))  # type: ignore[attr-defined]
+    assert cause_of_failure(tmp_path) == f"the disk of {tmp_path} is full, and the environment takes 0.65 GB: make room"
 
 
 # ---- Arguments and environment variables

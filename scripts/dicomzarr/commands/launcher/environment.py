@@ -40,6 +40,7 @@ NEED_OF_PYTHON = (
     "_ssl",
     "zlib",
 )  # a Python is built without them where libraries are missing
+LITTLE = 50_000_000  # bytes; the next file of a package had no room on a disk that has no more left
 OWN_FOLDER = "set DICOMZARR_VENV to a folder of your own, then run the same command again"
 
 
@@ -320,7 +321,7 @@ class Environment:
         plain = [] if is_there else [(BUILD, pip), (PLAIN, [*pip, "--no-build-isolation"])]
         for file, command in [*plain, (DEV, pip)] if lock == DEV else plain:
             if install([*command, *options(file)]) != 0:
-                advice = f"{cause_of_failure()}, then run the same command again"
+                advice = f"{cause_of_failure(self.folder)}, then run the same command again"
                 raise UserError(f"pip could not install {file.name} (see above): {advice}")
 
     def _ensure_pip(self) -> None:
@@ -340,8 +341,10 @@ def options(lock: Path) -> list[str]:
     return ["--quiet", "--require-hashes", "-r", str(lock)]
 
 
-def cause_of_failure(minor: int = sys.version_info[1]) -> str:
-    """Return what to do where packages cannot be installed for Python 3.`minor`."""
+def cause_of_failure(folder: Path, minor: int = sys.version_info[1]) -> str:
+    """Return what to do where packages cannot be installed in a folder for Python 3.`minor`."""
+    if shutil.disk_usage(folder).free < LITTLE:
+        return f"the disk of {folder} is full, and the environment takes 0.65 GB: make room"
     compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
     can_compile = shutil.which(compiler) and Path(sysconfig.get_path("include"), "Python.h").exists()
     if minor in COMPILING and not can_compile:
