@@ -13,6 +13,9 @@ compile --constraint requirements-dev.lock --output-file requirements.lock "${@}
 # The executor for Slurm without what is in the environment: a test holds that nothing is missing there.
 uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-deps --group slurm \
     --output-file envs/slurm.lock "${@}"
+# What builds the packages of requirements.lock that are no wheels: the name is no requirement of ours.
+uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+    --output-file envs/build.lock "${@}" - <<<setuptools
 # uv itself, with which CI makes the environment.
 uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
     --output-file .ci/uv.lock "${@}" - <<<uv

@@ -83,8 +83,8 @@ class Project:
         shutil.copytree(ROOT / "rules", self.root / "rules")
         shutil.copytree(ROOT / "profiles", self.root / "profiles")
         (self.root / "envs").mkdir()
-        copied = ("run", "Snakefile", "config.yaml", "requirements.lock", "requirements-dev.lock", "envs/slurm.lock")
-        for name in (*copied, "scripts/dicomzarr/__init__.py"):
+        locks = ("requirements.lock", "requirements-dev.lock", "envs/slurm.lock", "envs/build.lock")
+        for name in ("run", "Snakefile", "config.yaml", *locks, "scripts/dicomzarr/__init__.py"):
             shutil.copy(ROOT / name, self.root / name)
         (self.stand_ins / "stand_in.py").write_text(STAND_IN)
         for name in ("uv", "snakemake", "python"):

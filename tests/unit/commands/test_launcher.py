@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import errno
+import hashlib
 import os
 import re
 import shlex
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
@@ -128,7 +130,12 @@ def test_uv_installs_by_hashes_and_compiles_bytecode(project: Project) -> None:
     assert project.with_uv().run("--version").returncode == 0
     made, installed = (call["arguments"] for call in project.called("uv"))
     assert (made[0], made[-1]) == ("venv", str(project.venv))  # type: ignore[index]
-    assert {"--require-hashes", "--compile-bytecode", str(project.root / "requirements.lock")} <= set(installed)  # type: ignore[call-overload]
+    assert {
+        "--require-hashes",
+        "--compile-bytecode",
+        str(project.root / "requirements.lock"),
+        str(project.root / "envs/build.lock"),
+    } <= set(installed)  # type: ignore[call-overload]
 
 
 def test_a_current_environment_is_unchanged_and_starts_with_few_imports(project: Project) -> None:
@@ -274,6 +281,66 @@ def test_a_folder_not_made_by_run_is_never_changed(project: Project) -> None:
     assert list(project.elsewhere.iterdir()) == [theirs]
 
 
+def test_a_python_that_was_built_without_a_library_is_refused_before_anything_is_installed(project: Project) -> None:
+    """As by pyenv on a machine without liblzma-dev: each command would end in a traceback."""
+    (project.elsewhere / "sitecustomize.py").write_text("import sys; sys.modules['_lzma'] = sys.modules['_bz2'] = None")
+    done = project.with_uv().run("--version", PYTHONPATH=str(project.elsewhere))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "was built without bz2 and lzma: start ./run with another one" in done.stderr
+    assert not project.called("uv")
+    assert project.run("--version").returncode == 0
+
+
+# A stand-in for setuptools: it "builds" the package `old`, by copying the wheel that it holds.
+BACKEND = """
+import pathlib, shutil
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    return pathlib.Path(shutil.copy(pathlib.Path(__file__).with_name("old-1.0-py3-none-any.whl"), folder)).name
+__legacy__ = type("Legacy", (), {"build_wheel": staticmethod(build_wheel)})
+"""
+
+
+def write_wheel(folder: Path, name: str, version: str, contents: dict[str, bytes]) -> Path:
+    """Write a wheel with these files, and return its path."""
+    wheel, facts = folder / f"{name}-{version}-py3-none-any.whl", f"{name}-{version}.dist-info"
+    metadata = {
+        "METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        "WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    files = {**contents, **{f"{facts}/{key}": text.encode() for key, text in metadata.items()}}
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for path, content in files.items():
+            archive.writestr(path, content)
+        archive.writestr(f"{facts}/RECORD", "".join(f"{path},,\n" for path in [*files, f"{facts}/RECORD"]))
+    return wheel
+
+
+@pytest.mark.slow
+def test_packages_without_a_wheel_are_built_by_what_is_locked_alone(project: Project, tmp_path: Path) -> None:
+    """From a folder of packages, without a network; pip by itself would take the newest setuptools, without a hash."""
+    packages, unpacked = tmp_path / "packages", tmp_path / "old-1.0"
+    packages.mkdir()
+    unpacked.mkdir()
+    (unpacked / "setup.py").touch()
+    (unpacked / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: old\nVersion: 1.0\n")
+    shutil.make_archive(str(packages / "old-1.0"), "gztar", tmp_path, "old-1.0")
+    built = write_wheel(tmp_path, "old", "1.0", {"old.py": b""}).read_bytes()
+    for version, backend in (("84.0", BACKEND.encode()), ("99.0", b"raise SystemExit('nobody locked this')")):
+        contents = {"setuptools/__init__.py": b"", "setuptools/build_meta.py": backend}
+        contents["setuptools/old-1.0-py3-none-any.whl"] = built
+        write_wheel(packages, "setuptools", version, contents)
+    for lock, pin, file in (
+        ("requirements.lock", "old==1.0", "old-1.0.tar.gz"),
+        ("envs/build.lock", "setuptools==84.0", "setuptools-84.0-py3-none-any.whl"),
+    ):
+        digest = hashlib.sha256((packages / file).read_bytes()).hexdigest()
+        (project.root / lock).write_text(f"{pin} --hash=sha256:{digest}\n")
+    environment = project.environment(PIP_NO_INDEX="1", PIP_FIND_LINKS=str(packages))
+    done = subprocess.run(project.command("status"), env=environment, stderr=subprocess.PIPE, text=True, check=False)
+    assert (project.venv / "requirements.lock.stamp").exists(), done.stderr  # the command itself lacks its packages
+    assert [*project.venv.glob("lib/python3.*/site-packages/old.py")]
+
+
 @pytest.mark.slow
 def test_a_failed_install_prints_what_to_do_and_writes_no_stamp(project: Project) -> None:
     (project.root / "requirements.lock").write_text("no-such-package==1.0 --hash=sha256:" + 64 * "0" + "\n")
@@ -281,7 +348,7 @@ def test_a_failed_install_prints_what_to_do_and_writes_no_stamp(project: Project
     assert done.returncode == 2
     assert "uv failed at `venv --quiet`: trying venv and pip" in done.stderr
     last = done.stderr.splitlines()[-1]
-    assert last.startswith("run: pip could not install requirements.lock (see above): ")
+    assert last.startswith("run: pip could not install build.lock (see above): ")
     assert re.search("check the network|has to compile a package", last)  # the latter: 3.14 without gcc
     assert not list(project.venv.glob("*.stamp"))
 
@@ -291,8 +358,14 @@ def test_a_failed_install_names_the_compiler_where_a_python_needs_one_and_there_
     minor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CC", "/no/such/compiler -O2")
-    asks_for_a_compiler = "python3-dev" in cause_of_failure(minor)
+    asks_for_a_compiler = "python3-dev" in cause_of_failure(Path(), minor)
     assert asks_for_a_compiler == (minor == 14)  # 3.14: immutables has wheels for Python 3.8 to 3.13
+
+
+def test_a_failed_install_names_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "full" not in cause_of_failure(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 0))  # type: ignore[attr-defined]
+    assert cause_of_failure(tmp_path) == f"the disk of {tmp_path} is full, and the environment takes 0.65 GB: make room"
 
 
 # ---- Arguments and environment variables
@@ -461,6 +534,28 @@ def test_another_user_may_have_another_supported_python(shared: Project) -> None
         (shared.venv / f"{lock.name}.stamp").write_text(stamp_of(lock, minor))
     assert shared.run("--cores", "1", cwd=shared.elsewhere, user=NOBODY).returncode == 0
     assert not shared.called("uv")
+
+
+def test_another_user_gets_a_demo_in_the_current_folder_if_it_is_free(shared: Project) -> None:
+    """So does the user of an image, whose clone belongs to root."""
+    theirs = shared.elsewhere / "demo" / "source"
+    theirs.mkdir(parents=True)
+    refused = shared.run("demo", cwd=shared.elsewhere, user=NOBODY)
+    assert refused.returncode == 2 and refused.stderr.endswith(
+        "demo was not made by this demo: move it away, or start from another folder\n"
+    )
+    assert [*shared.elsewhere.rglob("*")] == [theirs.parent, theirs]
+    nowhere = shared.run("demo", cwd=shared.root, user=NOBODY)
+    assert (nowhere.returncode, nowhere.stderr.count("\n")) == (2, 1) and "start from another folder" in nowhere.stderr
+    shutil.rmtree(theirs.parent)
+    for _ in range(2):
+        done = shared.run("demo", cwd=shared.elsewhere, user=NOBODY)
+        assert done.returncode == 0, done.stderr
+    assert len(shared.called("python")) == 1 and not (shared.root / "demo").exists()
+    (shared.elsewhere / "demo" / "source.stamp").unlink()  # interrupted, or of another version
+    shutil.rmtree(shared.elsewhere / "demo" / "source")
+    assert shared.run("demo", cwd=shared.elsewhere, user=NOBODY).returncode == 0
+    assert {call["cwd"] for call in shared.called("snakemake")} == {str(shared.elsewhere)}
 
 
 @pytest.mark.parametrize("lost", ["requirements.lock.stamp", ".dicomzarr", ""])

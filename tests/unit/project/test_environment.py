@@ -34,6 +34,11 @@ def test_every_pin_has_an_exact_version_and_a_hash(lock: str) -> None:
         assert "--hash=sha256:" in block, block
 
 
+def test_what_builds_packages_without_a_wheel_is_locked_by_hash() -> None:
+    text = (ROOT / "envs" / "build.lock").read_text(encoding="utf-8")
+    assert list(pins_of("envs/build.lock")) == ["setuptools"] and "--hash=sha256:" in text
+
+
 def test_direct_dependencies_are_locked_as_pyproject_pins_them() -> None:
     tables = project()
     plain = {name: pin.split(" ")[0] for name, pin in pins_of("requirements.lock").items()}

@@ -391,4 +391,7 @@ def header_of(stack: Stack, t: int, z: int) -> Any:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m dicomzarr.commands.demo.files TARGET")
-    build(Path(sys.argv[1]))
+    try:
+        build(Path(sys.argv[1]))
+    except OSError as error:  # a disk that is full, or a folder of another user
+        sys.exit(f"{error.filename or sys.argv[1]}: {error.strerror}")

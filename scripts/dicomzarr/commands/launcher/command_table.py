@@ -133,7 +133,8 @@ COMMANDS = (
         usage="[arguments of a run]",
         summary="run on a built-in data set (1 min)",
         text="Writes a data set of test images, runs the workflow on it, and prints a table of the results. All of it "
-        "is in demo/ beside the launcher; delete that folder when you like.",
+        "is in demo/ beside the launcher, or in the current folder if you cannot write there; delete that folder when "
+        "you like.",
         options=(CORES, DRY_RUN, VERBOSE, RUN_JSON),
         exits=OF_A_RUN,
         examples=("./run demo", "./run report --results demo/results"),

@@ -25,6 +25,7 @@ from dicomzarr.system.project import ROOT, SCRIPTS
 from dicomzarr.vocabulary.errors import UserError
 
 PLAIN, DEV = ROOT / "requirements.lock", ROOT / "requirements-dev.lock"
+BUILD = ROOT / "envs" / "build.lock"  # what builds the packages of PLAIN that are no wheels
 PLUGINS = "DICOMZARR_PLUGINS"  # environment variable: a folder of plugins for Snakemake
 SLURM = ROOT / "envs" / "slurm.lock"  # packages in a folder of their own, for commands that ask for Slurm
 MINORS = range(11, 15)  # minor versions of supported Pythons; the oldest and newest are in `run`
@@ -32,6 +33,14 @@ COMPILING = range(14, 15)  # those for which a package of the lock, immutables, 
 RECIPE = "1"  # increase it if environments must be made in another way: every environment is then rebuilt
 MARK = ".dicomzarr"  # file that marks the folder as made by `run`, which may clear it; also the lock file
 NEED_DEV = ("test", "check")
+NEED_OF_PYTHON = (
+    "_bz2",
+    "_ctypes",
+    "_lzma",
+    "_ssl",
+    "zlib",
+)  # a Python is built without them where libraries are missing
+LITTLE = 50_000_000  # bytes; the next file of a package had no room on a disk that has no more left
 OWN_FOLDER = "set DICOMZARR_VENV to a folder of your own, then run the same command again"
 
 
@@ -264,6 +273,7 @@ class Environment:
 
     def _make(self, lock: Path) -> None:
         """Install the packages of a lock file with uv, or with venv and pip; write the stamps last."""
+        refuse_incomplete_python()
         is_there = lock == DEV and self.is_current(PLAIN) and not self.stamp(DEV).exists()
         if not is_there:
             self._clear()
@@ -284,7 +294,8 @@ class Environment:
         """
         python = str(self.folder / "bin" / "python")
         make = [uv, "venv", "--quiet", "--allow-existing", "--python", base_python(), str(self.folder)]
-        add = [uv, "pip", "install", "--python", python, "--compile-bytecode", *options(lock)]
+        add = [uv, "pip", "install", "--python", python, "--compile-bytecode", "--build-constraints", str(BUILD)]
+        add += options(lock)
         for step in [add] if is_there else [make, add]:
             if install(step) != 0:
                 say(f"uv failed at `{' '.join(step[1:3])}`: trying {'pip' if is_there else 'venv and pip'}")
@@ -294,6 +305,7 @@ class Environment:
         return True
 
     def _make_with_pip(self, lock: Path, *, is_there: bool) -> None:
+        """Install the packages of a lock file with pip, and before them what builds those that are no wheels."""
         from importlib.util import find_spec
 
         if is_there:
@@ -306,10 +318,11 @@ class Environment:
         elif install([base_python(), "-m", "venv", str(self.folder)]) != 0:
             raise UserError("`python3 -m venv` failed (see above): `sudo apt install python3-venv`, or install uv")
         pip = [str(self.folder / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check"]
-        if install([*pip, *options(lock)]) != 0:
-            raise UserError(
-                f"pip could not install {lock.name} (see above): {cause_of_failure()}, then run the same command again"
-            )
+        plain = [] if is_there else [(BUILD, pip), (PLAIN, [*pip, "--no-build-isolation"])]
+        for file, command in [*plain, (DEV, pip)] if lock == DEV else plain:
+            if install([*command, *options(file)]) != 0:
+                advice = f"{cause_of_failure(self.folder)}, then run the same command again"
+                raise UserError(f"pip could not install {file.name} (see above): {advice}")
 
     def _ensure_pip(self) -> None:
         """Add pip to an environment that uv made, and that has none."""
@@ -328,8 +341,10 @@ def options(lock: Path) -> list[str]:
     return ["--quiet", "--require-hashes", "-r", str(lock)]
 
 
-def cause_of_failure(minor: int = sys.version_info[1]) -> str:
-    """Return what to do where packages cannot be installed for Python 3.`minor`."""
+def cause_of_failure(folder: Path, minor: int = sys.version_info[1]) -> str:
+    """Return what to do where packages cannot be installed in a folder for Python 3.`minor`."""
+    if shutil.disk_usage(folder).free < LITTLE:
+        return f"the disk of {folder} is full, and the environment takes 0.65 GB: make room"
     compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
     can_compile = shutil.which(compiler) and Path(sysconfig.get_path("include"), "Python.h").exists()
     if minor in COMPILING and not can_compile:
@@ -337,7 +352,20 @@ def cause_of_failure(minor: int = sys.version_info[1]) -> str:
             f"Python 3.{minor} has to compile a package: `sudo apt install build-essential python3-dev` "
             f"(Debian, Ubuntu), or install Python 3.{min(COMPILING) - 1}"
         )
-    return "check the network, the proxy and pip's package index"
+    return "check the network, the proxy, its certificate (PIP_CERT) and pip's package index (docs/installation.md)"
+
+
+def refuse_incomplete_python() -> None:
+    """Raise UserError if this Python was built without a module that the commands need, as pyenv may do."""
+    from importlib.util import find_spec
+
+    lacks = [name.lstrip("_") for name in NEED_OF_PYTHON if not find_spec(name)]
+    if lacks:
+        raise UserError(
+            f"the Python {base_python()} was built without {' and '.join(lacks)}: start ./run with another one, or "
+            "build it again after `sudo apt install libbz2-dev libffi-dev liblzma-dev libssl-dev zlib1g-dev` (Debian, "
+            "Ubuntu)"
+        )
 
 
 def base_python() -> str:
@@ -372,6 +400,7 @@ def install(command: list[str]) -> int:
             child = subprocess.Popen(  # preexec_fn is safe: this process has no threads
                 command,
                 cwd=ROOT,
+                env=os.environ | {"PIP_USE_PEP517": "1"},  # pip 23.0 builds in another way where `wheel` is missing
                 stdout=sys.stderr,
                 close_fds=False,
                 start_new_session=True,
