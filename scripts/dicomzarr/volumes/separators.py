@@ -186,6 +186,7 @@ SEPARATORS: Final[tuple[tuple[str, Callable[[Sequence[Frame]], list[Hashable]]],
     ("file", lambda frames: [_image_of(frame) for frame in frames]),
     ("pass", partial(_passes, cause="instance_number")),
     ("pass_of_time", partial(_passes, cause="acquisition_time_s")),
+    ("pass_of_content_time", partial(_passes, cause="content_time_s")),
     ("number_again", _scans_by_number),
     ("block", _blocks),
 )
@@ -194,7 +195,6 @@ MORE_SEPARATORS: Final[tuple[tuple[str, Callable[[Sequence[Frame]], list[Hashabl
     ("reference_time_s", _cause("reference_time_s")),
     ("frame_reference_time_s", _cause("frame_reference_time_s")),
     ("content_time_s", _cause("content_time_s")),
-    ("pass_of_content_time", partial(_passes, cause="content_time_s")),
 )
 # Passes are in the order of their Instance Numbers, or of their times.
 ORDERS: Final = {

@@ -271,18 +271,25 @@ def test_scans_between_each_other_that_are_counted_together_are_one_stack() -> N
     assert (volume.spacing_mm["z"], volume.flags) == (2.5, ())
 
 
+@pytest.mark.parametrize("by", ["number", "time of writing", "times of writing"])
 @pytest.mark.parametrize("scans", [2, 3])
 @pytest.mark.parametrize("shift", [4.0, 6.5, 8.5, 12.0])
 @pytest.mark.parametrize("decimals", [1, 6])
 @pytest.mark.parametrize("lost", [0, 2])
-def test_numbers_that_start_again_in_each_scan_part_scans_that_overlap(
-    scans: int, shift: float, decimals: int, lost: int
+def test_numbers_or_times_of_writing_part_scans_that_overlap(
+    scans: int, shift: float, decimals: int, lost: int, by: str
 ) -> None:
-    """No time and no other counter: slices of one scan go on by one distance from each number to the next."""
+    """No time of acquisition: slices of one scan go on by one distance from each number that starts again."""
+
+    def causes(scan: int, z: int) -> dict[str, float]:
+        if by == "number":
+            return {"instance_number": z + 1.0}
+        return {"content_time_s": 1e8 + 60.0 * scan + (0.5 * z if by == "times of writing" else 0.0)}
+
     for seed in range(5):
         rng = random.Random(seed)
         frames = [
-            frame(100 * scan + z, round(2.5 * z + shift * scan + 0.123, decimals), {"instance_number": z + 1.0})
+            frame(100 * scan + z, round(2.5 * z + shift * scan + 0.123, decimals), causes(scan, z))
             for scan in range(scans)
             for z in sorted(rng.sample(range(20), 20 - lost * (scan == scans - 1)))
         ]
