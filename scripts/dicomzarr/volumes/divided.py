@@ -115,8 +115,9 @@ def with_pieces_flagged(members: dict[GroupKey, list[Frame]], tolerance: float) 
             parts = [members[key] for key in keys]
             if family.alike is _but_turned:
                 parts = [_as_if_not_turned(part, parts[0][0]) for part in parts]
-            if all(_is_grey(part[0]) for part in parts) and _are_pieces(parts, tolerance, family.must_be_worse):
-                found |= {key: [flagged(frame, "stack_divided") for frame in found[key]] for key in keys}
+            if all(_is_grey(part[0]) for part in parts):
+                for index in _pieces(parts, tolerance, family.must_be_worse):
+                    found[keys[index]] = [flagged(frame, "stack_divided") for frame in found[keys[index]]]
     return found
 
 
@@ -235,6 +236,41 @@ def flagged(frame: Frame, flag: str) -> Frame:
     Frame
     """
     return replace(frame, flags=tuple(sorted({*frame.flags, flag})))
+
+
+def _pieces(parts: Sequence[list[Frame]], tolerance: float, must_be_worse: bool) -> Sequence[int]:
+    """Return which parts are pieces of one stack: all of them, or those that remain without copies of their frames."""
+    if _are_pieces(parts, tolerance, must_be_worse):
+        return range(len(parts))
+    if must_be_worse:
+        return ()
+    own = _without_copies(parts)
+    left = [index for index, part in enumerate(own) if part]
+    are_fewer = len(left) > 1 and sum(map(len, own)) < sum(map(len, parts))
+    return left if are_fewer and _are_pieces([own[index] for index in left], tolerance, must_be_worse) else ()
+
+
+def _without_copies(parts: Sequence[list[Frame]]) -> list[list[Frame]]:
+    """Return what each part has at places that no larger one has, for each class of facts; nothing of a part of copies.
+
+    A part of copies has all places, or repeats more than it adds. Where a part has several frames at one place, nothing
+    says what is a copy.
+    """
+    part_of = {(frame.source, frame.number): index for index, part in enumerate(parts) for frame in part}
+    at: list[dict[Hashable, Frame]] = [{} for _ in parts]
+    for key, members in classes_of([frame for part in parts for frame in part]).items():
+        for frame in members:
+            at[part_of[frame.source, frame.number]][key, round(depth(frame), 2)] = frame
+    if any(len(places) < len(part) for places, part in zip(at, parts, strict=True)):
+        return []
+    everywhere, taken = set().union(*at), set[Hashable]()
+    own: list[list[Frame]] = [[] for _ in parts]
+    for index in sorted(range(len(parts)), key=lambda index: -len(parts[index])):
+        new = at[index].keys() - taken
+        if at[index].keys() != everywhere and 2 * len(new) >= len(parts[index]):
+            taken |= new
+            own[index] = [frame for place, frame in at[index].items() if place in new]
+    return own
 
 
 def _are_pieces(parts: Sequence[list[Frame]], tolerance: float, must_be_worse: bool) -> bool:

@@ -131,7 +131,7 @@ def _separated(frames: list[Frame], tolerance: float) -> list[tuple[str, tuple[s
     ):
         parts = _by(frames, values)
         if len(parts) > 1 and not any(are(frames, parts.values(), tolerance) for are in may_be):
-            if name == "orientation" and _loose(_alone(parts.values(), tolerance)):
+            if name == "orientation" and _may_be_pieces(frames, parts.values(), tolerance):
                 parts = {key: [flagged(frame, "stack_divided") for frame in part] for key, part in parts.items()}
             return [
                 (name, (f"{name}={key}", *label), members)
@@ -257,6 +257,14 @@ def _are_noise(frames: Sequence[Frame], parts: Collection[list[Frame]], toleranc
     """Return whether directions that differ a little divide stacks: fewer slices are loose, or missing, together."""
     together, apart = _alone([[*frames]], tolerance), _alone(parts, tolerance)
     return (_loose(together), _missing(together)) < (_loose(apart), _missing(apart))
+
+
+def _may_be_pieces(frames: Sequence[Frame], parts: Collection[list[Frame]], tolerance: float) -> bool:
+    """Return whether parts hold loose slices, or are even stacks that together are fewer ones."""
+    apart = _alone(parts, tolerance)
+    if _loose(apart):
+        return True
+    return sum(map(len, arranged(frames, tolerance))) < sum(map(len, apart)) and _are_one(frames, parts, tolerance)
 
 
 def _loose(arrangement: Iterable[Sequence[Stack]]) -> int:

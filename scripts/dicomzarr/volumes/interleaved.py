@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from dicomzarr.volumes import geometry
 from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.pieces import is_nearly_even, may_be_two_scans
-from dicomzarr.volumes.separators import ORDERS, REPETITION, SEPARATORS, THICKNESS
+from dicomzarr.volumes.separators import MORE_SEPARATORS, MOST_SCANS, ORDERS, REPETITION, SEPARATORS, THICKNESS
 from dicomzarr.volumes.slices import last_digit, slices_of
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 # What parts slices that alternate, however thick they are.
 _SETTINGS: Final = frozenset({THICKNESS, REPETITION, "image_type", "trigger_time_ms"})
-_MOST: Final = 3  # scans between each other
 
 
 def scans_of(stack: Stack, tolerance: float, *, by_settings: bool) -> list[Stack]:
@@ -44,7 +43,7 @@ def scans_of(stack: Stack, tolerance: float, *, by_settings: bool) -> list[Stack
         return []
     are_thick = may_be_two_scans(stack)
     frames = list(stack.frames)
-    for name, values_of in SEPARATORS:
+    for name, values_of in (*SEPARATORS, *MORE_SEPARATORS) if are_thick else SEPARATORS:
         if are_thick or (by_settings and name in _SETTINGS):
             value_of = dict(zip(map(id, frames), values_of(frames), strict=True))
             values = _values_of_rows([[value_of[id(frame)] for frame in row] for row in stack.grid])
@@ -75,29 +74,38 @@ def _values_of_rows(rows: Sequence[Sequence[Hashable]]) -> list[Hashable]:
 def _interleaved(stack: Stack, name: str, values: Sequence[Hashable], tolerance: float) -> list[Stack]:
     """Return the stacks of two or three values, if each is even by itself, and they do not follow each other.
 
-    A fifth of the slices of a stack may be lost, if all have the same distance.
+    Slices may be lost, if all stacks have the same distance.
     """
     parts: dict[Hashable, list[list[Frame]]] = {}
     for row, value in zip(stack.grid, values, strict=True):
         parts.setdefault(value, []).append(row)
-    if not 2 <= len(parts) <= _MOST or min(map(len, parts.values())) < 3:
+    if not 2 <= len(parts) <= MOST_SCANS or min(map(len, parts.values())) < 3:
         return []
     scans = []
     for value, grid in parts.items():
         firsts = [row[0] for row in grid]
         slices = slices_of(firsts, last_digit(firsts), tolerance)
         scans.append(parted_by(replace(stack, grid=grid, slices=slices), name, value))
-    if not (all(scan.slices.kind == "uniform" for scan in scans) or _are_even_but_for_losses(scans)):
+    if not (all(scan.slices.kind == "uniform" for scan in scans) or _are_even_but_for_losses(scans, stack)):
         return []
     ends = sorted((scan.slices.depths[0], scan.slices.depths[-1]) for scan in scans)
     return scans if all(low <= high for (_, high), (low, _) in pairwise(ends)) else []
 
 
-def _are_even_but_for_losses(scans: Sequence[Stack]) -> bool:
-    """Return whether stacks have one distance of slices, but for rounding, and lack a fifth of their slices at most."""
+def _are_even_but_for_losses(scans: Sequence[Stack], together: Stack) -> bool:
+    """Return whether stacks have one distance of slices, that of every second place, or third, but for rounding.
+
+    One of them lacks a fifth of its slices at most, and the others half of theirs.
+    """
     steps = [scan.slices.step_mm for scan in scans if scan.slices.step_mm is not None]
-    are_known = len(steps) == len(scans) and all(is_nearly_even(scan.slices) for scan in scans)
-    return are_known and max(steps) - min(steps) <= geometry.STATED_TOLERANCE * min(steps)
+    if len(steps) < len(scans) or max(steps) - min(steps) > geometry.STATED_TOLERANCE * min(steps):
+        return False
+    leave_places = min(steps) > 1.9 * (together.slices.step_mm or max(steps))
+    return (
+        leave_places
+        and any(is_nearly_even(scan.slices) for scan in scans)
+        and all(scan.slices.missing <= len(scan.grid) for scan in scans)
+    )
 
 
 def parted_by(stack: Stack, name: str, value: Hashable) -> Stack:

@@ -93,8 +93,9 @@ def _states_its_distance(stack: Stack) -> bool:
 def may_be_two_scans(stack: Stack) -> bool:
     """Return whether an even stack may be two scans, the slices of one between those of the other.
 
-    Slices are as thick as every second one of them is apart, so that each scan alone leaves no gap. One scan whose
-    slices overlap may acquire every second one first, too; its header states the distance of all.
+    The header states the distance of every second or third slice. Or slices are as thick as every second one of them
+    is apart, so that each scan alone leaves no gap. One scan whose slices overlap may acquire every second one first,
+    too; its header states the distance of all.
 
     Parameters
     ----------
@@ -104,8 +105,13 @@ def may_be_two_scans(stack: Stack) -> bool:
     -------
     bool
     """
-    step, thickness = stack.slices.step_mm, [frame.constants.get(THICKNESS, 0.0) for frame in stack.frames]
-    return step is not None and min(thickness) >= 1.98 * step and not _states_its_distance(stack)
+    step, stated = stack.slices.step_mm, stated_mm(stack.frames)
+    if step is None:
+        return False
+    if stated is not None and any(abs(stated - n * step) <= geometry.STATED_TOLERANCE * stated for n in (2, 3)):
+        return True
+    thickness = [frame.constants.get(THICKNESS, 0.0) for frame in stack.frames]
+    return min(thickness) >= 1.98 * step and not _states_its_distance(stack)
 
 
 def are_times_of_a_few(together: Sequence[Stack], parted: Sequence[Stack]) -> bool:

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
-from itertools import accumulate, pairwise
+from itertools import accumulate, combinations, pairwise
 from statistics import median
 from typing import Final
 
@@ -14,6 +14,8 @@ from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.slices import depth
 
 _FAR: Final = 10  # times the usual distance of slices
+_NEAR: Final = 0.2  # of the distance of slices: where the next slice of a scan is
+MOST_SCANS: Final = 3  # that lie between each other
 THICKNESS: Final = "slice_thickness_mm"
 REPETITION: Final = "repetition_time_ms"
 _SAME: Final = 1.1  # largest ratio of two that differ by rounding, or with the heart beat
@@ -113,6 +115,39 @@ def _ended_at_seams(passes: Sequence[Hashable], depths: Sequence[float]) -> list
     return [(name, bisect_left(seams, at[depth_of])) for name, depth_of in zip(passes, depths, strict=True)]
 
 
+def _scans_by_number(frames: Sequence[Frame]) -> list[Hashable]:
+    """Return the scan of each frame, where Instance Numbers (0020,0013) start again in each of two or three scans.
+
+    From each number to the next one, slices of a scan are one distance apart, also where some were lost. All frames
+    are of one scan if most numbers occur once, two frames of a number lie near each other, or one fits no scan.
+    """
+    at: dict[float, list[int]] = {}
+    for index, frame in enumerate(frames):
+        at.setdefault(frame.causes.get("instance_number", -1.0), []).append(index)
+    one: list[Hashable] = [0] * len(frames)
+    often = [len(of) for of in at.values()]
+    if max(often) > MOST_SCANS or 2 * often.count(1) >= len(often) or any(f.frames_in_file > 1 for f in frames):
+        return one
+    depths = [depth(frame) for frame in frames]
+    tenths = Counter(round(10 * (depths[j] - depths[i])) for n, of in at.items() for i in of for j in at.get(n + 1, ()))
+    around = {tenth: (tenths[tenth - 1] + tenths[tenth] + tenths[tenth + 1], tenths[tenth], tenth) for tenth in tenths}
+    step = max(around, key=around.__getitem__, default=0) / 10
+    near = _NEAR * abs(step)
+    lasts: list[tuple[float, float]] = []  # number and depth of the last slice of each scan
+    scans = [*one]
+    for number, of in sorted(at.items()):
+        if any(abs(depths[a] - depths[b]) <= near for a, b in combinations(of, 2)):
+            return one
+        for index in of:
+            off = [abs(last + step * (number - before) - depths[index]) for before, last in lasts]
+            scan = off.index(min(off)) if off and min(off) < near else len(lasts)
+            lasts[scan : scan + 1] = [(number, depths[index])]
+            scans[index] = scan
+        if len(lasts) > MOST_SCANS:
+            return one
+    return scans
+
+
 def _blocks(frames: Sequence[Frame]) -> list[Hashable]:
     """Return the block of slices to which each frame belongs, where blocks are farther apart than each is long.
 
@@ -151,7 +186,20 @@ SEPARATORS: Final[tuple[tuple[str, Callable[[Sequence[Frame]], list[Hashable]]],
     ("file", lambda frames: [_image_of(frame) for frame in frames]),
     ("pass", partial(_passes, cause="instance_number")),
     ("pass_of_time", partial(_passes, cause="acquisition_time_s")),
+    ("pass_of_content_time", partial(_passes, cause="content_time_s")),
+    ("number_again", _scans_by_number),
     ("block", _blocks),
 )
+# What else may separate scans that lie between each other.
+MORE_SEPARATORS: Final[tuple[tuple[str, Callable[[Sequence[Frame]], list[Hashable]]], ...]] = (
+    ("reference_time_s", _cause("reference_time_s")),
+    ("frame_reference_time_s", _cause("frame_reference_time_s")),
+    ("content_time_s", _cause("content_time_s")),
+)
 # Passes are in the order of their Instance Numbers, or of their times.
-ORDERS: Final = {"pass": "instance_number", "pass_of_time": "acquisition_time_s"}
+ORDERS: Final = {
+    "pass": "instance_number",
+    "pass_of_time": "acquisition_time_s",
+    "pass_of_content_time": "content_time_s",
+    "number_again": "instance_number",
+}

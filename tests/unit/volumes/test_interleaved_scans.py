@@ -17,6 +17,14 @@ ORDERS: dict[str, Any] = {
     "number": lambda half, z, k: {"instance_number": k + 1.0},
     "series": lambda half, z, k: {"series_number": half + 1.0},
 }
+# Two scans, of which neither a counter nor the time of acquisition says which is which.
+SCANS: dict[str, Any] = {
+    "time of writing": lambda half, z, k: {"content_time_s": 1e8 + 60.0 * half, "instance_number": z + 1.0},
+    "times of writing": lambda half, z, k: {"content_time_s": 1e8 + 60.0 * half + 0.5 * z, "instance_number": z + 1.0},
+    "time of reference": lambda half, z, k: {"frame_reference_time_s": 60.0 * half, "instance_number": z + 1.0},
+    "numbers that start again": lambda half, z, k: {"instance_number": z // 2 + 1.0},
+    "numbers that fall": lambda half, z, k: {"instance_number": 41.0 - z // 2},
+}
 
 
 def half_steps(
@@ -28,7 +36,7 @@ def half_steps(
         for t in range(times):
             for z in range(half, slices, 2):
                 k = len(frames)
-                causes = dict(ORDERS[by](half, z, k))
+                causes = dict((ORDERS | SCANS)[by](half, z, k))
                 if times > 1:
                     causes |= {"acquisition_time_s": 1e8 + 600.0 * half + 20.0 * t}
                 place = round(start + step * z, decimals)
@@ -62,6 +70,32 @@ def test_thick_slices_between_each_other_are_two_scans_whatever_says_so(by: str,
         gone = set(random.Random(seed).sample(range(20), lost))
         volumes = checked_volumes([f for f in frames if f.source not in gone])
         assert sorted(map(len, map(halves, volumes))) == [1, 1]
+
+
+@pytest.mark.parametrize("by", [*SCANS, "acquisition", "number"])
+@pytest.mark.parametrize("stated", [None, 2.5])
+@pytest.mark.parametrize("lost", [0, 1, 3, 4])
+def test_scans_between_each_other_are_parted_by_any_clock_or_number(by: str, stated: float | None, lost: int) -> None:
+    """A third of one may be lost; thin slices are scans if the header states the distance that each scan has."""
+    constants = {"slice_thickness_mm": 2.5} if stated is None else {"spacing_between_slices_mm": stated}
+    made = half_steps(24, 1.25, by, **constants)
+    for seed in range(10):
+        gone = set(random.Random(seed).sample(range(1, 24, 2), lost))
+        volumes = checked_volumes([f for f in made if f.source not in gone])
+        assert sorted(map(len, map(halves, volumes))) == [1, 1]
+
+
+@pytest.mark.parametrize("restart", range(2, 21))
+@pytest.mark.parametrize("clock", ["none", "parts", "workers"])
+def test_numbers_or_times_of_writing_that_start_again_divide_no_overlapping_slices(restart: int, clock: str) -> None:
+    """Numbers may start again in the midst of a volume, and two processes write its slices in turn."""
+    frames = []
+    for z in range(21):
+        causes = {"instance_number": z % restart + 1.0}
+        if clock != "none":
+            causes["content_time_s"] = 1e8 + (z // restart if clock == "parts" else z // 2 * (1.0 + 0.2 * (z % 2)))
+        frames.append(frame(z, 1.25 * z, causes, constants={"slice_thickness_mm": 2.5}))
+    assert only_volume(frames).shape[0] == 21
 
 
 @pytest.mark.parametrize("by", list(ORDERS))

@@ -269,3 +269,29 @@ def test_scans_between_each_other_that_are_counted_together_are_one_stack() -> N
     frames = [frame(n, 2.5 * n, {"instance_number": n + 1.0}, constants={"slice_thickness_mm": 5.0}) for n in range(16)]
     (volume,) = checked_volumes(frames)
     assert (volume.spacing_mm["z"], volume.flags) == (2.5, ())
+
+
+@pytest.mark.parametrize("by", ["number", "time of writing", "times of writing"])
+@pytest.mark.parametrize("scans", [2, 3])
+@pytest.mark.parametrize("shift", [4.0, 6.5, 8.5, 12.0])
+@pytest.mark.parametrize("decimals", [1, 6])
+@pytest.mark.parametrize("lost", [0, 2])
+def test_numbers_or_times_of_writing_part_scans_that_overlap(
+    scans: int, shift: float, decimals: int, lost: int, by: str
+) -> None:
+    """No time of acquisition: slices of one scan go on by one distance from each number that starts again."""
+
+    def causes(scan: int, z: int) -> dict[str, float]:
+        if by == "number":
+            return {"instance_number": z + 1.0}
+        return {"content_time_s": 1e8 + 60.0 * scan + (0.5 * z if by == "times of writing" else 0.0)}
+
+    for seed in range(5):
+        rng = random.Random(seed)
+        frames = [
+            frame(100 * scan + z, round(2.5 * z + shift * scan + 0.123, decimals), causes(scan, z))
+            for scan in range(scans)
+            for z in sorted(rng.sample(range(20), 20 - lost * (scan == scans - 1)))
+        ]
+        for volume in checked_volumes(frames):
+            assert len({place.frame.source // 100 for place in volume.places}) == 1, (seed, volume.why)

@@ -410,3 +410,14 @@ def test_whole_stacks_that_are_turned_by_little_are_volumes_of_their_own(angle: 
     volumes = checked_volumes([one for one in [*first, *second] if one.source != lost])
     assert sorted(volume.shape[0] for volume in volumes) == [10 - (lost is not None), 10]
     assert all("orientation" in volume.split_by and "stack_divided" not in volume.flags for volume in volumes)
+
+
+@pytest.mark.parametrize("angle", [0.0017, 0.003, 0.005, 0.007])
+@pytest.mark.parametrize("slices", [8, 15])
+def test_slices_whose_direction_alternates_are_flagged(angle: float, slices: int) -> None:
+    """Two packages whose directions differ by noise, or two stacks that were turned: nothing says which."""
+    turned_by = (math.cos(angle), math.sin(angle), 0.0, -math.sin(angle), math.cos(angle), 0.0)
+    frames = [frame(z, 3.0 * z, **({"orientation": turned_by} if z % 2 else {})) for z in range(slices)]
+    volumes = checked_volumes(frames)
+    assert sorted(volume.shape[0] for volume in volumes) == [slices // 2, -(-slices // 2)]
+    assert all("stack_divided" in volume.flags for volume in volumes)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -72,6 +74,29 @@ def test_volumes_at_the_same_places_stay_apart() -> None:
     volumes = checked_volumes(slices_of("bbbbbb") + [frame(9 + i, 2.0 * i, dtype="<u2") for i in range(6)])
     assert [volume.shape for volume in volumes] == [(6, 4, 6)] * 2
     assert not any(volume.flags for volume in volumes)
+
+
+@pytest.mark.parametrize("types", ["bbbwwwwwwwbbb", "bbwwwwwwww", "wwwwbbwwww", "wbwbwbwb"])
+@pytest.mark.parametrize("of", ["f", "b", "w"])
+@pytest.mark.parametrize("copied", [(0,), (5,), (1, 6), range(13)])
+def test_copies_in_another_type_leave_the_flag_of_the_pieces(types: str, of: str, copied: Sequence[int]) -> None:
+    """A slice that is there as floats, too, says nothing of the others; a whole copy of the stack is no piece."""
+    frames = slices_of(types)
+    again = [replace(f, source=100 + f.source, sop_instance_uid=f"1.3.{f.source}") for f in slices_of(of * len(types))]
+    added = [
+        one for one, kept in zip(again, frames, strict=True) if one.source - 100 in copied and one.dtype != kept.dtype
+    ]
+    volumes = checked_volumes(frames + added)
+    for volume in volumes:
+        is_copied = all(place.frame.source >= 100 for place in volume.places)
+        is_whole = len(volume.places) == len(types) or (len(copied) > 2 and of != "f")
+        assert is_copied or is_whole or "stack_divided" in volume.flags
+        assert not (is_copied and of == "f" and volume.flags)
+
+
+def test_a_volume_and_one_slice_of_it_in_another_type_have_no_flag() -> None:
+    frames = [*slices_of("wwwwwwww"), frame(99, 6.0, {"instance_number": 4.0}, dtype="<f4")]
+    assert [volume.flags for volume in checked_volumes(frames)] == [(), ()]
 
 
 def test_a_stack_between_the_slices_of_another_stays_apart() -> None:
