@@ -225,7 +225,7 @@ class _Lines:
 
     def add(self, basis: Basis, record: SeriesRecord, checked: CheckRecord) -> None:
         """Add those of a series."""
-        series_id, parts = record.series_id, self.parts
+        series_id, parts, source_files = record.series_id, self.parts, record.files  # a property that builds a list
         self.subjects[series_id] = record.subject_id
         for rule, projection in (
             (EXTRACT, _extraction_projection(record, basis.pseudonyms)),
@@ -233,7 +233,7 @@ class _Lines:
         ):
             line = json_files.canonical_json({"series_id": series_id, "rule": rule, **projection})
             self.provenance.setdefault(f"{rule}/{series_id[:2]}.jsonl", []).append(line)
-        for file in record.files:
+        for file in source_files:
             parts["files"].append(file_row(file.path, file.outcome, file.reason, series_id))
             if file.reason in POLICIES:
                 self.risks[f"{POLICIES[file.reason]} {file.risk or file.reason}"] += 1
@@ -245,7 +245,7 @@ class _Lines:
         parts["digests"] += ties.digest_rows(record.volumes, checked.depth, record.subject_id)
         for volume in record.volumes:
             for frame in volume.frames:
-                path = record.files[frame.source].path
+                path = source_files[frame.source].path
                 parts["frames"].append(frame_row(path, frame.number, volume.array, frame.t, frame.z))
             parts["volumes"].append(volume_line(record, volume, basis.joined).encode("utf-8", "surrogateescape"))
 
