@@ -229,7 +229,7 @@ class Sample:
     foreground : float
         Share of the patches, 0 to 1, that are centred on a random voxel of a wanted mask, as far as the borders of the
         image allow. Each mask that has voxels on the image is equally likely. Images without any get random patches.
-        Their indices are evenly spread, such as every second one: shuffle where a process gets every n-th index.
+        Of every n-th patch, as a process reads them without shuffling, it is the same share on average.
     rescale : bool
         Convert stored values to physical ones: by Rescale Slope (0028,1053) and Intercept (0028,1052) of each frame,
         else the Modality LUT (0028,3000), else Dose Grid Scaling (3004,000E). float32, or float64 for stored values of

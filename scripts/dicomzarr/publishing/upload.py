@@ -392,7 +392,7 @@ class Publication:
 
 
 def remove_unfinished(store: Any, prefix: str) -> None:
-    """Delete what an interrupted write or copy left in a folder, of which lists of the store have nothing.
+    """Delete what an interrupted write or copy left in versions in a folder, of which lists of the store have nothing.
 
     So does a copy onto a link to the same file, which is no rename. A bucket shows objects that are whole alone.
 
@@ -400,15 +400,17 @@ def remove_unfinished(store: Any, prefix: str) -> None:
     ----------
     store : obstore store
     prefix : str
-        Below it, and beside the pointer.
+        `VERSIONS`, or the folder of a version below it; beside the pointer, too.
     """
     from obstore.store import LocalStore
 
     if not isinstance(store, LocalStore):
         return
     root = Path(str(store.prefix))
+    versions = [path for path in (root / VERSIONS).glob("*") if _VERSION.fullmatch(path.name)]
+    folders = versions if prefix == VERSIONS else [root / prefix]
     try:
-        for path in (*root.glob(f"{POINTER}#*"), *(root / prefix).rglob("*#*")):
+        for path in (*root.glob(f"{POINTER}#*"), *(path for folder in folders for path in folder.rglob("*#*"))):
             if _UNFINISHED.search(path.name) and files.is_file(path):
                 path.unlink()
     except OSError as error:

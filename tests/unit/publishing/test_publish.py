@@ -402,7 +402,8 @@ def test_what_an_interrupted_write_left_in_a_folder_goes(results: Results, tmp_p
     latest = open_dataset(target).folder
     old = next(folder for folder in latest.parent.iterdir() if folder != latest)
     left = [latest / "volumes.csv#0", latest / "images.zarr" / "zarr.json#12", target / "latest.json#3"]
-    others = [target / "notes#1", latest.parent / "notes#x"]
+    others = [target / "notes#1", latest.parent / "notes#x", latest.parent / "somebody's" / "notes#1"]
+    others[-1].parent.mkdir()
     for path in (*left, *others, old / "zarr.json#1"):
         path.write_bytes(b"half")
     assert [path for _, path in verify_copy.verify(copies.find(str(target)), 2).findings] == [

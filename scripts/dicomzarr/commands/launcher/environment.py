@@ -33,13 +33,8 @@ COMPILING = range(14, 15)  # those for which a package of the lock, immutables, 
 RECIPE = "1"  # increase it if environments must be made in another way: every environment is then rebuilt
 MARK = ".dicomzarr"  # file that marks the folder as made by `run`, which may clear it; also the lock file
 NEED_DEV = ("test", "check")
-NEED_OF_PYTHON = (
-    "_bz2",
-    "_ctypes",
-    "_lzma",
-    "_ssl",
-    "zlib",
-)  # a Python is built without them where libraries are missing
+# A Python is built without these where libraries are missing.
+NEED_OF_PYTHON = ("_bz2", "_ctypes", "_lzma", "_ssl", "zlib")
 LITTLE = 50_000_000  # bytes; the next file of a package had no room on a disk that has no more left
 OWN_FOLDER = "set DICOMZARR_VENV to a folder of your own, then run the same command again"
 
