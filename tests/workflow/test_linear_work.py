@@ -31,11 +31,11 @@ if not any(word.endswith("snakemake_process.py") for word in sys.orig_argv):
     threading.setprofile(count)
     sys.setprofile(count)
 """
-SIZES = (20, 40, 80)  # files
-# Calls for the last 40 files beside twice those for 20 files before: 1 if a file always costs the same, 2 if it costs
+SIZES = (30, 60, 120)  # files
+# Calls for the last 60 files beside twice those for 30 files before: 1 if a file always costs the same, 2 if it costs
 # as much as there are files before it. Steps with few calls for each file are left out: theirs come in groups of files.
 MOST = 1.4
-FEW = 100  # calls for a file
+FEW = 150  # calls for a file
 
 
 def calls_by_step(workflow: Workflow, count: int) -> Counter[str]:

@@ -22,6 +22,7 @@ from dicoms import save_series
 from forks import Forks
 from waiting import wait_until
 
+from dicomzarr.commands.launcher.options import results_as_config
 from dicomzarr.stages import verify_dataset
 from dicomzarr.system.results_folder import Results
 
@@ -68,7 +69,8 @@ def forked_runs(forks: Forks | None, folder: Path) -> Iterator[dict[str, str]]:
                 except OSError:
                     return
                 with link, link.makefile() as stream:
-                    forks.start([*options, *json.loads(stream.readline())], folder, PLAIN, folder / "output.txt")
+                    arguments = results_as_config(json.loads(stream.readline()))  # as ./run does
+                    forks.start([*options, *arguments], folder, PLAIN, folder / "output.txt")
                     status = forks.wait()
                     output = (folder / "output.txt").read_text(errors="replace")
                     link.sendall(json.dumps({"status": status, "output": output}).encode() + b"\n")
