@@ -128,7 +128,9 @@ def identifiers_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[in
             if len(part) >= MIN_DIGITS:
                 yield from map(hash_of_number, numbers_of(kind, part))
                 for digits in numbers_in_groups(part):
-                    yield from (hash_of_words([digits]), hash_of_number(int(digits)))
+                    yield hash_of_words([digits])
+                    if len(digits) <= _MOST_DIGITS:
+                        yield hash_of_number(int(digits))
     if kind in _HASHED and not is_standard_uid(value.decode("latin-1")):
         yield from (hash_of_digest(digest(value).digest()) for digest in _DIGESTS)
 
@@ -266,7 +268,7 @@ def numbers_of(kind: str, text: str) -> list[int]:
     too. JSON and arrays hold a number of more than 15 digits rounded to a double.
     """
     if kind == "UI":
-        found = [int(part) for part in text.split(".") if len(part) >= MIN_DIGITS and _counts(part)]
+        found = [int(part) for part in text.split(".") if MIN_DIGITS <= len(part) <= _MOST_DIGITS and _counts(part)]
     else:
         found = [int(run) for run in _RUN_OF_DIGITS.findall(text)]
         if not found and _SEPARATED.fullmatch(text):
@@ -279,6 +281,7 @@ def numbers_of(kind: str, text: str) -> list[int]:
     return [number for number in found if number >= MIN_NUMBER]
 
 
+_MOST_DIGITS = 64  # of a number; Python converts no text of thousands of digits
 _RUN_OF_DIGITS = re.compile(r"(?<!\d)\d{8,40}(?!\d)")
 _SEPARATED = re.compile(r"[+(]*\d[\d ()+/.-]{7,30}")
 _MIN_COMPONENT = 10  # digits of a component of a UID

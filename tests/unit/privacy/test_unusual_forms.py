@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomzarr.arrays.shard_writer import write_small_array
+from dicomzarr.dicom.vr import LABELS, TEXT_VRS
 from dicomzarr.privacy import escapes, grouped_numbers, needles
 from dicomzarr.privacy.identifiers import Gatherer, identifiers_of
 from dicomzarr.privacy.scanner import Leak, Scanner
@@ -220,3 +221,23 @@ def test_names_of_batches_and_published_numbers_with_hyphens_are_no_leak() -> No
     scanner = Scanner(identifiers, chosen)
     assert scanner.content(b"batch 0001-0000 of 2019-2020, by 0000-0002-1825-0097\n") is None
     assert Scanner(identifiers, frozenset()).content(b"by 0000-0002-1825-0097\n") is not None
+
+
+@pytest.mark.parametrize("kind", [*sorted(TEXT_VRS), "path", ""])
+@pytest.mark.parametrize(
+    "value", ["2" * 6000, "12-" * 3000 + "3", "1." + "2" * 6000, "(1) " * 3000, "1937-" + "0" * 6000]
+)
+def test_thousands_of_digits_are_a_value_like_any_other(kind: str, value: str) -> None:
+    """Python refuses to convert them to a number, which ended the run; items of a sequence may hold them."""
+    assert len({*identifiers_of(kind, value.encode())}) < 4 * len(value)
+    if kind not in ("path", ""):
+        element = struct.pack("<HH2s", 0x3006, 0x0026, kind.encode())
+        long = kind in ("UC", "UR", "UT")
+        element += struct.pack("<HI", 0, len(value)) if long else struct.pack("<H", len(value))
+        element += value.encode()
+        items = struct.pack("<HHI", 0xFFFE, 0xE000, len(element)) + element
+        assert (
+            [*identifiers_of(kind, value.encode())]
+            == [*identifiers_of(LABELS, items)]
+            == [*identifiers_of("SQ", items)]
+        )
