@@ -37,7 +37,7 @@ def _days(groups: list[str], number: str) -> Iterator[datetime.date]:
     """Yield the days that groups may mean."""
     if len(groups) == 1:
         groups = [number[:4], number[4:6], number[6:]]
-    if len(groups) != 3:
+    if len(groups) != 3 or max(map(len, groups)) > 4:
         return
     year_first = len(groups[0]) == 4
     if not year_first and len(groups[2]) != 4:

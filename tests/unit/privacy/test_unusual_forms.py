@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dicomzarr.arrays.shard_writer import write_small_array
@@ -241,3 +241,11 @@ def test_thousands_of_digits_are_a_value_like_any_other(kind: str, value: str) -
             == [*identifiers_of(LABELS, items)]
             == [*identifiers_of("SQ", items)]
         )
+
+
+@given(st.sampled_from([*sorted(TEXT_VRS), "path", ""]), st.text("0123456789-./ ", max_size=40))
+@example("LO", "2024-03-20240315120000")
+def test_groups_of_digits_of_any_length_are_no_failure(kind: str, text: str) -> None:
+    """Of a year, a month and a number of eleven digits Python makes no date, which ended the run."""
+    assert all(0 <= number < 1 << 64 for number in identifiers_of(kind, text.encode()))
+    assert all(set(form) <= {*string.digits, "-"} for form in grouped_numbers.forms_of(text))
