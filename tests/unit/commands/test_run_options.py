@@ -101,7 +101,8 @@ def test_snakemake_reads_the_results_as_they_were_typed(folder: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", ["--results", "--results=", "--results --cores 2", "--results a --config results=b"]
+    "arguments",
+    ["--results", "--results=", "--results --cores 2", "--results a --config results=b", "--results a --results=a"],
 )
 def test_results_that_are_missing_or_given_twice_are_refused(arguments: str) -> None:
     with pytest.raises(UserError, match="^--results"):

@@ -123,7 +123,7 @@ def results_as_config(arguments: Sequence[str]) -> list[str]:
     Raises
     ------
     UserError
-        If it lacks its value, or --config sets the results too.
+        If it lacks its value, is there twice, or --config sets the results too.
     """
     rest: list[str] = []
     folder, words = "", iter(arguments)
@@ -132,6 +132,8 @@ def results_as_config(arguments: Sequence[str]) -> list[str]:
             rest += [argument, *words]
         elif argument.partition("=")[0] != RESULTS.name:
             rest.append(argument)
+        elif folder:
+            raise UserError(f"{RESULTS.name} is there twice, and a run has one results folder; leave one out")
         else:
             folder = argument.partition("=")[2] if "=" in argument else next(words, "")
             if not folder or folder.startswith("-"):
