@@ -442,3 +442,18 @@ def test_values_of_pydicom_are_interpreted_without_a_key() -> None:
     header.PixelSpacing = ["0.5", "0.75"]
     facts: Any = {"PixelSpacing": header.PixelSpacing}
     assert file_facts.of_all_frames(facts, Defects()).spacing == (0.5, 0.75)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "terms"),
+    [
+        ("field_map", {"image_component": "field_map"}),
+        ("magnitude", {"image_component": "magnitude", "complex_component": "magnitude"}),
+        ("superior_inferior", {"velocity_component": "superior_inferior"}),
+    ],
+)
+def test_what_an_image_of_ge_shows_is_named(quantity: str, terms: dict[str, str]) -> None:
+    facts: Any = {"Modality": "MR", "quantity_of_ge": quantity}
+    if quantity == "magnitude":
+        facts["ComplexImageComponent"] = "MAGNITUDE"
+    assert file_facts.of_all_frames(facts, Defects()).terms == terms
