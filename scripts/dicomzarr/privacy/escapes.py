@@ -9,12 +9,13 @@ import re
 import struct
 import urllib.parse
 from collections.abc import Iterator, Sequence
-from operator import sub
+from operator import ge, le
 
 _PERCENT = re.compile("%[0-9a-fA-F]{2}")
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4}))")
 # A list of JSON whose numbers may be the bytes of a text, or its characters, or words of two bytes.
 _MIN_NUMBERS = 5
+_MOST_SORTED = 10  # a text of ordered characters has no more: 0123456789
 _LIST = re.compile(rf"\[\s*(?:\d{{1,5}}(?:\.0)?\s*,\s*){{{_MIN_NUMBERS - 1},}}\d{{1,5}}(?:\.0)?\s*\]")
 _WHOLE = re.compile(r"\d+(?:\.0)?")
 
@@ -68,15 +69,20 @@ def bytes_of_numbers(numbers: Sequence[float]) -> Iterator[bytes]:
     ------
     bytes
         A byte for each number; or two, in either order, if one is larger than a byte. None if they are fewer than five,
-        not whole, or do not fit; or if they only count from 0, as the files of a series: with one step, and some of
-        them no characters.
+        not whole, or do not fit; or if they are indices, as of the files of a volume.
     """
     if len(numbers) < _MIN_NUMBERS or not all(0 <= number <= 0xFFFF and number == int(number) for number in numbers):
         return
     whole = list(map(int, numbers))
-    if min(whole) < ord(" ") and len(set(map(sub, whole[1:], whole))) == 1:
+    if _are_indices(whole):
         return
     if max(whole) <= 0xFF:
         yield bytes(whole)
     else:
         yield from (struct.pack(f"{order}{len(whole)}H", *whole) for order in "<>")
+
+
+def _are_indices(numbers: Sequence[int]) -> bool:
+    """Return whether numbers never descend or never ascend, and are no text: one is no character, or they are many."""
+    is_sorted = all(map(le, numbers, numbers[1:])) or all(map(ge, numbers, numbers[1:]))
+    return is_sorted and (min(numbers) < ord(" ") or len(numbers) > _MOST_SORTED)

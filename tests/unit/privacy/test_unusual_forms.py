@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from dicomzarr.arrays.shard_writer import write_small_array
@@ -95,10 +95,22 @@ def test_a_text_is_found_in_a_list_of_numbers(scanner: Scanner, tmp_path: Path, 
 
 @pytest.mark.parametrize("text", ["12345678", "87654321", "13579135"])
 def test_a_text_is_found_though_its_characters_count(text: str) -> None:
-    """Lists that count the files of a series are not read as texts; those of a text count no file 0."""
     metadata = {"attributes": {"palette": {"red": [*text.encode()]}}}
     assert of_name(text, "LO").content(json.dumps(metadata).encode(), "zarr.json") == Leak("value_encoded")
-    assert not [*escapes.bytes_of_numbers([*range(80)])] and not [*escapes.bytes_of_numbers([*range(4000, -1, -2)])]
+
+
+@given(st.integers(0, 900), st.integers(11, 300), st.sets(st.integers(0, 1200)), st.booleans())
+@example(0, 159, {47, 60}, False)  # files 48 to 57 are the characters 0 to 9
+@example(40, 60, {47, 60}, True)
+@example(0, 300, set(), False)
+def test_indices_of_the_files_of_a_volume_are_no_text(first: int, count: int, missing: set[int], down: bool) -> None:
+    """A volume need not have the first file of its series, nor each file: the others are in other volumes."""
+    indices = sorted((index for index in range(first, first + count) if index not in missing), reverse=down)
+    assume(len(indices) > 10)
+    record = json.dumps({"volumes": [{"inputs": indices}]}, separators=(",", ":")).encode()
+    for identifier in ("0123456789", "9876543210"):
+        assert of_name(identifier, "LO").content(record, "a1.jsonl") is None
+    assert not [*escapes.bytes_of_numbers(indices)]
 
 
 @pytest.mark.parametrize(
