@@ -315,3 +315,12 @@ def test_ordinary_numbers_and_names_are_no_leak(workflow: Workflow) -> None:
         path.rename(path.with_name(f"z000{number}.dcm"))
     workflow.run()
     workflow.run("export_png")
+
+
+def test_values_that_stand_for_others_are_no_leak(workflow: Workflow) -> None:
+    """De-identified files have such values, and what the workflow writes has the same characters for other reasons."""
+    values = ("0123456789", "9876543210", "XXXXXXXX", "aaaaaaaa", "00000000", "99999999", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    for number, value in enumerate(values):
+        texts = {"PatientID": value, "PatientName": value, "StudyDescription": value, "StudyDate": "99991231"}
+        save_series(workflow.source, f"series {number}", 62, PatientComments="9999-12-31", **texts)
+    workflow.run()

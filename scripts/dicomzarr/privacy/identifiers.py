@@ -25,7 +25,7 @@ from dicomzarr.dicom.dates_in_numbers import may_be_date
 from dicomzarr.dicom.standard_uids import is_standard_uid
 from dicomzarr.dicom.vr import LABEL_TAGS, LABELS, TEXT_VRS, VRS
 from dicomzarr.privacy.grouped_numbers import numbers_in_groups
-from dicomzarr.privacy.words import KANA, unspaced_runs, words_of
+from dicomzarr.privacy.words import KANA, is_placeholder, unspaced_runs, words_of
 from dicomzarr.system import files, shortage
 
 IDENTIFIERS = "identifiers.npy"  # in the folder of caches
@@ -95,8 +95,8 @@ def identifiers_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[in
 
     Notes
     -----
-    A UID of the standard identifies nobody: alone, among several values, or in a longer text or name, of which only the
-    other words count.
+    A UID of the standard and a placeholder identify nobody: alone, among several values, or in a longer text or name,
+    of which only the other words count.
     """
     if kind in ("SQ", LABELS):
         charsets = [charset]
@@ -128,6 +128,8 @@ def identifiers_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[in
             if len(part) >= MIN_DIGITS:
                 yield from map(hash_of_number, numbers_of(kind, part))
                 for digits in numbers_in_groups(part):
+                    if is_placeholder(digits):
+                        continue
                     yield hash_of_words([digits])
                     if len(digits) <= _MOST_DIGITS:
                         yield hash_of_number(int(digits))
@@ -278,7 +280,7 @@ def numbers_of(kind: str, text: str) -> list[int]:
     if not found:
         return found
     found += [int(float(number)) for number in found if number > _LARGEST_EXACT and int(float(number)) != number]
-    return [number for number in found if number >= MIN_NUMBER]
+    return [number for number in found if number >= MIN_NUMBER and not is_placeholder(str(number))]
 
 
 _MOST_DIGITS = 64  # of a number; Python converts no text of thousands of digits
@@ -298,7 +300,7 @@ def _is_part(word: str) -> bool:
 
 def _sequences(words: list[str], *, single: bool) -> Iterator[Sequence[str]]:
     """Yield the sequences of words that are identifiers; with `single` also each word, and two words reversed."""
-    weights = [0 if is_standard_uid(word) else weight_of(word) for word in words]
+    weights = [0 if is_standard_uid(word) or is_placeholder(word) else weight_of(word) for word in words]
     if sum(weights) < MIN_WEIGHT:
         return
     for start in range(max(len(words) - MAX_WORDS, 0) + 1):

@@ -20,7 +20,7 @@ from dicomzarr.privacy.file_contents import PICTURE, has_id_as_name, search_file
 from dicomzarr.privacy.identifiers import hash_of_run, hash_of_words, identifiers_of, unspaced_names
 from dicomzarr.privacy.scanner import Allowed, Leak, Scanner
 from dicomzarr.privacy.search import FOLLOWED
-from dicomzarr.privacy.words import words_of
+from dicomzarr.privacy.words import WITHOUT_END, is_placeholder, words_of
 from dicomzarr.privacy.xattrs import has_xattrs, search_xattrs
 from dicomzarr.system import files, list_text
 from dicomzarr.system.path_text import encode_path
@@ -31,6 +31,7 @@ NOT_SEARCHED = {
     "too_short": "fewer than five letters or eight digits, which occur everywhere; plain hashes of it are searched for",
     "no_words": "it has neither letters nor digits",
     "standard_uid": "a UID of the DICOM standard, which identifies nobody",
+    "placeholder": "one character, repeated, or 9999-12-31: it stands where a value was removed",
 }
 # Letters of Chinese, Japanese and Korean: fewer than in the search of a run, since whoever asks looks at the place.
 _SHORT_RUN, _SHORT_RUN_OF_KANA = 2, 3
@@ -126,6 +127,8 @@ def _needle(line: int, name: str, own_words: Container[str]) -> Needle | None:
         reason = "no_words"
     elif all(is_standard_uid(word) for word in words):
         reason = "standard_uid"
+    elif all(map(is_placeholder, words)) or WITHOUT_END in grouped:
+        reason = "placeholder"
     elif Scanner(identifiers, frozenset(), grouped=grouped).name(name) is None:
         reason = "too_short"
     return Needle(line, identifiers, words, grouped, reason)

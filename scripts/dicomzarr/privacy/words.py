@@ -37,6 +37,21 @@ def words_of(text: str) -> list[str]:
     return [text[slice(*word.span())] for word in _WORD_WITH_MARKS.finditer(one_mark)]
 
 
+def is_placeholder(word: str) -> bool:
+    """Return whether a word stands where a value was removed: XXXXXXXX or 00000000, or a date without end.
+
+    Parameters
+    ----------
+    word : str
+        As `words_of` returns it, or the digits of a number.
+    """
+    return word == WITHOUT_END or (len(word) >= _MIN_PLACEHOLDER and word.isascii() and word == word[0] * len(word))
+
+
+WITHOUT_END = "99991231"  # the last date that DICOM can state; cards have it, too, where no day is known
+_MIN_PLACEHOLDER = 5  # characters; two equal letters are a name in Chinese
+
+
 def _is_folded(letter: str) -> bool:
     return unicodedata.category(letter) in ("Cf", "Nd")
 

@@ -119,6 +119,12 @@ def test_a_name_that_cannot_be_searched_is_reported_by_its_line(names: Path) -> 
     }  # fmt: skip
 
 
+def test_a_name_that_was_removed_is_not_searched(names: Path) -> None:
+    names.write_text("XXXXXXXX\n9999-12-31\n99991231\n00000 00000\nXXXXX^Meier\n")
+    found = [needle.not_searched for needle in needles.read_needles(names)]
+    assert found == ["placeholder"] * 4 + [""]
+
+
 @pytest.mark.parametrize("written", ["1937-03-12", "19370312", "12.03.1937", "12/3/1937", "3/12/1937"])
 def test_a_date_is_found_in_each_order_and_with_each_separator(written: str, names: Path, copy: Path) -> None:
     names.write_text(f"{written}\n")

@@ -166,7 +166,7 @@ FORMS: dict[str, tuple[tuple[str, str], ...]] = {
         ("found", "whether a name was found; this and what follows only with --needles"),
         ("hits[]", "`code`, `place`, `line` of the file (0 where unknown), `needle`, the line of the list, "
          "and `own_word`: a word of this project too"),
-        ("not_searched[]", "`line` of the list, and `reason`: `too_short`, `no_words` or `standard_uid`"),
+        ("not_searched[]", "`line` of the list; `reason`: `too_short`, `no_words`, `standard_uid` or `placeholder`"),
         ("names", "names of the list"),
         ("files", "files searched"),
         ("unread[]", "places that could not be read"),
