@@ -7,6 +7,7 @@ import os
 import stat
 from pathlib import Path
 
+import numpy as np
 from blake3 import blake3
 from conftest import Launch, Workflow
 from dicoms import ct_slice, save, save_series
@@ -324,3 +325,13 @@ def test_values_that_stand_for_others_are_no_leak(workflow: Workflow) -> None:
         texts = {"PatientID": value, "PatientName": value, "StudyDescription": value, "StudyDate": "99991231"}
         save_series(workflow.source, f"series {number}", 62, PatientComments="9999-12-31", **texts)
     workflow.run()
+
+
+def test_bytes_that_a_file_lacks_are_no_accession_number(workflow: Workflow) -> None:
+    """Their number is in the log: among millions of accession numbers, one is the same by chance."""
+    large = ct_slice("large", 0, pixels=np.zeros((3600, 3500), np.uint16), AccessionNumber="25200000")
+    path = save(large, workflow.source / "large.dcm")
+    path.write_bytes(path.read_bytes()[:-1000])
+    workflow.run()
+    logs = [path.read_text() for path in (workflow.results / "logs" / "extract_batch").iterdir()]
+    assert any("truncated_pixel_data, found 25199000, needed 25200000" in log for log in logs)
