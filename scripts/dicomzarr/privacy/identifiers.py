@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from dicomzarr.dicom.dates_in_numbers import may_be_date
 from dicomzarr.dicom.standard_uids import is_standard_uid
-from dicomzarr.dicom.vr import LABEL_TAGS, LABELS, TEXT_VRS, VRS
+from dicomzarr.dicom.vr import LABEL_TAGS, LABELS, TEXT_VRS, VRS, kind_of
 from dicomzarr.privacy.grouped_numbers import numbers_in_groups
 from dicomzarr.privacy.words import KANA, unspaced_runs, words_of
 from dicomzarr.system import files, shortage
@@ -108,7 +108,8 @@ def identifiers_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[in
                 yield from identifiers_of(inner, within, one)
         return
     value = value.strip(b" \0")
-    if not value:
+    kind = "" if kind == "UN" else kind
+    if not value or (not kind and b"\0" in value):
         return
     texts = _texts(value, kind, charset)
     if kind == "" and not all(text.isprintable() for text in texts):
@@ -206,10 +207,8 @@ def _nested(items: bytes, tags: frozenset[int] | None) -> Iterator[tuple[str, by
             yield CHARSET, value
         elif tags is not None and group << 16 | element not in tags:
             pass
-        elif vr in TEXT_VRS:
-            yield vr, value
-        elif not vr:
-            yield "", value
+        elif (kind := kind_of(group << 16 | element, vr)) in TEXT_VRS or not kind:
+            yield kind, value
         position = start + length
 
 
