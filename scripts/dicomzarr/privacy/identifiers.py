@@ -25,7 +25,7 @@ from dicomzarr.dicom.dates_in_numbers import may_be_date
 from dicomzarr.dicom.standard_uids import is_standard_uid
 from dicomzarr.dicom.vr import LABEL_TAGS, LABELS, TEXT_VRS, VRS, kind_of
 from dicomzarr.privacy.grouped_numbers import numbers_in_groups
-from dicomzarr.privacy.words import KANA, unspaced_runs, words_of
+from dicomzarr.privacy.words import KANA, joined_names, unspaced_runs, words_of
 from dicomzarr.system import files, shortage
 
 IDENTIFIERS = "identifiers.npy"  # in the folder of caches
@@ -123,6 +123,8 @@ def identifiers_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[in
             yield from map(hash_of_words, _sequences(words, single=kind in _NAMES))
             if len(words) > 1:
                 yield from map(hash_of_part, filter(_is_part, words))
+            if kind == "PN":
+                yield from (hash_of_words([name]) for name in joined_names(part))
             if kind in _NAMES and not part.isascii():
                 for group in part.split("="):  # of a name: in letters, in ideographs, and as it sounds
                     yield from unspaced_names(group, MIN_RUN, MIN_RUN_OF_KANA)
