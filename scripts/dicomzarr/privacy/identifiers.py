@@ -32,6 +32,7 @@ IDENTIFIERS = "identifiers.npy"  # in the folder of caches
 MAX_WORDS = 4  # of one identifier; a longer text has one identifier for each sequence of so many words
 _DECIMAL = re.compile(r" *[-+]?[0-9]*\.[0-9]+(?:[eE][-+]?[0-9]+)? *")  # a measure, where a syntax does not say so
 DIGITS = re.compile(r"[0-9.]+\Z")
+_CONTROL = re.compile(rb"[\0-\x1a\x1c-\x1f\x7f]")  # no part of a text in any character set; escapes may be
 _ITEM = b"\xfe\xff\x00\xe0"
 _IMPLICIT = struct.Struct("<HHI").unpack_from
 _NAMES = ("PN", "path")  # each word of these is an identifier; of other texts only the sequence is
@@ -109,7 +110,7 @@ def identifiers_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[in
         return
     value = value.strip(b" \0")
     kind = "" if kind == "UN" else kind
-    if not value or (not kind and b"\0" in value):
+    if not value or (not kind and _CONTROL.search(value)):
         return
     texts = _texts(value, kind, charset)
     if kind == "" and not all(text.isprintable() for text in texts):
