@@ -117,15 +117,36 @@ def is_text(tag: int, vr: str) -> bool:
     tag : int
         Group and element number.
     vr : str
-        Empty if VRs are implicit: then PS3.6 decides, and every private element may be text.
+        One of `UNSTATED`: PS3.6 decides, and every private element may be text.
 
     Returns
     -------
     bool
     """
-    if vr:
+    if vr not in UNSTATED:
         return vr in TEXT_VRS or tag in SPECIAL
     return bool(tag >> 16 & 1) or tag in standard_texts() or tag in SPECIAL
+
+
+UNSTATED = ("", "UN")  # VRs are implicit, or whoever converted the file did not know this one (PS3.5 6.2.2)
+
+
+def kind_of(tag: int, vr: str) -> str:
+    """Return the kind as which an element is collected.
+
+    Parameters
+    ----------
+    tag : int
+        Group and element number.
+    vr : str
+        As the file states it; one of `UNSTATED` where it does not.
+
+    Returns
+    -------
+    str
+        Kind of `SPECIAL`, else the VR, else that of PS3.6; empty if it is no text there.
+    """
+    return SPECIAL.get(tag) or (standard_texts().get(tag, "") if vr in UNSTATED else vr)
 
 
 # Elements that are collected whatever their VR: tag -> kind, which is the VR that they are treated as.
@@ -148,8 +169,8 @@ def max_bytes(kind: str) -> int:
 
 
 @functools.cache
-def standard_texts() -> frozenset[int]:
-    """Return the tags of PS3.6 whose VR is in `TEXT_VRS`, and Specific Character Set (0008,0005)."""
+def standard_texts() -> dict[int, str]:
+    """Return the VR of each tag of PS3.6 for which it is in `TEXT_VRS`, and of Specific Character Set (0008,0005)."""
     from pydicom._dicom_dict import DicomDictionary
 
-    return frozenset(tag for tag, row in DicomDictionary.items() if row[0] in TEXT_VRS) | {CHARACTER_SET}
+    return {tag: row[0] for tag, row in DicomDictionary.items() if row[0] in TEXT_VRS or tag == CHARACTER_SET}

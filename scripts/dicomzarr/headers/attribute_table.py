@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from dicomzarr.dicom.vr import TEXT_VRS, UNSTATED
+
 
 class PrivateElement(NamedTuple):
     """A private element: its group and the last two digits of its number, and whose it is.
@@ -205,3 +207,24 @@ NUMBERS: Final = frozenset(
     for keyword, vr, form in ATTRIBUTES.values()
     if vr in ("DS", "IS", "FD", "FL") and form in ("real", "reals", "first", "integer", "integers")
 ) - {"NumberOfFrames"} | {"RadionuclideHalfLife", "RadionuclideTotalDose"}
+# Of ELSCINT1: how the pixels in (07A1,100A) are compressed, of an image without Pixel Data. Only read to recognise it.
+PRIVATE_COMPRESSION: Final = 0x07A11011
+_TEXTS: Final = frozenset(tag for tag, (_, vr, _) in ATTRIBUTES.items() if vr in TEXT_VRS) - PRIVATE_TAGS
+
+
+def is_searched(tag: int, vr: str) -> bool:
+    """Return whether a wanted element is a text that may identify a patient: the privacy search gets it, too.
+
+    Parameters
+    ----------
+    tag : int
+        Of `ATTRIBUTES`, or `PRIVATE_COMPRESSION`.
+    vr : str
+        As the file states it; one of `UNSTATED` where it does not: a private element may then be text.
+
+    Returns
+    -------
+    bool
+    """
+    is_private_text = tag in PRIVATE_TAGS and vr in UNSTATED
+    return tag in _TEXTS or vr in TEXT_VRS or is_private_text or tag == PRIVATE_COMPRESSION

@@ -14,9 +14,9 @@ from dicomzarr.dicom import head_words
 from dicomzarr.dicom.decimals import read_nonstandard
 from dicomzarr.dicom.plausible import RANGES, is_plausible
 from dicomzarr.dicom.velocity import velocity_encoding
-from dicomzarr.dicom.vr import NUMBERS, STRING_VRS, TEXT_VRS
+from dicomzarr.dicom.vr import NUMBERS, STRING_VRS
 from dicomzarr.headers import attribute_table, private_values, sequence_values
-from dicomzarr.headers.attribute_table import ATTRIBUTES, CREATOR, PRIVATE_TAGS
+from dicomzarr.headers.attribute_table import ATTRIBUTES, CREATOR, PRIVATE_COMPRESSION, PRIVATE_TAGS
 
 Values: TypeAlias = dict[int, tuple[str, bytes | None]]  # tag to VR and bytes
 
@@ -26,17 +26,7 @@ MAX_NUMBERS = 65536  # values of one attribute
 
 # Directory Record Sequence: only read to recognise a DICOMDIR.
 DIRECTORY_RECORDS = 0x00041220
-# Of ELSCINT1: how the pixels in (07A1,100A) are compressed, of an image without Pixel Data. Only read to recognise it.
-PRIVATE_COMPRESSION = 0x07A11011
 WANTED = frozenset(ATTRIBUTES) | {DIRECTORY_RECORDS, PRIVATE_COMPRESSION}
-# Wanted attributes whose text may identify a patient: the privacy search gets them too. A private element is text where
-# its VR says so, or where VRs are implicit.
-TEXTS = (
-    PRIVATE_TAGS
-    | {PRIVATE_COMPRESSION}
-    | {tag for tag, (_, vr, _) in ATTRIBUTES.items() if vr in ("DA", "DT", "LO", "SH", "UI")}
-)
-PRIVATE_TEXT_VRS = TEXT_VRS | {""}
 PIXEL_REPRESENTATION = 0x00280103
 
 _SPECIAL = {0x0051100F: "coil"}

@@ -14,14 +14,8 @@ from dicomzarr.dicom.photometric import PHOTOMETRIC
 from dicomzarr.dicom.sop_classes import MEDIA_STORAGE_DIRECTORY, reason_without_pixels
 from dicomzarr.dicom.transfer_syntaxes import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
 from dicomzarr.headers import fast_reader
-from dicomzarr.headers.attributes import (
-    DIRECTORY_RECORDS,
-    PRIVATE_COMPRESSION,
-    TEXTS,
-    finish,
-    interpret,
-    text_of,
-)
+from dicomzarr.headers.attribute_table import PRIVATE_COMPRESSION, is_searched
+from dicomzarr.headers.attributes import DIRECTORY_RECORDS, finish, interpret, text_of
 from dicomzarr.headers.cut_off import facts_before_the_end
 from dicomzarr.headers.data_set import NATIVE, DataSet, NoDataSet, find_data_set
 from dicomzarr.headers.fast_reader import RawHeader
@@ -192,7 +186,7 @@ def _before_the_end(found: DataSet, texts: list[tuple[str, bytes]] | None) -> Im
     read, size, start, _, encoding, _, _ = found
     facts, values = facts_before_the_end(read, size, start, encoding)
     if texts is not None:
-        texts += [(vr, value) for tag, (vr, value) in values.items() if tag in TEXTS and value]
+        texts += [(vr, value) for tag, (vr, value) in values.items() if value and is_searched(tag, vr)]
     return facts
 
 

@@ -25,6 +25,7 @@ from dicomzarr.dicom.vr import (
     SPECIAL,
     UNDEFINED,
     is_text,
+    kind_of,
     max_bytes,
 )
 from dicomzarr.headers.attributes import WANTED
@@ -226,8 +227,10 @@ def _take_value(
             raise Truncated
         header.values[tag] = (vr, content)
     elif length and is_text(tag, vr) and base + end <= size:
-        kind = SPECIAL.get(tag, vr)
-        header.texts.append((kind, read(min(length, max_bytes(kind)), base + value)))
+        kind = kind_of(tag, vr)
+        length = min(length, max_bytes(kind))
+        content = data[value : value + length]
+        header.texts.append((kind, content if len(content) == length else read(length, base + value)))
 
 
 def head_of(data: bytes, position: int, implicit: bool) -> tuple[int, str, int, int]:

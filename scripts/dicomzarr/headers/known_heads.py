@@ -10,9 +10,9 @@ from dicomzarr.dicom.vr import (
     MAX_VALUE,
     PIXEL_TAGS,
     SHORT_VRS,
-    SPECIAL,
     UNDEFINED,
     is_text,
+    kind_of,
     max_bytes,
 )
 from dicomzarr.headers.attributes import WANTED
@@ -57,8 +57,9 @@ def parse_head(head: bytes, implicit: bool) -> Head | None:
     tag = group << 16 | element
     if name is None or tag == 0:
         return None
-    name = SPECIAL.get(tag, name)
     is_wanted, is_searched = tag in WANTED, is_text(tag, name)
+    if not is_wanted:
+        name = kind_of(tag, name)
     if tag in PIXEL_TAGS or tag >= ITEM:
         return tag, -1, "", 0, False
     if length == UNDEFINED:

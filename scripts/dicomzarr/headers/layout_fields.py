@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from dicomzarr.dicom.vr import MAX_NAMING, NAMING, PIXEL_TAGS, SPECIAL, is_text, max_bytes
-from dicomzarr.headers.attribute_table import PRIVATE_TAGS, SEQUENCES
-from dicomzarr.headers.attributes import PRIVATE_TEXT_VRS, TEXTS, WANTED
+from dicomzarr.dicom.vr import MAX_NAMING, NAMING, PIXEL_TAGS, is_text, kind_of, max_bytes
+from dicomzarr.headers.attribute_table import SEQUENCES, is_searched
+from dicomzarr.headers.attributes import WANTED
 from dicomzarr.headers.item_shapes import Shapes
 
 OFTEN: Final = 8  # headers: a value that changes again within so many is put between two runs
@@ -63,10 +63,10 @@ class Field:
         elif self.is_wanted:
             # The bytes of most sequences of undefined length are not read: see `sequence_values`.
             self.is_read = width > 0 or tag in SEQUENCES
-            self.is_text = self.is_read and tag in TEXTS and (vr in PRIVATE_TEXT_VRS or tag not in PRIVATE_TAGS)
+            self.is_text = self.is_read and is_searched(tag, vr)
             self.kind, self.limit = vr, _MAX_READ
         else:
-            self.kind = SPECIAL.get(tag, vr)
+            self.kind = kind_of(tag, vr)
             self.is_text = self.is_read = is_text(tag, vr) if width else tag in NAMING
             self.limit = max_bytes(self.kind) if width else MAX_NAMING
         self.value = b""

@@ -17,12 +17,10 @@ import struct
 from typing import Any, Final
 
 from dicomzarr.dicom.vr import LENGTH, PIXEL_TAGS, UNDEFINED
-from dicomzarr.headers.attribute_table import PRIVATE_TAGS
+from dicomzarr.headers.attribute_table import is_searched
 from dicomzarr.headers.attributes import (
     DIRECTORY_RECORDS,
     PIXEL_REPRESENTATION,
-    PRIVATE_TEXT_VRS,
-    TEXTS,
     finish,
     interpret,
     is_signed,
@@ -464,9 +462,5 @@ def texts_of(header: RawHeader) -> list[tuple[str, bytes]]:
     """
     return [
         *header.texts,
-        *(
-            (vr, value)
-            for tag, (vr, value) in header.values.items()
-            if tag in TEXTS and value and (vr in PRIVATE_TEXT_VRS or tag not in PRIVATE_TAGS)
-        ),
+        *((vr, value) for tag, (vr, value) in header.values.items() if value and is_searched(tag, vr)),
     ]

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from dicomzarr.dicom.vr import CHARACTER_SET, ITEM, MAX_TEXT, MAX_VALUE, PIXEL_TAGS, UNDEFINED, standard_texts
+from dicomzarr.dicom.vr import ITEM, MAX_TEXT, MAX_VALUE, PIXEL_TAGS, UNDEFINED, kind_of, standard_texts
 from dicomzarr.headers.attribute_table import SEQUENCES
 from dicomzarr.headers.attributes import WANTED
 from dicomzarr.headers.fast_reader import MAX_PADDING, RawHeader
@@ -261,7 +261,7 @@ class _Walk:
             raise Truncated
         if tag not in WANTED:
             if content:
-                self._header.texts.append(("CS" if tag == CHARACTER_SET else vr, bytes(content[:MAX_TEXT])))
+                self._header.texts.append((kind_of(tag, vr), bytes(content[:MAX_TEXT])))
         elif length == UNDEFINED or (content is None and length != 0):
             self._add(tag, (vr, None))  # longer than MAX_VALUE, or of undefined length
         else:
@@ -290,7 +290,7 @@ def _tags() -> list[Any]:
     """Return the tags that pydicom reads: the wanted ones, and the texts of PS3.6 for the privacy search."""
     from pydicom.tag import Tag
 
-    return [Tag(tag) for tag in sorted(WANTED | standard_texts())]
+    return [Tag(tag) for tag in sorted(WANTED.union(standard_texts()))]
 
 
 def _check_end(read: Reader, size: int, position: int) -> None:

@@ -61,44 +61,58 @@ def _forms_of_day(day: datetime.date) -> Iterator[str]:
 
 
 def dates_in(text: str) -> Iterator[str]:
-    """Yield the dates in a text, as YYYYMMDD: with the year first or last, and one separator between all parts."""
+    """Yield the dates in a text, as YYYYMMDD: with the year first or last, and one separator between all parts.
+
+    Also those with a time and no separator, such as 20031117T101530.
+    """
     for match in _DATE.finditer(text):
-        for day in _days(re.findall("[0-9]+", match.group()), ""):
+        for day in _days(_DIGITS.findall(match.group()), match.group()):
             yield f"{day:%Y%m%d}"
 
 
-# No part of a longer number in groups: of a UID, a version or an address.
+# No part of a longer number in groups: of a UID, a version or an address. The digit in front lets the search skip more.
 _DATE = re.compile(
-    r"(?<![0-9])(?<![0-9][-/.])"
-    r"(?:[0-9]{4}([-/.])[0-9]{1,2}\1[0-9]{1,2}|[0-9]{1,2}([-/.])[0-9]{1,2}\2[0-9]{4})"
-    r"(?![0-9])(?![-/.][0-9])"
+    r"[0-9](?<![0-9].)(?<![0-9][-/.].)(?:[0-9]{3}([-/.])[0-9]{1,2}\1[0-9]{1,2}|[0-9]?([-/.])[0-9]{1,2}\2[0-9]{4}"
+    r"|[0-9]{7}(?=[Tt][0-9]{4}))(?![0-9])(?![-/.][0-9])"
 )
 
 
-def hyphenated_in(text: str) -> Iterator[str]:
-    """Yield the digits of numbers in groups with hyphens, such as 010185-1234, as many states number people.
+def separated_in(text: str) -> Iterator[str]:
+    """Yield the digits of numbers in groups, such as 010185-1234 and 943 476 5919, as states and hospitals write them.
 
-    Neither dates, which have other rules, nor two groups of four digits, such as a span of years or the
-    name of a batch.
+    One separator between all groups: a hyphen, a slash, a space or an underscore; in the first one also points between
+    thousands, as in 12.345.678-5. Neither dates, which have other rules, nor two groups of four digits, such as a span
+    of years or the name of a batch, nor single digits.
     """
-    for match in _HYPHENATED.finditer(text) if "-" in text else ():
-        groups = match.group().split("-")
+    for match in _SEPARATED.finditer(text):
+        groups = _DIGITS.findall(match.group())
         digits = "".join(groups)
-        if len(digits) >= MIN_DIGITS and [*map(len, groups)] != [4, 4] and not any(_days(groups, "")):
+        sizes = [*map(len, groups)]
+        if len(digits) >= MIN_DIGITS and sizes != [4, 4] and max(sizes) > 1 and not any(_days(groups, "")):
             yield digits
 
 
+def uids_in(text: str) -> Iterator[str]:
+    """Yield the UIDs in a text whose points are underscores or hyphens, whole and without a number behind them."""
+    for match in _UID.finditer(text):
+        uid = ".".join(_DIGITS.findall(match.group()))
+        yield uid
+        yield uid.rpartition(".")[0]
+
+
 def numbers_in_groups(text: str) -> Iterator[str]:
-    """Yield the dates and the numbers with hyphens in a text, as both searches compare them."""
+    """Yield the dates and the numbers in groups in a text, as both searches compare them."""
     yield from dates_in(text)
-    yield from hyphenated_in(text)
+    yield from separated_in(text)
 
 
 # No part of a word, of a number with a point, or of a UUID. The digit in front lets the search skip what has none.
-_HYPHENATED = re.compile(
+_SEPARATED = re.compile(
     r"[0-9](?<![0-9A-Za-z].)(?<![0-9A-Fa-f]{4}-.)(?<![0-9]\..)"
-    r"[0-9]*(?:-[0-9]+)+(?![0-9A-Za-z])(?!-[0-9A-Fa-f]{4})(?!\.[0-9])"
+    r"[0-9]*(?:\.[0-9]{3})*([-/_ ])[0-9]+(?:\1[0-9]+)*(?![0-9A-Za-z])(?!-[0-9A-Fa-f]{4})(?!\.[0-9])"
 )
+_UID = re.compile(r"[12](?<![0-9A-Za-z].)([-_])[0-9]+(?:\1[0-9]+){4,}(?![0-9A-Za-z])")
+_DIGITS = re.compile("[0-9]+")
 
 
 def holds(text: str, forms: Container[str], sizes: Collection[int]) -> bool:

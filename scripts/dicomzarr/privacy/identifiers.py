@@ -23,15 +23,16 @@ from numpy.typing import NDArray
 
 from dicomzarr.dicom.dates_in_numbers import may_be_date
 from dicomzarr.dicom.standard_uids import is_standard_uid
-from dicomzarr.dicom.vr import LABEL_TAGS, LABELS, TEXT_VRS, VRS
+from dicomzarr.dicom.vr import LABEL_TAGS, LABELS, TEXT_VRS, VRS, kind_of
 from dicomzarr.privacy.grouped_numbers import numbers_in_groups
-from dicomzarr.privacy.words import KANA, is_placeholder, unspaced_runs, words_of
+from dicomzarr.privacy.words import KANA, is_placeholder, joined_names, unspaced_runs, words_of
 from dicomzarr.system import files, shortage
 
 IDENTIFIERS = "identifiers.npy"  # in the folder of caches
 MAX_WORDS = 4  # of one identifier; a longer text has one identifier for each sequence of so many words
 _DECIMAL = re.compile(r" *[-+]?[0-9]*\.[0-9]+(?:[eE][-+]?[0-9]+)? *")  # a measure, where a syntax does not say so
 DIGITS = re.compile(r"[0-9.]+\Z")
+_CONTROL = re.compile(rb"[\0-\x1a\x1c-\x1f\x7f]")  # no part of a text in any character set; escapes may be
 _ITEM = b"\xfe\xff\x00\xe0"
 _IMPLICIT = struct.Struct("<HHI").unpack_from
 _NAMES = ("PN", "path")  # each word of these is an identifier; of other texts only the sequence is
@@ -108,7 +109,8 @@ def identifiers_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[in
                 yield from identifiers_of(inner, within, one)
         return
     value = value.strip(b" \0")
-    if not value:
+    kind = "" if kind == "UN" else kind
+    if not value or (not kind and _CONTROL.search(value)):
         return
     texts = _texts(value, kind, charset)
     if kind == "" and not all(text.isprintable() for text in texts):
@@ -122,6 +124,8 @@ def identifiers_of(kind: str, value: bytes, charset: bytes = b"") -> Iterator[in
             yield from map(hash_of_words, _sequences(words, single=kind in _NAMES))
             if len(words) > 1:
                 yield from map(hash_of_part, filter(_is_part, words))
+            if kind == "PN":
+                yield from (hash_of_words([name]) for name in joined_names(part) if not is_placeholder(name))
             if kind in _NAMES and not part.isascii():
                 for group in part.split("="):  # of a name: in letters, in ideographs, and as it sounds
                     yield from unspaced_names(group, MIN_RUN, MIN_RUN_OF_KANA)
@@ -208,10 +212,8 @@ def _nested(items: bytes, tags: frozenset[int] | None) -> Iterator[tuple[str, by
             yield CHARSET, value
         elif tags is not None and group << 16 | element not in tags:
             pass
-        elif vr in TEXT_VRS:
-            yield vr, value
-        elif not vr:
-            yield "", value
+        elif (kind := kind_of(group << 16 | element, vr)) in TEXT_VRS or not kind:
+            yield kind, value
         position = start + length
 
 

@@ -67,15 +67,16 @@ _DATA = re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/]+=*")
 # such numbers, so those in the middle belong to none.
 _NUMBER, _ENDS = f"(?:[0-9]{{1,{MIN_DIGITS - 1}}},)", f"{{{MAX_WORDS - 1}}}"
 _NUMBERS_IN_A_ROW = re.compile(f"(?<=,)({_NUMBER}{_ENDS}){_NUMBER}+({_NUMBER}{_ENDS})")
-# Columns of sizes, such as 512x512: a folder may be called so. Whatever else stands there is searched.
-_SIZES = ("shape", "spacing_mm")
+# Sizes such as 512x512, since a folder may be called so, and histograms. Whatever else stands in a column is searched.
 _SIZE = re.compile(r"[0-9.]*(?:x[0-9.]*)*")
+_FORMS = {"shape": _SIZE, "spacing_mm": _SIZE, "histogram": re.compile(r"[0-9A-Za-z_-]{48}")}
 # The id of an array: of its series, whole or shortened as in the report, and of the volume.
 _ARRAY = re.compile(r"\b[0-9a-f]{8}(?:[0-9a-f]{8}|…)/[0-9a-f]{8}\b")
 # Columns of numbers in the tables of the dataset; a number could look like a date.
+_NUMERIC_CELL = re.compile(r"-?[0-9]*(?:\.[0-9]*)?(?:e[-+]?[0-9]+)?(?:[ :][0-9]+)*")
 _NUMBERS = re.compile(
     r"((source|stored|expected|exported|pixel)_)?bytes|(observed|unpadded)_m(in|ax)|frames\w*|files|rows|columns"
-    r"|ratio|offset|voxels|volume_ml|slices|outside|maximum_fraction|(unused_)?contours|planes|boxes|histogram"
+    r"|ratio|offset|voxels|volume_ml|slices|outside|maximum_fraction|(unused_)?contours|planes|boxes"
 )
 
 
@@ -187,7 +188,7 @@ class Scanner:
         elif text is not None and name.endswith((".json", ".jsonl")):
             parts = _STRING.split(text)
             rest, strings = "".join(parts[::2]), parts[1::2]
-            code = self._json(text, rest, strings)
+            code = self._json(rest, strings) if _REST_OF_JSON.fullmatch(rest) else self._bytes(data, 0, min_weight)
             if code is None and self._with_numbers:
                 found = numbers.in_json(text, rest, self._identifiers, self._own_words, with_dates=self._with_dates)
                 return found and Leak(found[0][0], found[1], found[0][1])
@@ -208,10 +209,8 @@ class Scanner:
 
     # ---- texts
 
-    def _json(self, text: str, rest: str, strings: Sequence[str]) -> str | None:
+    def _json(self, rest: str, strings: Sequence[str]) -> str | None:
         """Search keys and strings, except those cached as clean; `rest` is the JSON without strings."""
-        if not _REST_OF_JSON.fullmatch(rest):
-            return self._text(text, MIN_WEIGHT) or self._encoded(text, 0)
         strings = [string for string in dict.fromkeys(strings) if string not in self._clean]
         plain = "\n".join(escapes.unescaped(string) if "\\" in string else string for string in strings)
         code = self._text(plain, MIN_WEIGHT) or self._encoded(_ARRAY.sub(" ", plain), 0)
@@ -273,7 +272,9 @@ class Scanner:
         """
         if self._sizes and grouped_numbers.holds(text, self._grouped, self._sizes):
             return "value_in_file"
-        if self._with_numbers and (self._has_date(text) or self._has_hyphenated(text)):
+        if self._with_numbers and (self._has_date(text) or self._has_separated(text)):
+            return "value_in_file"
+        if any(map(self._single, grouped_numbers.uids_in(text))):
             return "value_in_file"
         words, own_words = words_of(_NUMBERS_IN_A_ROW.sub(r"\1\2", text)), self._own_words
         weights = [0] * len(words)
@@ -309,10 +310,10 @@ class Scanner:
                 return True
         return False
 
-    def _has_hyphenated(self, text: str) -> bool:
-        """Whether a text has a number of the source with hyphens, such as 010185-1234, which may have none there."""
+    def _has_separated(self, text: str) -> bool:
+        """Whether a text has a number of the source in groups, such as 010185-1234, which may have none there."""
         return any(
-            digits not in self._own_words and self._single(digits) for digits in grouped_numbers.hyphenated_in(text)
+            digits not in self._own_words and self._single(digits) for digits in grouped_numbers.separated_in(text)
         )
 
     def _in_sequence(
@@ -443,13 +444,13 @@ class Scanner:
 
 def text_of_rows(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return the cells of a table that are searched, one per line."""
-    searched = [number for number, column in enumerate(head) if not _NUMBERS.fullmatch(column)]
-    sizes = {number for number in searched if head[number] in _SIZES}
+    forms = {number: _FORMS[column] for number, column in enumerate(head) if column in _FORMS}
+    forms |= {number: _NUMERIC_CELL for number, column in enumerate(head) if _NUMBERS.fullmatch(column)}
     return "\n".join(
-        row[number]
+        cell
         for row in rows
-        for number in searched
-        if number < len(row) and not (number in sizes and _SIZE.fullmatch(row[number]))
+        for number, cell in enumerate(row)
+        if not ((form := forms.get(number)) and form.fullmatch(cell))
     )
 
 

@@ -61,6 +61,17 @@ def _folded(letter: str) -> str:
     return str(unicodedata.digit(letter, ""))
 
 
+def joined_names(name: str) -> Iterator[str]:
+    """Yield family name and given name as one word, in both orders, as names of files and users have them."""
+    for group in name.split("="):
+        parts = ["".join(words_of(part)) for part in group.split("^")[:2]] if "^" in group else words_of(group)
+        if len(parts) == 2 and all(parts) and sum(map(len, parts)) >= _MIN_JOINED:
+            yield from ("".join(parts), "".join(parts[::-1]))
+
+
+_MIN_JOINED = 8  # letters of two names in one word: a shorter one may be another word
+
+
 def unspaced_runs(words: Iterable[str], own_words: Container[str] = ()) -> Iterator[list[str]]:
     """Yield the runs of letters of Chinese, Japanese and Korean in words; those with nothing between them together.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
 import os
 import string
@@ -106,6 +108,7 @@ def test_one_character_repeated_identifies_nobody(character: str, count: int, ki
     """Such a word stands where a value was removed; beside other words, these count as they do alone."""
     removed = character * count
     assert of_name(removed, kind).content(f"{removed}\n{{'a': {removed}}}\n".encode()) is None
+    assert of_name(f"{removed}^{removed}", "PN").content(f"{removed * 2}\n".encode()) is None
     scanner = of_name(f"{removed}^Zyxwolf", kind)
     assert scanner.content(f"{removed} and others\n".encode()) is None
     assert (scanner.content(b"Zyxwolf\n") is None) == (kind == "LO")  # of other texts the words in a row are one
@@ -283,3 +286,108 @@ def test_groups_of_digits_of_any_length_are_no_failure(kind: str, text: str) -> 
     """Of a year, a month and a number of eleven digits Python makes no date, which ended the run."""
     assert all(0 <= number < 1 << 64 for number in identifiers_of(kind, text.encode()))
     assert all(set(form) <= {*string.digits, "-"} for form in grouped_numbers.forms_of(text))
+
+
+GROUPS = st.lists(st.text("0123456789", min_size=2, max_size=6), min_size=2, max_size=5)
+
+
+@given(GROUPS, st.sampled_from("-/_ "), st.sampled_from("-/_ "), st.sampled_from(["LO", "SH", "PN", "ST"]))
+@example(["123456", "22345"], "/", "_", "LO")
+@example(["943", "476", "5919"], " ", "-", "LO")
+def test_a_number_in_groups_is_found_with_any_separator(groups: list[str], one: str, other: str, kind: str) -> None:
+    digits = "".join(groups)
+    assume(len(digits) >= 8 and [*map(len, groups)] != [4, 4])
+    assume(not any(grouped_numbers.forms_of("-".join(groups)) - {digits, "-".join(groups)}))  # a date has other rules
+    for scanner in (of_name(one.join(groups), kind), of_name(digits, kind)):
+        for form in (other.join(groups), digits):
+            assert scanner.content(f"of {form}.\n".encode()) is not None, form
+            assert scanner.content(f"of {form.replace(digits[-1], 'x', 1)}.\n".encode()) is None
+        assert scanner.name(f"sub_{other.join(groups)}_ses".replace("/", "-")) is not None
+
+
+@pytest.mark.parametrize("number", ["12.345.678-5", "123.456.789-09", "1.234.567-8"])
+def test_a_number_with_points_between_thousands_is_found(number: str) -> None:
+    digits = "".join(filter(str.isdecimal, number))
+    for scanner in (of_name(number, "LO"), of_name(digits, "LO")):
+        for form in (number, digits):
+            assert scanner.content(f"of {form}, here\n".encode()) is not None
+            assert scanner.content(json.dumps({"path": f"a/{form}_CT.dcm"}).encode(), "a.json") is not None
+
+
+@pytest.mark.parametrize(
+    "text", ["1000/2000", "1 2 3 4 5 6 7 8", "2019 2020", "512 512 36 7", "0.94 3476 5919", "c/0/0/0/0/0/0/0/0/0"]
+)
+def test_other_numbers_side_by_side_are_none(text: str) -> None:
+    values = ("10002000", "12345678", "20192020", "51251236", "9434765919", "34765919", "000000000")
+    scanner = Scanner(
+        frozenset(number for value in values for number in identifiers_of("LO", value.encode())), frozenset()
+    )
+    assert scanner.content(f"it has {text}\n".encode()) is None
+
+
+UIDS = st.lists(st.integers(0, 10**12), min_size=5, max_size=8).map(lambda parts: ".".join(map(str, [1, *parts])))
+
+
+@given(
+    UIDS.filter(lambda uid: len(uid) < 65),
+    st.sampled_from("-_"),
+    st.sampled_from(["{}", "{}.dcm", "CT_{}", "a/{}_01.nii"]),
+)
+def test_a_uid_is_found_without_its_points(uid: str, sign: str, form: str) -> None:
+    assume(not uid.startswith("1.2.840.10008."))
+    text = (
+        form.format(uid)
+        .replace(".dcm", "@")
+        .replace(".nii", "#")
+        .replace(".", sign)
+        .replace("@", ".dcm")
+        .replace("#", ".nii")
+    )
+    text = text.replace("_", sign)
+    scanner = of_name(uid, "UI")
+    assert scanner.content(f"see {text} there\n".encode()) == Leak("value_in_file", 1)
+    assert scanner.name(text) is not None
+    assert of_name(uid + "7", "UI").name(text) is None
+
+
+@given(
+    st.text(string.ascii_letters, min_size=4, max_size=9),
+    st.text(string.ascii_letters, min_size=4, max_size=9),
+    st.sampled_from(["{}^{}", "{} {}", "{}^{}^Maria", "{}^{}=x"]),
+)
+def test_a_name_in_one_word_is_found(family: str, given_name: str, form: str) -> None:
+    scanner = of_name(form.format(family, given_name))
+    for text in (family + given_name, given_name.title() + family.title(), f"{family}{given_name}1.dcm".lower()):
+        assert scanner.name(text) is not None, text
+    assert scanner.content(f"a {family}q{given_name} b".encode()) is None
+
+
+@given(
+    st.sampled_from(
+        [gzip.compress, zlib.compress, bz2.compress, lambda text: b"\0" * 5000 + text.decode().encode("utf-16-le")]
+    )
+)
+def test_what_follows_json_is_searched_like_any_other_file(packed: Callable[[bytes], bytes]) -> None:
+    data = b'{"a": 1}\n' + packed(b"the patient is Zyxwolf Canaria")
+    for name in ("a.json", "a.jsonl"):
+        assert of_name(NAME).content(data, name) is not None
+        assert of_name("Other^Name").content(data, name) is None
+
+
+@pytest.mark.parametrize("column", ["frames", "bytes", "observed_max", "boxes", "histogram", "shape", "note", "extra"])
+@pytest.mark.parametrize("text", [NAME, "Zyxwolf", PID, "1937-02-03"])
+def test_a_text_is_found_in_each_column_of_a_table(scanner: Scanner, column: str, text: str) -> None:
+    head = "array,frames,bytes,observed_max,boxes,histogram,shape,note\n"
+    cells = ["a", "2003", "19370203", "19370203.5", "1937 2 3 4", "19370203" + "a" * 40, "19370203x2", "b"]
+    assert scanner.content(f"{head}{','.join(cells)}\n".encode(), "volumes.csv") is None
+    place = len(cells) if column == "extra" else head.strip().split(",").index(column)
+    cells[place : place + 1] = [text]
+    assert scanner.content(f"{head}{','.join(cells)}\n".encode(), "volumes.csv") is not None
+
+
+@pytest.mark.parametrize("text", ["19370203T071539", "19370203t0715", "x_19370203T071539.4Z.dcm"])
+def test_a_date_is_found_with_a_time_behind_it(scanner: Scanner, text: str) -> None:
+    assert scanner.content(f"made {text} there\n".encode()) == Leak("value_in_file", 1)
+    assert scanner.name(text) == Leak("value_in_name")
+    assert of_name(text, "LO").content(b"on 3.2.1937 there") is not None
+    assert scanner.name(text.replace("0203", "0204")) is None
