@@ -356,6 +356,7 @@ def test_a_uid_is_found_without_its_points(uid: str, sign: str, form: str) -> No
     st.sampled_from(["{}^{}", "{} {}", "{}^{}^Maria", "{}^{}=x"]),
 )
 def test_a_name_in_one_word_is_found(family: str, given_name: str, form: str) -> None:
+    assume(not is_placeholder((family + given_name).lower()))
     scanner = of_name(form.format(family, given_name))
     for text in (family + given_name, given_name.title() + family.title(), f"{family}{given_name}1.dcm".lower()):
         assert scanner.name(text) is not None, text
