@@ -25,7 +25,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from scanner_headers import Enhanced, Place, ct, mr
 
 from dicomzarr.headers import item_shapes, layouts
-from dicomzarr.headers.classify import _read_header
+from dicomzarr.headers.classify import read_header
 
 SYNTAXES = {"explicit": ExplicitVRLittleEndian, "implicit": ImplicitVRLittleEndian}
 
@@ -53,7 +53,7 @@ def write(folder: Path, kind: str, count: int) -> list[bytes]:
 def by_index(path: bytes, *, use_layouts: bool = True) -> tuple[object, ...]:
     fd = os.open(path, os.O_RDONLY)
     texts: list[tuple[str, bytes]] = []
-    header = _read_header(partial(os.pread, fd), os.fstat(fd).st_size, texts, use_layouts=use_layouts)
+    header = read_header(partial(os.pread, fd), os.fstat(fd).st_size, texts, use_layouts=use_layouts)
     os.close(fd)
     return header, texts
 

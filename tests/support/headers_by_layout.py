@@ -5,7 +5,7 @@ from __future__ import annotations
 from unittest import mock
 
 from dicomzarr.headers import fast_reader, item_shapes, layouts
-from dicomzarr.headers.classify import Header, _read_header
+from dicomzarr.headers.classify import Header, read_header
 from dicomzarr.headers.item_shapes import Shapes
 
 Read = tuple[Header, list[tuple[str, bytes]]]
@@ -19,16 +19,14 @@ def forget() -> None:
 def as_before(data: bytes) -> Read:
     """Read a header with what was learned from those before."""
     texts: list[tuple[str, bytes]] = []
-    return _read_header(lambda length, offset: data[offset : offset + length], len(data), texts), texts
+    return read_header(lambda length, offset: data[offset : offset + length], len(data), texts), texts
 
 
 def alone(data: bytes) -> Read:
     """Read a header element by element."""
     texts: list[tuple[str, bytes]] = []
     with mock.patch.object(Shapes, "skip", lambda self, data, position: position):
-        header = _read_header(
-            lambda length, offset: data[offset : offset + length], len(data), texts, use_layouts=False
-        )
+        header = read_header(lambda length, offset: data[offset : offset + length], len(data), texts, use_layouts=False)
     return header, texts
 
 

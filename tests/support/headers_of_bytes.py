@@ -13,20 +13,20 @@ from made_up_headers import (
     meta,
 )
 
-from dicomzarr.headers.classify import Header, _read_header
+from dicomzarr.headers.classify import Header, read_header
 from dicomzarr.vocabulary.reasons import REASONS
 
 NATIVE = (EXPLICIT, IMPLICIT, BIG)
 
 
 def read(data: bytes, *, use_fast: bool = True) -> Header:
-    return _read_header(lambda length, offset: data[offset : offset + length], len(data), use_fast=use_fast)
+    return read_header(lambda length, offset: data[offset : offset + length], len(data), use_fast=use_fast)
 
 
 def read_texts(data: bytes) -> list[tuple[str, bytes]]:
     """Return the texts that the privacy search gets."""
     texts: list[tuple[str, bytes]] = []
-    _read_header(lambda length, offset: data[offset : offset + length], len(data), texts)
+    read_header(lambda length, offset: data[offset : offset + length], len(data), texts)
     return texts
 
 

@@ -61,7 +61,14 @@ class Header(NamedTuple):
     facts: ImageFacts
 
 
-def read_header(read: Reader, size: int, texts: list[tuple[str, bytes]] | None = None) -> Header:
+def read_header(
+    read: Reader,
+    size: int,
+    texts: list[tuple[str, bytes]] | None = None,
+    *,
+    use_fast: bool = True,
+    use_layouts: bool = True,
+) -> Header:
     """Classify a file by its header and return the attributes that the dataset needs.
 
     Parameters
@@ -72,6 +79,8 @@ def read_header(read: Reader, size: int, texts: list[tuple[str, bytes]] | None =
         Size of the file in bytes.
     texts : list, optional
         VR ("" where implicit) and bytes of the header's texts are appended to it; they may identify a patient.
+    use_fast, use_layouts : bool
+        Whether to try the fast reader, and what it learned from other files; the answer is the same without them.
 
     Returns
     -------
@@ -87,17 +96,6 @@ def read_header(read: Reader, size: int, texts: list[tuple[str, bytes]] | None =
     ----------
     DICOM PS3.10 7.1 (file format), PS3.5 7.1 (data elements), PS3.3 C.7.6.3 (image pixel).
     """
-    return _read_header(read, size, texts)
-
-
-def _read_header(
-    read: Reader,
-    size: int,
-    texts: list[tuple[str, bytes]] | None = None,
-    *,
-    use_fast: bool = True,
-    use_layouts: bool = True,
-) -> Header:
     flags: set[str] = set()
     try:
         found = find_data_set(read, size, flags)

@@ -68,5 +68,5 @@ def remember(folder: Path, texts: Iterable[str]) -> frozenset[str]:
     if words != known:
         folder.mkdir(parents=True, exist_ok=True)
         record = digested_json.record_json({"words": sorted(words)})
-        files.write_if_changed(folder / _FILE, record, private=True)
+        files.write_private_if_changed(folder / _FILE, record)
     return words

@@ -322,5 +322,5 @@ class SearchCache:
             "groups": self._groups,
             "layouts": [*self._layouts],
         }
-        files.write_if_changed(self._path, digested_json.record_json(content), private=True)
+        files.write_private_if_changed(self._path, digested_json.record_json(content))
         self._absent_hashes.remove_unlisted()

@@ -143,7 +143,7 @@ class Accounts:
             "aside": study.aside,
         }
         path = self.parts / f"{name_of_study(study.uid)}.json"
-        files.write_if_changed(path, json_files.canonical_json(content), private=True)
+        files.write_private_if_changed(path, json_files.canonical_json(content))
 
     def write_tables(self, asked: set[str], lines: Sequence[tuple[Any, ...]]) -> tuple[int, int]:
         """Write the tables of all studies, also of those that the list no longer asks for.

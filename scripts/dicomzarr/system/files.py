@@ -162,11 +162,11 @@ def append_private(path: Path, data: bytes) -> None:
         os.close(handle)
 
 
-def write_if_changed(path: Path, data: bytes, *, private: bool = False) -> bool:
-    """Write `data` only if the file differs; return whether it was written."""
+def write_private_if_changed(path: Path, data: bytes) -> bool:
+    """Write `data` to a private file only if its content differs; return whether it was written."""
     if _holds(path, data):
         return False
-    write_atomically(path, data, private=private)
+    write_atomically(path, data, private=True)
     return True
 
 

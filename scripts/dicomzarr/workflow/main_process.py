@@ -138,8 +138,7 @@ def start(workflow: Any, config: Mapping[str, Any], arguments: Sequence[str]) ->
     purpose = command_line.purpose(parsed) if workflow.is_main_process else Purpose.OTHER
     checked = None
     with errors_in_one_line():
-        command_line.refuse_copies(parsed)
-        command_line.refuse_cwl(parsed)
+        command_line.refuse_unusable(parsed)
         if workflow.is_main_process and used_as is Use.MAIN:
             config_file.refuse_repeated(arguments)
         if purpose is Purpose.BUILD:

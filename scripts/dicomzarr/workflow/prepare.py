@@ -305,7 +305,7 @@ def acquire(settings: Settings) -> Results:
         locks.wait_for_orphans(results.private)
         ids = pseudonyms.establish(results.private, known_key_checks(results), begun=_has_series_records(results))
         check = digested_json.record_json({"key_check": ids.key_check})
-        files.write_if_changed(results.private / "key_check.json", check, private=True)
+        files.write_private_if_changed(results.private / "key_check.json", check)
         # Created here: Snakemake would create the folders of its outputs with the permissions of the umask.
         for folder in (results.plans, results.records, *(results.records / rule for rule in BATCH_RULES)):
             files.make_private(folder)
@@ -349,7 +349,7 @@ def carry_out(preparation: Preparation, revoked: Mapping[Path, Revocation]) -> b
         shorten_log(results)
         _set_future_times_back(results)
         _write_state(results, card_path(results), preparation.card, ("write_cards", "write_crate", "check_privacy"))
-        files.write_if_changed(results.publish_config, json_files.canonical_json(settings.publish), private=True)
+        files.write_private_if_changed(results.publish_config, json_files.canonical_json(settings.publish))
         if preparation.labels is not None:
             _write_state(results, label_lines_path(results), preparation.labels, ("join_labels",))
         else:
@@ -363,7 +363,7 @@ def carry_out(preparation: Preparation, revoked: Mapping[Path, Revocation]) -> b
                 export_record.mark_incomplete(results, kind)
         # Before the inventory: a restored file must not be taken for another one after a crash between the two.
         if preparation.restored:
-            files.write_if_changed(results.restored, preparation.restored, private=True)
+            files.write_private_if_changed(results.restored, preparation.restored)
         else:
             files.remove_tree(results.restored)
         return inventory.write(
@@ -375,7 +375,7 @@ def carry_out(preparation: Preparation, revoked: Mapping[Path, Revocation]) -> b
 
 def _write_mask_vocabulary(results: Results, content: bytes) -> None:
     if content:
-        files.write_if_changed(results.mask_vocabulary, content, private=True)
+        files.write_private_if_changed(results.mask_vocabulary, content)
     else:
         results.mask_vocabulary.unlink(missing_ok=True)
 
@@ -417,7 +417,7 @@ def _write_state(results: Results, path: Path, content: bytes, readers: Sequence
     """
     if not _is_current(path, StateFile(len(content), files.sha256_of_bytes(content))):
         _revoke_readers(results, readers)
-        files.write_if_changed(path, content, private=True)
+        files.write_private_if_changed(path, content)
 
 
 def _revoke_readers(results: Results, rules: Sequence[str]) -> None:

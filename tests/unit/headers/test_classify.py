@@ -32,7 +32,7 @@ from made_up_headers import (
 )
 
 from dicomzarr.headers import data_set
-from dicomzarr.headers.classify import _read_header, read_header
+from dicomzarr.headers.classify import read_header
 
 # --- what a plain image gives ------------------------------------------------------------------------------------
 
@@ -421,7 +421,7 @@ def test_every_file_of_the_corpus_has_its_expected_outcome() -> None:
         with open(CORPUS / "dicom" / path, "rb") as source:
             size, reads = os.fstat(source.fileno()).st_size, partial(os.pread, source.fileno())
             answer = read_header(reads, size)
-            assert answer == _read_header(reads, size, use_fast=False), path
+            assert answer == read_header(reads, size, use_fast=False), path
         assert answer.outcome == outcomes.get(golden["expect"], "ignored"), path
         if answer.outcome == "image":
             facts = answer.facts

@@ -27,7 +27,7 @@ from made_up_headers import (
     text,
 )
 
-from dicomzarr.headers.classify import _read_header
+from dicomzarr.headers.classify import read_header
 from dicomzarr.vocabulary.reasons import REASONS
 
 # --- cut files ---------------------------------------------------------------------------------------------------
@@ -98,7 +98,7 @@ def test_sparse_file_of_zeros_is_given_up_at_once(tmp_path: Path) -> None:
             sizes.append(len(block))
             return block
 
-        answer = _read_header(counted, 2 << 30)
+        answer = read_header(counted, 2 << 30)
     assert (answer.outcome, answer.reason) == ("quarantined", "unreadable_header")
     assert len(sizes) < 25 and sum(sizes) < 1 << 20
 
@@ -118,7 +118,7 @@ def test_a_read_error_is_raised_and_not_blamed_on_the_header() -> None:
         return data[offset : offset + length]
 
     with pytest.raises(OSError, match="Input/output"):
-        _read_header(failing, len(data))
+        read_header(failing, len(data))
 
 
 # --- fuzz --------------------------------------------------------------------------------------------------------

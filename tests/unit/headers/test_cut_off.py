@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from dicomzarr.headers.classify import _read_header
+from dicomzarr.headers.classify import read_header
 
 
 def written(dataset: Dataset) -> bytes:
@@ -22,7 +22,7 @@ def written(dataset: Dataset) -> bytes:
 
 
 def header(data: bytes, texts: list[tuple[str, bytes]] | None = None):
-    return _read_header(lambda length, offset: data[offset : offset + length], len(data), texts)
+    return read_header(lambda length, offset: data[offset : offset + length], len(data), texts)
 
 
 def with_sequence(dataset: Dataset) -> Dataset:

@@ -18,7 +18,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from dicomzarr.headers.reading import Unclear
 from dicomzarr.stages.extract_batch.frame_headers import read_frame_items
-from dicomzarr.stages.extract_batch.series_files import read_header
+from dicomzarr.stages.extract_batch.series_files import read_data_set
 from dicomzarr.volumes.frames import frames_of
 from dicomzarr.volumes.functional_groups import PHILIPS, attributes_read, sequences_read
 
@@ -74,7 +74,7 @@ def read(content: bytes, count: int, quick: bool) -> Any:
         if quick:
             header, items = read_frame_items(stream.fileno(), facts)
         else:
-            header, items = read_header(stream.fileno(), row), None
+            header, items = read_data_set(stream.fileno(), row), None
         try:
             return repr(frames_of(0, "c" * 64, facts, form, header, items))
         except Exception as error:

@@ -19,7 +19,7 @@ from made_up_headers import DEFLATED, EXPLICIT, IMPLICIT, Element, encode, image
 from dicomzarr.headers.mended_items import mended_file
 from dicomzarr.headers.unknown_vrs import MendedReader, with_known_vrs
 from dicomzarr.source.row import HeaderRow
-from dicomzarr.stages.extract_batch.series_files import read_header
+from dicomzarr.stages.extract_batch.series_files import read_data_set
 
 ODD_VRS = (b"--", b"  ", b"\0\0", b"??", b"RE", b"ZZ", b"un")
 PIXELS = bytes(range(48))
@@ -108,7 +108,7 @@ def test_the_whole_data_set_is_read_where_extraction_needs_it(tmp_path: Path, vr
     row = cast(HeaderRow, {"stat": [path.stat().st_size], "facts": facts})
     handle = os.open(path, os.O_RDONLY)
     try:
-        header = read_header(handle, row)
+        header = read_data_set(handle, row)
     finally:
         os.close(handle)
     assert header.SharedFunctionalGroupsSequence[0].Rows == 4

@@ -20,7 +20,7 @@ from made_up_pixels import one_fragment_reader
 from reference_cases import CASES, encoded
 from traps import PIXEL_DATA, Traps, deflated
 
-from dicomzarr.headers.classify import _read_header
+from dicomzarr.headers.classify import read_header
 from dicomzarr.pixels.pixel_format import pixel_format
 from dicomzarr.system import limits, sandbox
 from dicomzarr.system.limits import Limits
@@ -136,7 +136,7 @@ def test_mutated_headers(tmp_path: Path, capfd: pytest.CaptureFixture[str], capl
         data = mutated(whole[turn % len(whole)], random, 4000)
         with in_time(), warnings.catch_warnings():
             warnings.simplefilter("error")
-            header = _read_header(lambda length, offset, data=data: data[offset : offset + length], len(data))
+            header = read_header(lambda length, offset, data=data: data[offset : offset + length], len(data))
         assert header.outcome == "image" or REASONS[header.reason].outcome == header.outcome
         assert not pattern().search(repr((header.reason, header.flags)).encode())
         reason = header.reason

@@ -132,6 +132,14 @@ def test_segments_whose_declared_width_is_wrong() -> None:
         bits_and_entries([7, 0, 16], SEGMENTED, in_bytes)
 
 
+def test_segments_may_repeat_others() -> None:
+    """PS3.3 C.7.9.2.3: opcode 2, the number of segments, and their offset, whose least significant word comes first."""
+    in_bytes = bytes([0, 1, 5, 0, 2, 10, 20, 2, 1, 3, 0, 0, 0, 0])
+    assert bits_and_entries([5, 0, 8], SEGMENTED, in_bytes) == (8, [5, 10, 20, 10, 20])
+    in_words = words(0, 2, 10, 2000, 2, 1, 0, 0)
+    assert bits_and_entries([4, 0, 16], SEGMENTED, in_words) == (16, [10, 2000, 10, 2000])
+
+
 def test_colours_of_different_widths_are_not_extracted() -> None:
     dataset = palette_of([4, 0, 16], PLAIN, bytes(range(4)))
     dataset.BluePaletteColorLookupTableData = words(1, 2, 3, 4)

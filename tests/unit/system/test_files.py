@@ -38,7 +38,7 @@ def test_every_flipped_bit_and_cut_of_a_record_is_detected(tmp_path: Path) -> No
 def test_a_folder_at_the_path_of_a_file_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "file"
     (path / "below").mkdir(parents=True)
-    files.write_if_changed(path, b"content")
+    files.write_private_if_changed(path, b"content")
     assert path.read_bytes() == b"content"
 
 

@@ -62,15 +62,15 @@ def test_private_files_are_copied_nowhere(option: str, monkeypatch: pytest.Monke
     """Snakemake would put the list of the source into an archive, and into the data of unit tests."""
     monkeypatch.chdir(ROOT)
     with pytest.raises(UserError, match="Snakemake would copy files of private/"):
-        command_line.refuse_copies(command_line.options(option.split()))
-    command_line.refuse_copies(command_line.options(["--cores", "2", "--report", "page.html"]))
+        command_line.refuse_unusable(command_line.options(option.split()))
+    command_line.refuse_unusable(command_line.options(["--cores", "2", "--report", "page.html"]))
 
 
 def test_what_no_cwl_runner_could_run_is_not_exported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     with pytest.raises(UserError, match="--export-cwl: not possible here"):
-        command_line.refuse_cwl(command_line.options(["--export-cwl", "flow.cwl", "--cores", "2"]))
-    command_line.refuse_cwl(command_line.options(["--cores", "2"]))
+        command_line.refuse_unusable(command_line.options(["--export-cwl", "flow.cwl", "--cores", "2"]))
+    command_line.refuse_unusable(command_line.options(["--cores", "2"]))
 
 
 def test_names_of_a_source_below_the_working_folder_are_not_printed(

@@ -62,7 +62,7 @@ def _write_page(options: Options) -> int:
         say("run: a table or record of the dataset is damaged; ./run verify says which")
         return 1
     page = Path(os.path.abspath(results.private / PAGE))
-    files.write_if_changed(page, render(facts).encode(), private=True)
+    files.write_private_if_changed(page, render(facts).encode())
     is_good = not facts.unlisted and not control.missed and facts.is_searched
     if options.has("--json"):
         content = {"good": is_good, "page": str(page), "unlisted": facts.unlisted, "values": facts.values}

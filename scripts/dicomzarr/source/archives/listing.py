@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from dicomzarr.dicom.prefix import has_prefix
 from dicomzarr.source.archives import bounds, names, tar_cache, tar_listing, zip_directory
+from dicomzarr.source.archives.entry import ArchiveEntry
 from dicomzarr.source.archives.keys import fingerprint, member_key
 from dicomzarr.source.archives.streams import PIECE, Damaged, Inflated, Reader
-from dicomzarr.source.archives.tar_listing import TarEntry
-from dicomzarr.source.archives.zip_directory import ZipEntry
 from dicomzarr.source.inventory import LISTED, MEMBER
 from dicomzarr.source.open_file import OpenFile
 from dicomzarr.source.opener import Opener
@@ -39,7 +38,6 @@ _HEAD = 512  # bytes
 _OFTEN = 1000  # members between two renewals of the budget of time
 _PARTIAL = frozenset(("truncated_archive", "unreadable_archive"))  # members before the damage are read
 
-_Entry = ZipEntry | TarEntry
 _NUMBERS = struct.Struct("<4Q")  # size, CRC, compressed bytes and offset: a zip may have a million members
 
 
@@ -147,10 +145,10 @@ def _kind(archive: Reader, path: str) -> str:
 
 def _entries(
     archive: Reader, kind: str, path: str, archive_fingerprint: int, renew: Callable[[], None]
-) -> Iterator[_Entry]:
+) -> Iterator[ArchiveEntry]:
     """Yield the entries of an archive; raises `NotExtracted` where it is malformed, if need be after some of them."""
     if kind == names.ZIP:
-        yield from map(_within_bounds, zip_directory.read_directory(archive))
+        yield from map(_no_bomb, map(_within_bounds, zip_directory.read_directory(archive)))
     elif kind == names.TAR:
         yield from map(_within_bounds, tar_listing.read_members(archive))
     elif kind == names.GZIP:
@@ -171,17 +169,18 @@ def _entries(
             os.close(handle)
 
 
-def _within_bounds(entry: _Entry) -> _Entry:
-    if entry.reason:
-        return entry
-    in_force = bounds.current()
-    if entry.size > in_force.member:
-        return entry._replace(reason="too_large")
-    is_bomb = isinstance(entry, ZipEntry) and in_force.is_bomb(entry.size, entry.compressed)
+def _within_bounds(entry: ArchiveEntry) -> ArchiveEntry:
+    is_too_large = not entry.reason and entry.size > bounds.current().member
+    return entry._replace(reason="too_large") if is_too_large else entry
+
+
+def _no_bomb(entry: ArchiveEntry) -> ArchiveEntry:
+    """Refuse a member of a zip that declares far more bytes than its compressed ones."""
+    is_bomb = not entry.reason and bounds.current().is_bomb(entry.size, entry.compressed)
     return entry._replace(reason="archive_bomb") if is_bomb else entry
 
 
-def _single_file(archive: Reader, path: str, renew: Callable[[], None]) -> ZipEntry:
+def _single_file(archive: Reader, path: str, renew: Callable[[], None]) -> ArchiveEntry:
     """Return the only member of a gzipped file; it is decompressed once to find its size and checksum."""
     in_force, stream = bounds.current(), Inflated(archive, 0, is_gzip=True)
     size = crc = 0
@@ -195,7 +194,7 @@ def _single_file(archive: Reader, path: str, renew: Callable[[], None]) -> ZipEn
             renew()
     except Damaged as error:
         raise NotExtracted("truncated_archive" if error.cut else "unreadable_archive") from None
-    return ZipEntry(names.of_single_file(path), size, crc, 0, 0, "")
+    return ArchiveEntry(names.of_single_file(path), size, crc, 0, 0, "")
 
 
 class _Rows:
@@ -206,12 +205,12 @@ class _Rows:
         self._rows: dict[str, bytes | str] = {}  # numbers, or a reason
         self._repeated: list[str] = []
 
-    def add(self, entry: _Entry) -> None:
+    def add(self, entry: ArchiveEntry) -> None:
         """Add a member."""
         name, is_allowed = names.checked_name(entry.name)
         text = self._before + names.member_text(name)
         row: bytes | str = entry.reason or _NUMBERS.pack(*entry[1:5])
-        if isinstance(entry, TarEntry) and entry.link:  # a hard link has the content of a member before it
+        if entry.link:  # a hard link has the content of a member before it
             target, _ = names.checked_name(entry.link)
             row = self._rows.get(self._before + names.member_text(target), row)
         if text in self._rows:

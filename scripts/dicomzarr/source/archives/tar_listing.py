@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import tarfile
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
+from dicomzarr.source.archives.entry import ArchiveEntry, without_content
 from dicomzarr.source.archives.streams import Reader
 from dicomzarr.vocabulary.reasons import NotExtracted
 
@@ -15,30 +16,6 @@ _USTAR, _GNU = b"ustar", b"ustar  \0"  # magic, in their headers
 # Of GNU: a folder in an incremental backup, whose content is a list of names; the label of a volume.
 _NO_FILES = (b"D", b"V")
 _LONGEST_PADDING = 16 << 20  # bytes of zeros at the end; records of 10 KiB are usual
-
-
-class TarEntry(NamedTuple):
-    """One member.
-
-    Attributes
-    ----------
-    name : bytes
-        As stored.
-    size, crc, compressed, offset : int
-        Bytes of its content, 0, 0, and where they begin.
-    reason : str
-        Why the member cannot be read; empty if it may be.
-    link : bytes
-        For a hard link, the name of the member whose content it shares.
-    """
-
-    name: bytes
-    size: int
-    crc: int
-    compressed: int
-    offset: int
-    reason: str
-    link: bytes = b""
 
 
 class _Info(tarfile.TarInfo):
@@ -101,7 +78,7 @@ def is_tar(head: bytes) -> bool:
     return True
 
 
-def read_members(archive: Reader) -> Iterator[TarEntry]:
+def read_members(archive: Reader) -> Iterator[ArchiveEntry]:
     """Yield the members but folders and labels of volumes, in their order.
 
     Parameters
@@ -146,17 +123,17 @@ def read_members(archive: Reader) -> Iterator[TarEntry]:
         raise NotExtracted("truncated_archive")
 
 
-def _entry(info: tarfile.TarInfo, end: int) -> TarEntry:
+def _entry(info: tarfile.TarInfo, end: int) -> ArchiveEntry:
     name = info.name.encode("utf-8", "surrogateescape")
     if info.islnk():
-        return TarEntry(name, 0, 0, 0, 0, "symbolic_link", info.linkname.encode("utf-8", "surrogateescape"))
+        return without_content(name, "symbolic_link", info.linkname.encode("utf-8", "surrogateescape"))
     if info.issym():
-        return TarEntry(name, 0, 0, 0, 0, "symbolic_link")
+        return without_content(name, "symbolic_link")
     if not info.isreg():
         is_known = info.type in (tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE)
-        return TarEntry(name, 0, 0, 0, 0, "special_file" if is_known else "unsupported_member")
+        return without_content(name, "special_file" if is_known else "unsupported_member")
     if info.sparse is not None:
-        return TarEntry(name, 0, 0, 0, 0, "unsupported_member")
+        return without_content(name, "unsupported_member")
     if info.size < 0 or info.offset_data + info.size > end:
-        return TarEntry(name, 0, 0, 0, 0, "damaged_member")
-    return TarEntry(name, info.size, 0, 0, info.offset_data, "")
+        return without_content(name, "damaged_member")
+    return ArchiveEntry(name, info.size, 0, 0, info.offset_data, "")

@@ -6,11 +6,11 @@ import stat
 import struct
 from array import array
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dicomzarr.source.archives.entry import ArchiveEntry
 from dicomzarr.source.archives.streams import BZIP2, DEFLATE, LZMA, STORED, ZSTD, Reader
 from dicomzarr.vocabulary.reasons import NotExtracted
 
@@ -24,28 +24,7 @@ _16_BITS, _32_BITS, _63_BITS = 0xFFFF, 0xFFFFFFFF, (1 << 63) - 1
 _LONGEST_COMMENT = 0xFFFF
 
 
-class ZipEntry(NamedTuple):
-    """One entry of the directory.
-
-    Attributes
-    ----------
-    name : bytes
-        As stored; UTF-8 where the archive says so or it is, else converted from code page 437.
-    size, crc, compressed, offset : int
-        Declared bytes, CRC-32, compressed bytes, and position of the local header in the file.
-    reason : str
-        Why the member cannot be read; empty if it may be.
-    """
-
-    name: bytes
-    size: int
-    crc: int
-    compressed: int
-    offset: int
-    reason: str
-
-
-def read_directory(archive: Reader) -> Iterator[ZipEntry]:
+def read_directory(archive: Reader) -> Iterator[ArchiveEntry]:
     """Yield the entries of files in the order of the directory; folders have none.
 
     Raises
@@ -113,7 +92,7 @@ def _end_in(tail: bytes) -> int:
     return best
 
 
-def _entries(data: bytes, shift: int) -> Iterator[ZipEntry]:
+def _entries(data: bytes, shift: int) -> Iterator[ArchiveEntry]:
     position = 0
     while position < len(data):
         if position + _ENTRY.size > len(data) or data[position : position + 4] != b"PK\1\2":
@@ -132,7 +111,7 @@ def _entries(data: bytes, shift: int) -> Iterator[ZipEntry]:
         reason = _reason(flags, method, mode) or ("" if is_complete else "damaged_member")
         if not reason and method == STORED and size != compressed:
             reason = "damaged_member"
-        yield ZipEntry(_as_utf8(name, flags), size, crc, compressed, offset + shift, reason)
+        yield ArchiveEntry(_as_utf8(name, flags), size, crc, compressed, offset + shift, reason)
         position = end
 
 

@@ -39,7 +39,7 @@ from dicomzarr.stages.extract_batch.series_files import (
     Roots,
     SourceFile,
     opened,
-    read_header,
+    read_data_set,
     reason_of_content,
 )
 from dicomzarr.system import sandbox, shortage
@@ -272,7 +272,7 @@ def _of_structure_set(
 
 def _parse_segmentation(row: HeaderRow, roots: Roots) -> Segmentation | MaskProblem:
     with Opener(roots.by_label) as opener, opened(row, opener) as file:
-        header = read_header(file.descriptor(), row)
+        header = read_data_set(file.descriptor(), row)
     try:
         return MaskProblem("unreadable_header") if header is None else read_segmentation(header)
     except MaskProblem as problem:

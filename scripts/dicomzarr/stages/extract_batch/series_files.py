@@ -366,7 +366,7 @@ class Readers:
         self._stack.close()
 
 
-def read_header(handle: int, row: HeaderRow) -> Any:
+def read_data_set(handle: int, row: HeaderRow) -> Any:
     """Return the data set without pixels, for attributes that are not in the index; None if it cannot be read.
 
     Items that end with a wrong delimiter, and elements behind a stray end of an item, are read; stray items are not.
@@ -466,7 +466,7 @@ def _read_tables(
         try:
             header, items = read_frame_items(file.descriptor(), facts)
         except Unclear:
-            header = read_header(file.descriptor(), row)
+            header = read_data_set(file.descriptor(), row)
     names = tables_that_count(facts, form.photometric)
     if header is None and names:
         raise NotExtracted("unreadable_header")

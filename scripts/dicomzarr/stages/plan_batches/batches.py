@@ -285,7 +285,7 @@ def plan_batches(
     series_count = len(np.unique(survey.series))
     batches = _number_now(results, survey, series_count, series_each, bytes_each)
     state = {"batches": batches, "labels": labels_now(results)}
-    files.write_if_changed(results.private / STATE, json_files.canonical_json(state), private=True)
+    files.write_private_if_changed(results.private / STATE, json_files.canonical_json(state))
     names = [batch_name(number, batches) for number in range(batches)]
     sources = _Sources(index, survey, same_uid_elsewhere(survey), masks.of_series, known_plans.load(caches), code)
     write = functools.partial(_write_plan, results, sources)

@@ -33,7 +33,7 @@ def load(caches: Path) -> dict[str, KnownPlan]:
 
 def save(caches: Path, plans: Mapping[str, KnownPlan]) -> None:
     """Record the plans of this run."""
-    files.write_if_changed(caches / _NAME, digested_json.record_json({"plans": plans}), private=True)
+    files.write_private_if_changed(caches / _NAME, digested_json.record_json({"plans": plans}))
 
 
 def is_written(plan: Path, claim: FileClaim) -> bool:

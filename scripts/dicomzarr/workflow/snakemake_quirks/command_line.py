@@ -31,8 +31,20 @@ _DRY = (
     "conda_cleanup_envs", "containerize",
 )  # fmt: skip
 
-# Options with which Snakemake copies inputs of jobs to where the user says: private files are among them.
-_COPYING = {"archive": "--archive", "generate_unit_tests": "--generate-unit-tests"}
+_WOULD_COPY = (
+    "Snakemake would copy files of private/, which identify patients, out of the results; nothing was done. What may "
+    "be shared is dataset/ alone: copy it, or use ./run publish"
+)
+_WITHOUT_ARRAYS = (
+    "not possible here, since a CWL runner gives each job its declared files alone, and arrays are not declared; "
+    "nothing was done. To run the workflow elsewhere: docs/clusters.md"
+)
+# By the name of the parsed option: how it is written, and why it is refused.
+_REFUSED = {
+    "archive": ("--archive", _WOULD_COPY),
+    "generate_unit_tests": ("--generate-unit-tests", _WOULD_COPY),
+    "export_cwl": ("--export-cwl", _WITHOUT_ARRAYS),
+}
 
 
 class Purpose(enum.Enum):
@@ -81,8 +93,8 @@ def purpose(parsed: Mapping[str, Any]) -> Purpose:
     return Purpose.DRY if given.intersection(_DRY) else Purpose.BUILD
 
 
-def refuse_copies(parsed: Mapping[str, Any]) -> None:
-    """Refuse options with which Snakemake would copy private files, such as the list of the source, out of the results.
+def refuse_unusable(parsed: Mapping[str, Any]) -> None:
+    """Refuse options with which Snakemake would copy private files out of the results, or write what nobody can use.
 
     Parameters
     ----------
@@ -94,31 +106,9 @@ def refuse_copies(parsed: Mapping[str, Any]) -> None:
     UserError
         If one of them is given.
     """
-    if given := next((option for name, option in _COPYING.items() if parsed.get(name)), ""):
-        raise UserError(
-            f"{given}: Snakemake would copy files of private/, which identify patients, out of the results; nothing "
-            "was done. What may be shared is dataset/ alone: copy it, or use ./run publish"
-        )
-
-
-def refuse_cwl(parsed: Mapping[str, Any]) -> None:
-    """Refuse the export as CWL: what it writes cannot be run, and Snakemake lists the source to write it.
-
-    Parameters
-    ----------
-    parsed : mapping
-        What `options` returned.
-
-    Raises
-    ------
-    UserError
-        If it is given.
-    """
-    if parsed.get("export_cwl"):
-        raise UserError(
-            "--export-cwl: not possible here, since a CWL runner gives each job its declared files alone, and arrays "
-            "are not declared; nothing was done. To run the workflow elsewhere: docs/clusters.md"
-        )
+    for name, (option, why) in _REFUSED.items():
+        if parsed.get(name):
+            raise UserError(f"{option}: {why}")
 
 
 def refuse_names(parsed: Mapping[str, Any], sources: Iterable[bytes]) -> None:
