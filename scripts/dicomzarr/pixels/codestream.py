@@ -50,7 +50,9 @@ class Stream:
         The coding is lossless: SOF3 without point transform, NEAR = 0, or the reversible wavelet. None where the
         markers do not say, as those of lossless JPEG XL.
     ended : bool
-        The stream has its end marker, followed by nothing but padding.
+        The stream has its end marker, followed by nothing but padding; the tile-parts of JPEG 2000 are whole.
+    scan : int
+        JPEG and JPEG-LS: offset of the first start of scan marker in the frame, in bytes.
     start : int
         Offset of the codestream in the frame, in bytes; not 0 inside JP2 boxes.
     point_transform : int
@@ -69,6 +71,7 @@ class Stream:
     sof: int = 0
     lossless: bool | None = None
     ended: bool = True
+    scan: int = 0
     start: int = 0
     point_transform: int = 0
     scans: int = 1
@@ -139,6 +142,7 @@ def read_jpeg(data: bytes) -> Stream:
         sof=sof,
         lossless=lossless,
         ended=_is_ended(data),
+        scan=position,
         point_transform=data[position + 7 + 2 * data[position + 4]] & 15 if sof == SOF_LOSSLESS else 0,
         scans=jpeg_scans.count_scans(data, position) if sof == SOF_LOSSLESS and components > 1 else 1,
     )
@@ -236,7 +240,7 @@ def read_jpeg2000(data: bytes) -> Stream:
     position = start + 4 + length
     coding = _Coding()
     position = coding.read(data, position, components)
-    present = _tiles_present(data, position, coding, components)
+    present, is_whole = _tiles_present(data, position, coding, components)
     if present < tiles:  # the library would fill them with zeros and raise nothing
         raise NotExtracted("truncated_pixel_data", found=present, needed=tiles)
     return Stream(
@@ -247,7 +251,7 @@ def read_jpeg2000(data: bytes) -> Stream:
         signed=bool(each[0] & 0x80),
         colour="RGB" if coding.transform and components == 3 else "",
         lossless=coding.reversible == {True},
-        ended=_is_ended(data),
+        ended=is_whole and _is_ended(data),
         start=start,
     )
 
@@ -273,8 +277,8 @@ class _Coding:
         return position
 
 
-def _tiles_present(data: bytes, position: int, coding: _Coding, components: int) -> int:
-    """Return how many different tiles have a part, from the first start of a tile-part (SOT, A.4.2).
+def _tiles_present(data: bytes, position: int, coding: _Coding, components: int) -> tuple[int, bool]:
+    """Return how many tiles have a part from the first SOT (A.4.2), and whether the parts end within the data.
 
     The headers of the tile-parts are read into `coding`: they may hold another wavelet for a tile.
     """
@@ -287,7 +291,7 @@ def _tiles_present(data: bytes, position: int, coding: _Coding, components: int)
         if length < 12:  # 0: up to the end
             break
         position += length
-    return len(seen)
+    return len(seen), position <= len(data)
 
 
 def _jp2_codestream(data: bytes) -> int:

@@ -325,10 +325,10 @@ def check_complete(decoder: Decoder, data: bytes, request: Request, samples: NDA
     NotExtracted
         `truncated_pixel_data` where the samples differ.
     """
-    if request.stream and request.stream.ended:
-        body = data[: data.rindex(_EOI)].rstrip(b"\xff")  # fill bytes of the marker (ISO/IEC 10918-1 B.1.1.2)
-    else:
-        body = data.rstrip(b"\x00\xff")  # padding could be taken for the missing bits
+    # The decoder ends at the first end marker, whatever follows it: bits after that would prove nothing.
+    end = data.find(_EOI, request.stream.scan if request.stream else 0)
+    # Without one, padding could be taken for the missing bits; before it are fill bytes (ISO/IEC 10918-1 B.1.1.2).
+    body = data[:end].rstrip(b"\xff") if end >= 0 else data.rstrip(b"\x00\xff")
     for bits in (b"\x55\xaa", b"\xd3\x6c"):
         again = decoders.run(decoder, body + bits * 64 + _EOI, request)
         if again.shape != samples.shape or not np.array_equal(again, samples):

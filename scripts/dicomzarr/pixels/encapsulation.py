@@ -222,7 +222,15 @@ def _walk(
         position += 8 + size
     if not offsets:
         raise NotExtracted("bad_encapsulation")
+    if "missing_sequence_delimiter" in flags and _holds_delimiter(source, offsets[-1], lengths[-1], end):
+        raise NotExtracted("truncated_pixel_data")
     return np.array(offsets, np.int64), np.array(lengths, np.int64), flags
+
+
+def _holds_delimiter(source: Source, offset: int, length: int, end: int) -> bool:
+    """Return whether a fragment reaches over the delimiter, since bytes were lost from the fragment."""
+    start, stop = max(offset, offset + length - _MOST_ZEROS), min(offset + length + 4, end)
+    return _DELIMITER + bytes(4) in bytes(source.read(start, stop - start))
 
 
 def _is_zero(source: Source, position: int, length: int) -> bool:

@@ -216,11 +216,11 @@ class FrameReader:
             return CrossCheck("none")
         data = self._table.read(self._source, frame)
         plan = decode_plan.make_plan(data, self.format)
+        if plan.request.stream is not None and self.format.syntax.family == "jpeg":
+            decode_plan.check_complete(plan.decoder, data, plan.request, decoders.run(plan.decoder, data, plan.request))
         if plan.second is None:
             return CrossCheck("none")
         name = plan.second.name()
-        if plan.request.stream is not None and self.format.syntax.family == "jpeg":
-            decode_plan.check_complete(plan.decoder, data, plan.request, decoders.run(plan.decoder, data, plan.request))
         try:
             other, _ = decode_plan.decode(data, self.format, plan, plan.second)
         except NotExtracted:

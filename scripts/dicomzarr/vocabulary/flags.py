@@ -52,7 +52,7 @@ ENCAPSULATION_FLAGS = {
 PIXEL_FLAGS = {
     "unused_bits_set": "bits outside Bits Stored were set, for example by an overlay; they were cleared",
     "sign_extended": "negative values were stored with zeros above Bits Stored; the sign was extended",
-    "missing_end_marker": "a JPEG stream lacks its end marker; a second decoding showed that nothing is missing",
+    "missing_end_marker": "a JPEG stream does not end with its end marker; a second decoding shows that it is whole",
     "photometric_from_stream": "the colour space is that of the compressed stream, which contradicts the header",
     "photometric_from_header": "the stream says nothing certain of its colour space; that of the header was used",
     "lossy_stream": "the compressed stream is lossy, although transfer syntax or header call it lossless",

@@ -66,6 +66,30 @@ def test_the_byte_that_makes_a_frame_even_may_have_any_value(syntax: str, pads: 
         assert image.cross_check(number, frame).outcome != "refused"
 
 
+@settings(deadline=None, max_examples=80)
+@given(
+    syntax=st.sampled_from(sorted(STREAMS)),
+    count=st.integers(1, 3),
+    lost=st.integers(1, 9),
+    at=st.floats(0, 1),
+    padding=st.sampled_from([0, 0, 2, 40]),
+)
+def test_bytes_lost_from_a_file_are_never_made_up(syntax: str, count: int, lost: int, at: float, padding: int) -> None:
+    """The last fragment then reaches over the delimiter behind it, up to the end of the file, or beyond."""
+    count = 1 if syntax in (".8.1", ".1.98") else count
+    data = encapsulate(STREAMS[syntax][:count])
+    last = len(data) - 8 - len(STREAMS[syntax][count - 1])
+    start = last + int(at * (len(data) - 8 - lost - last))
+    damaged = data[:start] + data[start + lost :] + bytes(padding)
+    try:
+        image = reader(damaged, f"{DICOM}{syntax}", NumberOfFrames=count, **HEADER)
+        found = [frame.pixels.tobytes() for frame in image]
+    except NotExtracted as error:
+        assert error.code in ("truncated_pixel_data", "bad_encapsulation", "decode_error")
+    else:  # what was lost is the padding of the stream
+        assert found == [frame.tobytes() for frame in FRAMES[:count]]
+
+
 @pytest.mark.parametrize("syntax", [".8.1", ".1.98"])
 def test_two_frames_without_markers_are_not_joined_to_one(syntax: str) -> None:
     data = encapsulate(STREAMS[syntax][:2])

@@ -322,13 +322,22 @@ def test_a_jpeg_without_its_end_is_read_if_nothing_else_is_missing(name: str) ->
     assert "missing_end_marker" in frame.flags
 
 
-def test_a_jpeg_that_ends_early_with_an_end_marker_is_detected_by_the_cross_check() -> None:
-    case = next(case for case in CASES if case.name == "lossless jpeg 12 predictor 1")
-    data = encoded(case)[: len(encoded(case)) // 2] + b"\xff\xd9"
-    image = one_fragment_reader(data, case.syntax, case.array, BitsStored=12, HighBit=11)
-    frame = image[0]
+@pytest.mark.parametrize("behind", [b"", b"\0\0", b"\xff\xd9", b"\0" * 40 + b"\xff\xd9"], ids=len)
+@pytest.mark.parametrize("case", [c for c in CASES if c.syntax in (".4.50", ".4.51", ".4.57", ".4.70")], ids=str)
+def test_a_jpeg_that_ends_early_with_an_end_marker_is_detected_by_the_cross_check(case: Case, behind: bytes) -> None:
+    """Also where no second decoder reads it, as 12 bits lossy; decoders end at the first end marker."""
+    data = encoded(case)[: len(encoded(case)) // 2].rstrip(b"\xff") + b"\xff\xd9" + behind
+    image = one_fragment_reader(data, case.syntax, case.array, BitsStored=case.bits, HighBit=case.bits - 1)
     with pytest.raises(NotExtracted, match="truncated_pixel_data"):
-        image.cross_check(0, frame)
+        image.cross_check(0, image[0])
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.syntax in (".4.201", ".4.202", ".4.203")], ids=str)
+def test_an_htj2k_stream_that_ends_early_with_an_end_marker_is_never_accepted(case: Case) -> None:
+    header = {"BitsStored": case.bits, "HighBit": case.bits - 1, **dict(case.header)}
+    for keep in (0.3, 0.6, 0.9, 0.97):
+        cut = encoded(case)[: int(len(encoded(case)) * keep)] + b"\xff\xd9"
+        assert refusal(cut, case.syntax, case.array, **header).code in ("decode_error", "truncated_pixel_data")
 
 
 def test_disagreement_comes_with_both_digests() -> None:
