@@ -50,6 +50,23 @@ def _runs() -> None:
     _grid(case, lambda t, z: same, put_run)
 
 
+def _settings() -> None:
+    """Two scans between each other, and at the same places; nothing but the filter says which image is of which."""
+    case = add_case("scans between each other by filter", arrays=2, axes="zyx")
+    other = add_case("images of one place by filter", axes="tzyx", flags={"t_order_only"})
+    other.facts = {"t_axis": {"means": ["setting"], "values": [0, 1]}}
+    for index in range(2 * SLICES):
+        z, scan = divmod(index, 2)
+        attributes = {"Modality": "CT", "InstanceNumber": index + 1, "FilterType": "AB"[scan]}
+        place = [-10, -20, 1.25 * index]
+        case.put(f"{index}.dcm", *slice_of(case.name, index, ImagePositionPatient=place, **attributes))
+        case.places[f"{index}.dcm", 0] = (None, z)
+        attributes["InstanceNumber"] += 1 - 2 * scan if z % 2 else 0
+        place = [-10, -20, 2.5 * z]
+        other.put(f"{index}.dcm", *slice_of(other.name, index, ImagePositionPatient=place, **attributes))
+        other.places[f"{index}.dcm", 0] = (scan, z)
+
+
 def _quantities() -> None:
     """Field maps and flow of GE: nothing but private elements says which image shows what."""
     kinds = {"field map of ge": ("B0map", (0, 2)), "flow of ge": ("fastcine", (2, 3, 4, 5)), "ge": ("epi", (0, 0))}
@@ -159,6 +176,7 @@ def _tomography() -> None:
 def add() -> None:
     _coils()
     _runs()
+    _settings()
     _quantities()
     _pet()
     _motion_correction()
