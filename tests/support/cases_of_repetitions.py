@@ -91,6 +91,25 @@ def _quantities() -> None:
                 case.places[f"{index}.dcm", 0] = (t if alike else None, z)
 
 
+def _diffusion() -> None:
+    """Directions and trace of GE without elements for directions: they are no null vectors, and the trace has one."""
+    case = add_case("directions and trace of ge", axes="tzyx", flags={"t_order_only"})
+    none, null = [None, None, None], [0, 0, 0]
+    rows = [[0, *null, 0], [800, *none, 1], [800, *none, 2], [800, *null, 3]]
+    means = ["b_value", "b_vector_x", "b_vector_y", "b_vector_z", "instance_number"]
+    case.facts = {"t_axis": {"means": means, "values": rows}}
+    for t, (b_value, kind) in enumerate(((0, 14), (800, 3), (800, 4), (800, 15))):
+        for z in range(SLICES):
+            place, name = [-10, -20, 2.5 * z], f"{t}-{z}.dcm"
+            more = {"Manufacturer": "GE MEDICAL SYSTEMS", "Modality": "MR", "InstanceNumber": z * 4 + t + 1}
+            dataset, voxels = slice_of(case.name, t * SLICES + z, ImagePositionPatient=place, **more)
+            block = dataset.private_block(0x0043, "GEMS_PARM_01", create=True)
+            block.add_new(0x30, "SS", kind)
+            block.add_new(0x39, "IS", [b_value, 8, 0, 0])
+            case.put(name, dataset, voxels)
+            case.places[name, 0] = (t, z)
+
+
 def _pet() -> None:
     pet = {"Modality": "PT", "SOPClassUID": STORAGE + "128", "InstanceNumber": None, "NumberOfSlices": SLICES}
     for kind, means in (("DYNAMIC", "time_slice_index"), ("GATED", "time_slot_index")):
@@ -178,6 +197,7 @@ def add() -> None:
     _runs()
     _settings()
     _quantities()
+    _diffusion()
     _pet()
     _motion_correction()
     _doses()
