@@ -50,6 +50,23 @@ def _runs() -> None:
     _grid(case, lambda t, z: same, put_run)
 
 
+def _settings() -> None:
+    """Two scans between each other, and at the same places; nothing but the filter says which image is of which."""
+    case = add_case("scans between each other by filter", arrays=2, axes="zyx")
+    other = add_case("images of one place by filter", axes="tzyx", flags={"t_order_only"})
+    other.facts = {"t_axis": {"means": ["setting"], "values": [0, 1]}}
+    for index in range(2 * SLICES):
+        z, scan = divmod(index, 2)
+        attributes = {"Modality": "CT", "InstanceNumber": index + 1, "FilterType": "AB"[scan]}
+        place = [-10, -20, 1.25 * index]
+        case.put(f"{index}.dcm", *slice_of(case.name, index, ImagePositionPatient=place, **attributes))
+        case.places[f"{index}.dcm", 0] = (None, z)
+        attributes["InstanceNumber"] += 1 - 2 * scan if z % 2 else 0
+        place = [-10, -20, 2.5 * z]
+        other.put(f"{index}.dcm", *slice_of(other.name, index, ImagePositionPatient=place, **attributes))
+        other.places[f"{index}.dcm", 0] = (scan, z)
+
+
 def _quantities() -> None:
     """Field maps and flow of GE: nothing but private elements says which image shows what."""
     kinds = {"field map of ge": ("B0map", (0, 2)), "flow of ge": ("fastcine", (2, 3, 4, 5)), "ge": ("epi", (0, 0))}
@@ -72,6 +89,25 @@ def _quantities() -> None:
                 block.add_new(0x30, "SS", number)
                 case.put(f"{index}.dcm", dataset, voxels)
                 case.places[f"{index}.dcm", 0] = (t if alike else None, z)
+
+
+def _diffusion() -> None:
+    """Directions and trace of GE without elements for directions: they are no null vectors, and the trace has one."""
+    case = add_case("directions and trace of ge", axes="tzyx", flags={"t_order_only"})
+    none, null = [None, None, None], [0, 0, 0]
+    rows = [[0, *null, 0], [800, *none, 1], [800, *none, 2], [800, *null, 3]]
+    means = ["b_value", "b_vector_x", "b_vector_y", "b_vector_z", "instance_number"]
+    case.facts = {"t_axis": {"means": means, "values": rows}}
+    for t, (b_value, kind) in enumerate(((0, 14), (800, 3), (800, 4), (800, 15))):
+        for z in range(SLICES):
+            place, name = [-10, -20, 2.5 * z], f"{t}-{z}.dcm"
+            more = {"Manufacturer": "GE MEDICAL SYSTEMS", "Modality": "MR", "InstanceNumber": z * 4 + t + 1}
+            dataset, voxels = slice_of(case.name, t * SLICES + z, ImagePositionPatient=place, **more)
+            block = dataset.private_block(0x0043, "GEMS_PARM_01", create=True)
+            block.add_new(0x30, "SS", kind)
+            block.add_new(0x39, "IS", [b_value, 8, 0, 0])
+            case.put(name, dataset, voxels)
+            case.places[name, 0] = (t, z)
 
 
 def _pet() -> None:
@@ -159,7 +195,9 @@ def _tomography() -> None:
 def add() -> None:
     _coils()
     _runs()
+    _settings()
     _quantities()
+    _diffusion()
     _pet()
     _motion_correction()
     _doses()

@@ -92,6 +92,10 @@ class ImageFacts(TypedDict, total=False):
     NominalPercentageOfRespiratoryPhase: float
     ActualFrameDuration: float
     SequenceVariant: list[str]
+    ScanningSequence: str
+    ScanOptions: str
+    FilterType: str
+    ContrastBolusAgent: str
     velocity_encoding: str  # the end of Sequence Name (0018,0024) of Siemens: cm/s and a word for the direction
     CorrectedImage: list[str]
     Units: str

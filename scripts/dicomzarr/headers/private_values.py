@@ -21,6 +21,7 @@ _QUANTITIES_OF_GE: Final = {
     for first in (2, 8)
     for number, quantity in enumerate(("magnitude", "right_left", "anterior_posterior", "superior_inferior"), first)
 }
+_DIRECTIONS_OF_GE: Final = frozenset({3, 4, 5, 16})  # the same element of images with diffusion along one gradient
 _FIELD_MAPS_OF_GE: Final = frozenset({"B0MAP", "B0RF", "3DB0MAP"})  # Pulse Sequence Name (0019,xx9C), in capitals
 _ISOTROPIC: Final = "I"  # Diffusion Direction (2001,1004) of an image without one direction, such as a trace
 _B_VALUES: Final = ("b_value_siemens", "b_value_ge", "b_value_philips", "b_value_uih")
@@ -37,6 +38,7 @@ class PrivateFacts(NamedTuple):
     of_image: list[float] | None = None  # direction of GE
     component: str = ""
     quantity: str = ""  # of GE: what an image shows, where one series shows several quantities
+    is_directional: bool = False  # of GE: of images with diffusion, this one has a direction
     velocity: str = ""  # see `dicom.velocity`
     coil: str = ""
     run: int | None = None  # of GE: counts the images of each place where other counters do not
@@ -87,6 +89,7 @@ def private_facts(private: Mapping[int, object], maker: str) -> PrivateFacts:
         of_image=_three(values, "ge"),
         component=_COMPONENTS_OF_GE.get(cast(int, values.get("component_ge", -1)), ""),
         quantity=_quantity(values),
+        is_directional=values.get("quantity_ge") in _DIRECTIONS_OF_GE,
         velocity=_velocity(values.get("velocity_philips")),
         coil=str(values.get("coil_siemens") or ""),
         run=cast("int | None", values.get("run_ge")),
@@ -125,6 +128,8 @@ def add_private(facts: dict[str, object], private: PrivateFacts) -> tuple[str, s
     if private.of_image is not None and "DiffusionGradientOrientation" not in facts:
         # In images without diffusion the elements may hold other numbers.
         facts["direction_of_image"] = private.of_image if b_value else [0.0, 0.0, 0.0]
+    elif private.is_directional and b_value and "DiffusionGradientOrientation" not in facts:
+        facts.setdefault("DiffusionDirectionality", "DIRECTIONAL")
     if private.velocity:
         facts.setdefault("velocity_encoding", private.velocity)
     if private.coil:

@@ -133,7 +133,7 @@ def frames_of(
     if facts.get("has_functional_groups") and concatenation.offset >= 0 and all(p.position is None for p in places):
         add_frame_times(facts, places, concatenation.offset)
     flags, unreadable = _flags(facts, of_file, places, defects), tuple(sorted(defects.unreadable))
-    coil = _coil(facts)
+    coil, setting = _coil(facts), _setting(facts)
     frames = []
     for index, place in enumerate(places):
         type_of_frame = _of_multi_frame(place.image_type or image_type) if count > 1 else place.image_type or image_type
@@ -159,6 +159,7 @@ def frames_of(
             terms=_terms(of_file, place, type_of_frame, facts),
             constants={**of_file.constants, **place.constants},
             coil=coil,
+            setting=setting,
             kernel=place.kernel or of_file.kernel,
             tables=place.tables,
             frame_of_reference=facts.get("FrameOfReferenceUID", ""),
@@ -204,6 +205,13 @@ def _coil(facts: ImageFacts) -> str:
     if sop_classes.modality_of(facts.get("Modality"), facts.get("SOPClassUID")) != "MR":
         return ""
     return "\n".join((facts.get("ReceiveCoilName", ""), facts.get("coil_string", ""))).strip("\n")
+
+
+def _setting(facts: ImageFacts) -> str:
+    """Return what the header says of filter, contrast agent and sequence: words of which nothing else is known."""
+    filter_and_agent = facts.get("FilterType", ""), facts.get("ContrastBolusAgent", "")
+    sequence = facts.get("ScanningSequence", ""), facts.get("ScanOptions", ""), *facts.get("SequenceVariant", ())
+    return "\n".join((*filter_and_agent, *sequence))
 
 
 def _places(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dicomzarr.volumes.stacks import Stack
 
 # What parts slices that alternate, however thick they are.
-_SETTINGS: Final = frozenset({THICKNESS, REPETITION, "image_type", "trigger_time_ms"})
+_SETTINGS: Final = frozenset({THICKNESS, REPETITION, "image_type", "setting", "trigger_time_ms"})
 
 
 def scans_of(stack: Stack, tolerance: float, *, by_settings: bool) -> list[Stack]:
@@ -32,7 +32,7 @@ def scans_of(stack: Stack, tolerance: float, *, by_settings: bool) -> list[Stack
     tolerance : float
         Largest departure of slices from a regular grid, relative to their distance.
     by_settings : bool
-        A thickness, a Repetition Time, a Trigger Time or an Image Type parts slices of any thickness.
+        A thickness, a Repetition Time, a Trigger Time, a setting or an Image Type parts slices of any thickness.
 
     Returns
     -------

@@ -44,6 +44,9 @@ class Frame:
     coil : str
         What names the receive coil of an MR image: Receive Coil Name (0018,1250) and the coil string of Siemens
         (0051,xx0F). Several coils of one place are distinguished by it; the text is never written.
+    setting : str
+        Other words on how an image was made, such as Filter Type (0018,1160). They part scans between each other, and
+        number images of one place; the text is never written.
     kernel : str
         Convolution Kernel (0018,1210). Frames of different kernels never share a volume; the text is never written.
     tables : mapping of str to str
@@ -102,6 +105,7 @@ class Frame:
     terms: Mapping[str, str] = field(default_factory=dict)
     constants: Mapping[str, float] = field(default_factory=dict)
     coil: str = ""
+    setting: str = ""
     kernel: str = ""
     tables: Mapping[str, str] = field(default_factory=dict)
     frame_of_reference: str = ""

@@ -1,6 +1,6 @@
-"""Number what only the frames of a group together can number: receive coils, and the volumes that Image Index counts.
+"""Number what only the frames of a group together can number: receive coils, settings, volumes of Image Index.
 
-Both are causes that distinguish frames at one place where no fact and no clock does; see `t_axis.CAUSES`.
+They are causes that distinguish frames at one place where no fact and no clock does; see `t_axis.CAUSES`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dicomzarr.volumes.model import Frame
 from dicomzarr.volumes.slices import depth
 
 COIL: Final = "receive_coil"
+SETTING: Final = "setting"
 SLICE: Final = "slice_index"
 # What Image Index (0054,1330) counts besides slices (PS3.3 C.8.9.4.1.9), slowest first.
 INDICES: Final = ("rr_interval_index", "time_slot_index", "time_slice_index")
@@ -67,14 +68,17 @@ def with_numbers(frames: Sequence[Frame]) -> list[Frame]:
     -------
     list of Frame
         Coils are numbered from 0 in the order of Instance Number (0020,0013), then of their names, if all frames name
-        one and the names differ. Indices are left out of all frames unless each index of a slice has one depth and
-        each depth one index, and no two frames have all indices in common: some writers count otherwise.
+        one and the names differ; so are settings. Indices are left out of all frames unless each index of a slice has
+        one depth and each depth one index, and no two frames have all indices in common: some writers count otherwise.
     """
     found = list(frames)
     names = {frame.coil for frame in found}
     if len(names) > 1 and "" not in names:
-        numbers = _numbers_of_coils(found)
+        numbers = _numbers_of([frame.coil for frame in found], found)
         found = [_with(frame, {COIL: numbers[frame.coil]}) for frame in found]
+    if len({frame.setting for frame in found}) > 1:
+        numbers = _numbers_of([frame.setting for frame in found], found)
+        found = [_with(frame, {SETTING: numbers[frame.setting]}) for frame in found]
     if any(SLICE in frame.causes for frame in found) and not _indices_are_true(found):
         drop = {SLICE, *INDICES}
         found = [replace(f, causes={key: v for key, v in f.causes.items() if key not in drop}) for f in found]
@@ -85,11 +89,11 @@ def _with(frame: Frame, causes: Mapping[str, float]) -> Frame:
     return replace(frame, causes={**frame.causes, **causes})
 
 
-def _numbers_of_coils(frames: Sequence[Frame]) -> dict[str, float]:
+def _numbers_of(names: Sequence[str], frames: Sequence[Frame]) -> dict[str, float]:
     first: dict[str, float] = {}
-    for frame in frames:
+    for name, frame in zip(names, frames, strict=True):
         number = frame.causes.get("instance_number", 0.0)
-        first[frame.coil] = min(number, first.get(frame.coil, number))
+        first[name] = min(number, first.get(name, number))
     return {
         name: float(rank) for rank, name in enumerate(sorted(first, key=lambda name: (first[name], _natural(name))))
     }

@@ -111,7 +111,10 @@ class _Scale:
 _INCOMPLETE: Final = frozenset({"incomplete_grid"})
 # Counters, clocks and remarks that go on from slice to slice of one stack, too: they part only what lies apart.
 _RUNNING: Final = frozenset(
-    {REPETITION, "acquisition_number", "temporal_position", "trigger_time_ms", "acquisition_time_s", "image_type"}
+    {
+        *(REPETITION, "acquisition_number", "temporal_position", "trigger_time_ms", "acquisition_time_s"),
+        *("image_type", "setting"),
+    }
 )
 
 

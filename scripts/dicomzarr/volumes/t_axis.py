@@ -38,6 +38,7 @@ class Cause:
 
 
 COIL: Final = ("receive_coil",)
+SETTING: Final = ("setting",)
 CAUSES: Final[tuple[Cause, ...]] = (
     *(Cause(fact.keys, "label") for fact in FACTS),
     Cause(("trigger_time_ms",), "rank"),
@@ -48,6 +49,7 @@ CAUSES: Final[tuple[Cause, ...]] = (
     Cause(("reference_time_s",), "rank"),
     # Only where nothing above distinguishes frames: the coil may change in the midst of a time series.
     Cause(COIL, "label"),
+    Cause(SETTING, "label", weak=True),
     *(Cause((f"{name}_index",), "label") for name in ("rr_interval", "time_slot", "time_slice")),
     Cause(("content_time_s",), "rank"),
     Cause(("frame_acquisition_number",), "label", weak=True),
@@ -179,7 +181,7 @@ def _sorted_by(cells: list[list[Frame]], causes: Sequence[Cause]) -> FullGrid | 
             break
         if cause.keys == ("frame",) and not share_images:
             continue  # numbers of frames of different images are not comparable
-        if cause.keys == COIL and not are_several:
+        if cause.keys in (COIL, SETTING) and not are_several:
             continue  # one slice that is there twice does not separate a stack that the coil follows
         of_the_file = in_file and cause.keys[0] in OF_THE_FILE
         if (of_the_file and not in_files) or (in_files and cause.keys[0].startswith("dimension_")):
@@ -241,9 +243,9 @@ def _try_labels(state: _State, cause: Cause, values: list[list[Key]], total: int
         return
     if not state.holes and _same_everywhere(keys):
         _accept(state, cause, keys)
-    elif (state.holes or cause.keys != COIL) and 2 * len({key for row in keys for key in row}) <= total:
+    elif (state.holes or cause.keys not in (COIL, SETTING)) and 2 * len({key for row in keys for key in row}) <= total:
         # Values that recur at other positions are labels. With a hole, each of them becomes its own, incomplete stack.
-        # A coil may change from image to image, and proves no hole.
+        # A coil or a setting may change from image to image, and proves no hole.
         state.holes = True
         _accept(state, cause, keys)
 

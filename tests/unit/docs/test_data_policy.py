@@ -30,7 +30,7 @@ MET = ("by construction", "by leaving out", "no", "numbers and a closed list")
 # VRs of texts, dates, times, people and UIDs. Of them only these are read that Table E.1-1 does not name.
 TELLING = {"AE", "AS", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UT"}
 NOT_IN_PROFILE = {"SOPClassUID", "Manufacturer", "ConvolutionKernel", "ReceiveCoilName", "RescaleType", "SequenceName"}
-NOT_IN_PROFILE |= {"RequestedProcedureCodeSequence", "AcquisitionProtocolName"}
+NOT_IN_PROFILE |= {"RequestedProcedureCodeSequence", "AcquisitionProtocolName", "FilterType"}
 # Groups that describe the patient, a trial, a request, a visit or an interpretation.
 OF_PEOPLE = {0x0010, 0x0012, 0x0032, 0x0038, 0x4008}
 

@@ -272,3 +272,16 @@ def test_a_direction_of_diffusion_is_no_quantity(of_ge: bool) -> None:
     facts = mr(*quantity(3), text(0x00431039, "IS", "800\\8\\0\\0") if of_ge else standard)
     assert (facts["DiffusionBValue"], facts["ComplexImageComponent"]) == (800, "MAGNITUDE")
     assert "quantity_of_ge" not in facts
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG])
+@pytest.mark.parametrize(
+    ("number", "found"),
+    [(3, "DIRECTIONAL"), (5, "DIRECTIONAL"), (16, "DIRECTIONAL"), (15, None), (43, None), (14, None)],
+)
+def test_a_direction_of_ge_is_known_without_its_vector(number: int, found: str | None, syntax: str) -> None:
+    weighted = [*quantity(number, "", syntax), text(0x00431039, "IS", "800\\8\\0\\0")]
+    assert mr(*weighted, syntax=syntax).get("DiffusionDirectionality") == found
+    assert "DiffusionDirectionality" not in mr(*quantity(number, "", syntax), syntax=syntax)
+    stated = text(0x00189075, "CS", "BMATRIX")
+    assert mr(stated, *weighted, syntax=syntax)["DiffusionDirectionality"] == "BMATRIX"
