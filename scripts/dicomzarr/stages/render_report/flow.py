@@ -185,7 +185,7 @@ def _drawn(chart: _Chart, columns: Sequence[tuple[str, float]], width: float, si
     ]
     texts += [_label(node, edges, size) for node in chart.nodes.values()]
     return (
-        f'<svg viewBox="0 0 {width:g} {bottom:.0f}" font-size="{size:g}" aria-hidden="true" focusable="false">'
+        f'<svg viewBox="0,0,{width:g},{bottom:.0f}" font-size="{size:g}" aria-hidden="true" focusable="false">'
         + "".join((*ribbons, *marks, *texts))
         + "</svg>"
     )

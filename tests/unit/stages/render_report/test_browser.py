@@ -366,6 +366,7 @@ def test_arrows_lead_through_the_list_that_is_shown(opened: Open, report: Path) 
     page.locator("select[name='modality']").select_option(label="CT (2)")
     order = rows(page)
     page.locator("#table tbody tr").first.locator("td").nth(2).click()  # anywhere in the row
+    until(page, "viewer.open")
     place = page.locator("#viewer .place")
     assert place.inner_text() == "1 of 2" and address(page) == order[0]
     page.keyboard.press("ArrowRight")
@@ -386,6 +387,7 @@ def test_arrows_lead_through_the_list_that_is_shown(opened: Open, report: Path) 
 def test_one_step_back_and_forward_at_once_leaves_the_view_open(opened: Open, report: Path) -> None:
     page = table(opened(report))
     page.locator("#table tbody tr").first.locator("td").nth(2).click()
+    until(page, "viewer.open")
     volume = address(page)
     page.evaluate(
         """(volume) => {

@@ -206,7 +206,7 @@ def test_outcomes_have_meaning_and_remedy(page: str) -> None:
 
 def test_the_flow_counts_files_series_volumes_and_verdicts(page: str) -> None:
     assert "from the series on, of the frames" in page  # 25 in 12 files
-    wide, narrow = re.findall(r'<svg viewBox="0 0 (?:1000|370) .*?</svg>', page, re.DOTALL)
+    wide, narrow = re.findall(r'<svg viewBox="0,0,(?:1000|370),.*?</svg>', page, re.DOTALL)
     texts = re.findall(r"<text[^>]*>(.*?)</text>", wide)
     assert {"18 found", "extracted 12", "skipped 1", "quarantined 2", "ignored 3"} <= set(texts)
     assert {"CT · 2 series", "US · 2 series", "2 volumes", "6 pass", "1 warning", "1 failed"} <= set(texts)
