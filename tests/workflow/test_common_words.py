@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import Workflow
 from dicoms import save_series
@@ -12,9 +13,12 @@ from scans_with_masks import ScanWithMasks
 
 from dicomzarr.privacy import numbers, scanner
 from dicomzarr.privacy.grouped_numbers import numbers_in_groups
+from dicomzarr.privacy.identifiers import IDENTIFIERS, identifiers_of
 from dicomzarr.privacy.plain_words import own_words, shipped_parts
 from dicomzarr.privacy.scanner import Allowed, Scanner
 from dicomzarr.privacy.words import is_placeholder, words_of
+from dicomzarr.stages.check_privacy import PrivacyProblem, check_privacy
+from dicomzarr.system.results_folder import Results
 from dicomzarr.system.software import software
 
 ROOT = Path(__file__).parents[2]
@@ -58,3 +62,22 @@ def test_what_two_runs_have_in_common_identifies_nobody(
         run.run(*EXPORTS, **CONFIG)
     common = looked_up(workflow.results, monkeypatch) & looked_up(other.results, monkeypatch)
     assert not [text for text in common if NAME_OR_NUMBER.fullmatch(text) and not is_placeholder(text)]
+
+
+def test_ids_of_volumes_are_no_identifiers(workflow: Workflow) -> None:
+    """One of 43 has digits alone: among millions of accession numbers and dates, some source has the same one."""
+    for name in ("Zebrafink", "Ponyhof"):
+        ScanWithMasks(name).save(workflow.source / name)
+    run = workflow.run(*EXPORTS, "export_png", "export_preview", **CONFIG | {"report": {"pictures": True}})
+    volumes = [row["array"].partition("/")[2] for row in run.table("dataset/volumes.csv")]
+    cache = workflow.results / "private" / "cache"
+    for path in (cache / "searched.json", *cache.glob("absent-*")):
+        path.unlink(missing_ok=True)
+    code, *known = np.load(cache / IDENTIFIERS).tolist()
+    known += [identifier for volume in volumes for identifier in identifiers_of("LO", volume.encode())]
+    np.save(cache / IDENTIFIERS, np.array([code, *sorted(set(known))], np.uint64))
+    assert check_privacy(Results(workflow.results), workflow.folder, "full", "of this test") > 100
+    shown = workflow.results / "dataset" / "reports" / "depth.csv"
+    shown.write_text(f"{shown.read_text()}{volumes[0]}\n")
+    with pytest.raises(PrivacyProblem, match="value_in_file in results/dataset/reports/depth.csv"):
+        check_privacy(Results(workflow.results), workflow.folder, "full", "of this test")

@@ -25,6 +25,7 @@ EXPORTS = "results/exports/"
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BLOCK = 1 << 24  # bytes of voxels that are searched at once
 _VOLUME = re.compile(r"[0-9a-f]{8}(__[a-z][a-z0-9_]*)?\.npy")
+_ID = re.compile(rb"\b[0-9a-f]{8}(?=(?:_[a-z0-9_]*)?\.npy)")  # of a volume, of which some are numbers
 _NUMBERS = re.compile(rb"'descr': '[<|][iuf]\d'")
 _NIFTI_START = 352
 _ATTRIBUTES = "attributes.json"  # texts in an archive are JSON, whose numbers have names
@@ -102,12 +103,12 @@ def npz(path: Path, with_voxels: bool) -> Iterator[Part]:
                 raw.seek(at)
                 yield Part(raw.read(member.header_offset - at))
                 # Without its mark: a header alone would be a member that is cut.
-                yield Part(raw.read(begin - member.header_offset)[4:])
+                yield Part(_ID.sub(b"", raw.read(begin - member.header_offset)[4:]))
                 at = begin + member.compress_size
                 with archive.open(member) as stream:
                     yield from _npy(stream, bool(_VOLUME.fullmatch(member.filename)), with_voxels)
             raw.seek(at)
-            yield Part(raw.read())
+            yield Part(_ID.sub(b"", raw.read()))
     except (OSError, ValueError, struct.error, zipfile.BadZipFile, zlib.error, EOFError):
         yield Part(path.read_bytes())
 

@@ -20,6 +20,10 @@ _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _GROUP_OF_SERIES = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/zarr\.json")
 _VOLUME_ID = re.compile(r"[0-9a-f]{8}")
 VOLUME = re.compile(r"results/dataset/images\.zarr/[0-9a-f]{16}/[0-9a-f]{8}")
+# Whatever follows the id of a volume is its mask, a name of the vocabulary, or a suffix.
+_EXPORTED = re.compile(
+    r"results/exports/(?:png|preview_lossy|nifti)/[0-9a-f]{16}/[0-9a-f]{8}(?:(?:__[a-z0-9_]+)?\.nii\.gz|\.json)?"
+)
 PICTURE = re.compile(r"results/dataset/reports/pictures/[0-9a-f]{16}/[0-9a-f]{8}(\.thumb)?\.jpg")
 # Series, volume, array (a level of the image has a number, a small array beside it a name), and the index of the chunk;
 # no other file of a Zarr store matches.
@@ -83,8 +87,8 @@ def is_table(place: str) -> bool:
 
 
 def has_id_as_name(place: str) -> bool:
-    """Return whether a place is a volume or a picture, whose name is an id that may look like a date."""
-    return bool(VOLUME.fullmatch(place) or PICTURE.fullmatch(place))
+    """Return whether a place is a volume, or its picture or export: its name is an id, of which some are numbers."""
+    return bool(VOLUME.fullmatch(place) or PICTURE.fullmatch(place) or _EXPORTED.fullmatch(place))
 
 
 def _search_rows(

@@ -70,8 +70,8 @@ _NUMBERS_IN_A_ROW = re.compile(f"(?<=,)({_NUMBER}{_ENDS}){_NUMBER}+({_NUMBER}{_E
 # Sizes such as 512x512, since a folder may be called so, and histograms. Whatever else stands in a column is searched.
 _SIZE = re.compile(r"[0-9.]*(?:x[0-9.]*)*")
 _FORMS = {"shape": _SIZE, "spacing_mm": _SIZE, "histogram": re.compile(r"[0-9A-Za-z_-]{48}")}
-# The id of an array: of its series, whole or shortened as in the report, and of the volume.
-_ARRAY = re.compile(r"\b[0-9a-f]{8}(?:[0-9a-f]{8}|…)/[0-9a-f]{8}\b")
+# The id of an array: of its series, whole or shortened as in the report, and of the volume; in exports also with `_`.
+_ARRAY = re.compile(r"\b[0-9a-f]{8}(?:[0-9a-f]{8}|…)[/_][0-9a-f]{8}(?![0-9A-Za-z])")
 # Columns of numbers in the tables of the dataset; a number could look like a date.
 _NUMERIC_CELL = re.compile(r"-?[0-9]*(?:\.[0-9]*)?(?:e[-+]?[0-9]+)?(?:[ :][0-9]+)*")
 _NUMBERS = re.compile(

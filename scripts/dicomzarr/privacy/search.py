@@ -257,7 +257,7 @@ class Search:
     def _search_name(self, place: str, entry: Entry) -> Iterator[Finding | _File]:
         """Yield the finding in a name or in the target of a link, else the file if it has to be read."""
         scanner = self._scanner_of(place)
-        leak = self._cache.name(place, entry.name, scanner)
+        leak = None if has_id_as_name(place) else self._cache.name(place, entry.name, scanner)
         if leak:
             number = 1 + sorted(os.listdir(os.path.dirname(entry.path))).index(entry.name)
             yield Finding(f"{place.rpartition('/')[0]}/ (entry {number} by name)", leak)

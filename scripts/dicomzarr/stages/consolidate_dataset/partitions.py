@@ -229,7 +229,7 @@ class _Lines:
         self.subjects[series_id] = record.subject_id
         for rule, projection in (
             (EXTRACT, _extraction_projection(record, basis.pseudonyms)),
-            (CHECK, _check_projection(checked)),
+            (CHECK, _check_projection(checked, series_id)),
         ):
             line = json_files.canonical_json({"series_id": series_id, "rule": rule, **projection})
             self.provenance.setdefault(f"{rule}/{series_id[:2]}.jsonl", []).append(line)
@@ -349,7 +349,7 @@ def _extraction_projection(record: SeriesRecord, pseudonyms: Pseudonyms) -> dict
     return projection
 
 
-def _check_projection(checked: CheckRecord) -> dict[str, object]:
+def _check_projection(checked: CheckRecord, series: str) -> dict[str, object]:
     """Return the part of the check record of a series that may be shared."""
     sizes = {row.array: row.verdict for row in checked.size}
     arrays = [
@@ -357,8 +357,8 @@ def _check_projection(checked: CheckRecord) -> dict[str, object]:
         for row in checked.depth
     ]
     projection: dict[str, object] = {"params": {"code": checked.code, "pictures": checked.draws}, "arrays": arrays}
-    if checked.picture_files:
-        projection["pictures"] = {name: claim.digest for name, claim in checked.picture_files.items()}
+    if checked.picture_files:  # with the series: the id of a volume alone may look like a number of the source
+        projection["pictures"] = {f"{series}/{name}": claim.digest for name, claim in checked.picture_files.items()}
     if checked.masks:
         projection["masks"] = [[row.array, row.mask, row.read_back, row.verdict] for row in checked.masks]
     return projection
