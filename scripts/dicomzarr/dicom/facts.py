@@ -96,6 +96,7 @@ class ImageFacts(TypedDict, total=False):
     ScanOptions: str
     FilterType: str
     ContrastBolusAgent: str
+    SeriesDescription: str  # only compared, and searched for words for the head
     velocity_encoding: str  # the end of Sequence Name (0018,0024) of Siemens: cm/s and a word for the direction
     CorrectedImage: list[str]
     Units: str
@@ -171,7 +172,7 @@ class ImageFacts(TypedDict, total=False):
     LargestImagePixelValue: int
     LossyImageCompression: str
     has_functional_groups: bool  # has per-frame or shared functional groups; extraction reads them itself
-    describes_head: bool  # a description of study, series, procedure or protocol, or a code of region or procedure
+    describes_head: bool  # a description of study, procedure or protocol, or a code of region or procedure
     has_modality_lut: bool
     has_palette: bool
     unreadable_numbers: list[str]  # keywords of attributes whose numbers cannot be read

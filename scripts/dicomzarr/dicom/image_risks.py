@@ -122,7 +122,11 @@ def shows_face(facts: Sequence[ImageFacts]) -> bool:
         image.get("RecognizableVisualFeatures", "").strip().upper() == "YES"
         or image.get("SOPClassUID") == sop_classes.X_RAY_3D_CRANIOFACIAL
         or is_of_faces(image)
-        and (image.get("describes_head", False) or _names_head(image.get("BodyPartExamined", "")))
+        and (
+            image.get("describes_head", False)
+            or _names_head(image.get("BodyPartExamined", ""))
+            or _names_head(image.get("SeriesDescription", ""))
+        )
         for image in facts
     )
 

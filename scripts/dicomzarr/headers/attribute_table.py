@@ -72,7 +72,7 @@ ATTRIBUTES: Final[dict[int, tuple[str, str, str]]] = {
     0x00080070: ("Manufacturer", "LO", "text"),
     0x00081030: ("describes_head", "LO", "head"),
     0x00081032: ("describes_head", "SQ", "head_codes"),
-    0x0008103E: ("describes_head", "LO", "head"),
+    0x0008103E: ("SeriesDescription", "LO", "id"),
     0x00082218: ("describes_head", "SQ", "head_codes"),
     0x00089208: ("ComplexImageComponent", "CS", "text"),
     0x00100020: ("PatientID", "LO", "id"),

@@ -105,7 +105,7 @@ def test_a_head_by_its_descriptions(tmp_path: Path, tag: int) -> None:
     for words in ("t1_mprage_sag", "CT Brain w/o", "Schädel nativ", "AX FLAIR", "MRI HEAD", "Tête"):
         facts = facts_of(tmp_path, **modality("MR"), Description=text(tag, "LO", words))
         assert image_risks.shows_face([facts_of(tmp_path, **modality("MR")), facts]), words
-        assert words not in repr(facts)
+        assert words not in repr(facts) or tag == 0x0008103E  # which is compared, too
     for words in ("Thorax", "ABDOMEN early arterial", "L facet joints", "Carat", "ahead", "T2 TSE", ""):
         facts = facts_of(tmp_path, **modality("MR"), Description=text(tag, "LO", words))
         assert not image_risks.shows_face([facts]), words

@@ -61,6 +61,29 @@ def test_an_index_of_t_has_one_setting_in_whatever_order_each_place_was_acquired
     assert "t_order_only" in volume.flags or "acquisition_time_s" in means(volume) or "content_time_s" in means(volume)
 
 
+@given(st.integers(1, 6), st.integers(2, 6), st.sampled_from(["AB", "ABC"]), st.randoms())
+def test_settings_with_the_same_numbers_are_one_array_with_times_of_each(
+    slices: int, times: int, names: str, order: random.Random
+) -> None:
+    """Two metabolites over time, each numbered from the first image, as maps of spectra are."""
+    frames = [
+        frame(len(names) * (t * slices + z) + n, 5.0 * z, {"instance_number": float(t * slices + z)}, setting=name)
+        for t in range(times)
+        for z in range(slices)
+        for n, name in enumerate(names)
+    ]
+    order.shuffle(frames)
+    volume = only_volume(frames)
+    assert all(len(found) == 1 for found in settings_of(volume))
+    by_setting: dict[str, list[tuple[int, float]]] = {}
+    for place in volume.places:
+        if not place.z:
+            by_setting.setdefault(place.frame.setting, []).append((place.t or 0, place.frame.causes["instance_number"]))
+    for along in by_setting.values():
+        assert [number for _, number in sorted(along)] == sorted(number for _, number in along)
+        assert len(along) == times
+
+
 @given(st.integers(3, 20), st.integers(1, 3), st.sampled_from(["number", "time"]), st.randoms())
 def test_a_setting_that_changes_from_slice_to_slice_parts_nothing(
     slices: int, times: int, clock: str, order: random.Random
@@ -80,7 +103,9 @@ def test_a_setting_that_changes_from_slice_to_slice_parts_nothing(
         assert len(only_volume(frames).places) == slices * times
 
 
-@pytest.mark.parametrize("keyword", ["FilterType", "ContrastBolusAgent", "ScanningSequence", "ScanOptions"])
+@pytest.mark.parametrize(
+    "keyword", [*("FilterType", "ContrastBolusAgent", "ScanningSequence", "ScanOptions"), "SeriesDescription"]
+)
 def test_what_a_setting_is_read_from(keyword: str) -> None:
     def setting(**facts: Any) -> str:
         one: ImageFacts = {"Rows": 4, "Columns": 6, **facts}  # type: ignore
