@@ -210,7 +210,7 @@ def _coil(facts: ImageFacts) -> str:
 def _setting(facts: ImageFacts) -> str:
     """Return what the header says of filter, contrast agent, sequence and series: words of which nothing else is known.
 
-    Series Description (0008,103E) is the same in all images of a series (PS3.3 C.7.3.1), but for those that were several.
+    Series Description (0008,103E) is the same in all images of a series (PS3.3 C.7.3.1), unless it was several.
     """
     filter_and_agent = facts.get("FilterType", ""), facts.get("ContrastBolusAgent", "")
     sequence = facts.get("ScanningSequence", ""), facts.get("ScanOptions", ""), *facts.get("SequenceVariant", ())
