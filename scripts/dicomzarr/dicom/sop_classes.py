@@ -98,6 +98,22 @@ def modality_of(modality: str | None, sop_class_uid: str | None) -> str:
     return modality or _MODALITIES.get(sop_class_uid or "", "")
 
 
+def is_segmentation(modality: str, sop_class_uid: str) -> bool:
+    """Return whether an image is a segmentation: by its class, or by its modality where that is no standard class.
+
+    Label maps are also written as CT or MR images, or captures, with the modality SEG: these are images.
+
+    Parameters
+    ----------
+    modality, sop_class_uid : str
+
+    Returns
+    -------
+    bool
+    """
+    return sop_class_uid in SEGMENTATIONS or (modality == "SEG" and not sop_class_uid.startswith(UID_ROOT))
+
+
 def reason_without_pixels(sop_class: str, *, has_rows: bool) -> str:
     """Return why a file has no pixel data, by its SOP class.
 

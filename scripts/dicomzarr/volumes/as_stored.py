@@ -41,7 +41,7 @@ def is_segmentation(frame: Frame) -> bool:
     -------
     bool
     """
-    return frame.modality == "SEG" or frame.sop_class_uid in sop_classes.SEGMENTATIONS
+    return sop_classes.is_segmentation(frame.modality, frame.sop_class_uid)
 
 
 def is_projection(frame: Frame) -> bool:

@@ -359,5 +359,5 @@ def _place_full_tiles(header: Dataset, places: list[FrameAttributes], concatenat
             place.causes["focal_plane"] = float(rest % planes)
         if has_paths:
             # Segments take the place of optical paths, numbered from 1 (PS3.3 C.8.20.2).
-            segments = text_of(value_of(header, "Modality")) == "SEG"
+            segments = sop_classes.is_segmentation(*(text_of(value_of(header, n)) for n in ("Modality", "SOPClassUID")))
             place.causes["segment_number" if segments else "optical_path"] = float(rest // planes + segments)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up_frames import checked_volumes, frame, means, of_file, only_volume, values
+from made_up_frames import checked_volumes, frame, means, of_file, only_volume, stack, values
 
 from dicomzarr.volumes.model import Frame
 
@@ -109,3 +109,19 @@ def test_a_slice_that_is_there_twice_makes_no_passes_of_the_others(slices: int, 
     volumes = sorted(checked_volumes([*frames, again]), key=lambda volume: len(volume.places))
     assert [volume.shape[:-2] for volume in volumes] == [(), (3, slices)]
     assert all("contested_place" in volume.flags for volume in volumes)
+
+
+@pytest.mark.parametrize("sop_class", ["2", "4", "7", "128"])
+def test_label_maps_that_were_written_as_images_are_stacked(sop_class: str) -> None:
+    """Some tools write a label map as CT or MR images, or captures, and give them the modality of a segmentation."""
+    images = stack(*(3.0 * z for z in range(5)), modality="SEG", sop_class_uid=f"1.2.840.10008.5.1.4.1.1.{sop_class}")
+    volume = only_volume(images[::-1])
+    assert (volume.kind, [*volume.axes], len(volume.places)) == ("volume", ["z", "y", "x"], 5)
+
+
+@pytest.mark.parametrize(
+    "sop_class", ["", "1.3.6.1.4.1.9", "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"]
+)
+def test_segmentations_by_their_class_or_without_a_standard_one(sop_class: str) -> None:
+    images = stack(*(3.0 * z for z in range(5)), modality="SEG", sop_class_uid=sop_class)
+    assert [volume.kind for volume in checked_volumes(images)] == ["segmentation"] * 5

@@ -84,7 +84,8 @@ def file_lines(record: SeriesRecord) -> Iterator[bytes]:
 
 def segmentation_lines(record: SeriesRecord) -> Iterator[bytes]:
     """Yield path and array, as JSON lines, of each segmentation whose frames are in an array of the series."""
-    segmentations = [volume for volume in record.volumes if volume.modality == "SEG"]
+    # An image of another class may have the modality of a segmentation.
+    segmentations = [v for v in record.volumes if v.modality == "SEG" and v.kind in ("segmentation", "tiles")]
     source_files = record.files if segmentations else ()
     for volume in segmentations:
         for source in sorted({frame.source for frame in volume.frames}):
