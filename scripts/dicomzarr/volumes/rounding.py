@@ -8,6 +8,7 @@ rounded.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +21,7 @@ MOST_DECIMALS = 3
 # Differences of positions are decimal numbers if they are so within this part of their last digit: the positions
 # themselves may be written with six significant digits.
 SHARE_OF_DIGIT = 2e-3
+SIGNIFICANT_DIGITS = 6  # of the numbers of some scanners
 # Pixel spacings with at least two decimals may be rounded forms of a longer one, mm.
 MOST_SPACING_DIGIT = 0.01
 # Rounding by more than this part of the distance between slices leaves their order open.
@@ -101,6 +103,31 @@ def last_digit_of_steps(points: NDArray[np.float64]) -> float:
         if float(np.abs(digits - np.rint(digits)).max()) <= SHARE_OF_DIGIT:
             return float(f"1e-{decimals}") if decimals else 0.0
     return 0.0
+
+
+def last_digit_of_the_largest(points: NDArray[np.float64]) -> float:
+    """Return the unit of the last digit of the largest coordinate, if no number has more than six significant digits.
+
+    Some scanners write six significant digits: three decimals from 100 mm on and four below, so that the number of
+    decimals does not show the rounding.
+
+    Parameters
+    ----------
+    points : ndarray of float64, shape (n, 3)
+        Positions, mm, LPS.
+
+    Returns
+    -------
+    float
+        As `last_digit`, mm; 0.0 if a number has more digits, or all are below 100 mm.
+    """
+    values = np.abs(points).ravel().tolist()
+    largest = max(values)
+    if largest < 10 ** (SIGNIFICANT_DIGITS - MOST_DECIMALS - 1):
+        return 0.0
+    if any(float(f"{value:.{SIGNIFICANT_DIGITS}g}") != value for value in values):
+        return 0.0
+    return float(10.0 ** (math.floor(math.log10(largest)) + 1 - SIGNIFICANT_DIGITS))
 
 
 def fit(points: NDArray[np.float64], indices: NDArray[np.float64]) -> Fit:

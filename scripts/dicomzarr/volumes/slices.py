@@ -251,9 +251,10 @@ def slices_of(frames: Sequence[Frame], digit: float, tolerance: float) -> Slices
         if rounded is not None:
             return rounded
     if not digit and (shear is None or regular.kind == "uneven"):
-        rounded = _rounded(points, depths, orientation, rounding.last_digit_of_steps(points), tolerance)
-        if rounded is not None:
-            return rounded
+        for hidden in (rounding.last_digit_of_steps, rounding.last_digit_of_the_largest):
+            rounded = _rounded(points, depths, orientation, hidden(points), tolerance)
+            if rounded is not None:
+                return rounded
     if shear is None:
         return Slices(points, depths, "irregular", is_tilted=True)
     if regular.kind in ("gap", "uneven") and (whole := _whole_millimetres(frames, points, depths)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -293,6 +294,24 @@ def test_positions_that_were_rounded_before_the_table_was_added_are_one_volume(s
     assert (volume.shape, volume.flags) == ((slices, 4, 6), ("rounded_positions",))
     assert volume.spacing_mm["z"] == pytest.approx(7, abs=0.1 / (slices - 1))
     assert 0 < residual(volume) <= math.sqrt(3) / 2 * 0.1001
+
+
+@given(
+    st.integers(0, 2**32), st.integers(6, 60), st.sampled_from([0.3, 0.5, 0.6, 1.0]), st.sampled_from([95, 250, 900])
+)
+def test_positions_of_six_significant_digits_are_even(seed: int, slices: int, step: float, far: float) -> None:
+    """Three decimals from 100 mm on, and four below: distances of thin slices differ by a thousandth."""
+    rng = random.Random(seed)
+    axes, origin = turned(rng), np.array([rng.uniform(-far, far), rng.uniform(-90, 90), rng.uniform(1, 90)])
+    cosines = tuple(round(float(c), 6) for c in (*axes[:, 0], *axes[:, 1]))
+    normal = np.cross(cosines[:3], cosines[3:])
+    places = [tuple(float(f"{c:.6g}") for c in origin + normal * step * z) for z in range(slices)]
+    frames = [frame(z, 0, position=place, orientation=cosines) for z, place in enumerate(places)]
+    volume = only_volume(frames)
+    assert set(volume.flags) <= {"rounded_positions"}
+    assert volume.spacing_mm["z"] == pytest.approx(step, rel=1e-2)
+    frames[slices // 2] = replace(frames[slices // 2], position=tuple(np.add(places[slices // 2], 0.1 * step * normal)))
+    assert "uneven_spacing" in only_volume(frames).flags
 
 
 def test_distances_of_whole_mm_and_long_ones_count_as_exact() -> None:

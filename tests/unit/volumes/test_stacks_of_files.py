@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from made_up_frames import AXIAL, checked_volumes, frame, means, of_file, only_volume, values
 
+from dicomzarr.dicom.sop_classes import SEGMENTATION
 from dicomzarr.volumes.model import Frame
 
 
@@ -46,7 +47,7 @@ def test_tiles_state_their_offsets() -> None:
 
 
 def test_segments_keep_the_stored_order() -> None:
-    frames = of_file(4, lambda n: {"segment_number": float(n // 2 + 1)}, modality="SEG")
+    frames = of_file(4, lambda n: {"segment_number": float(n // 2 + 1)}, modality="SEG", sop_class_uid=SEGMENTATION)
     placed = [replace(f, position=(0.0, 0.0, 3.0 * (1 - f.number % 2)), orientation=AXIAL) for f in frames]
     volume = only_volume(placed)
     assert (volume.kind, means(volume)) == ("segmentation", ["segment_number", "position_mm"])
