@@ -82,7 +82,7 @@ def focused(page: Page) -> str:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1200])
+@pytest.mark.parametrize("width", [360, 1200])
 def test_no_fault_of_accessibility(opened: Open, results: Results, scheme: str, width: int) -> None:
     decisions.write(results.private / "decisions.csv", {content(1): "keep", content(2): "set_aside"})
     page = opened(width, color_scheme=scheme)
