@@ -127,6 +127,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         (["--configfile", "folder.yaml"], "'folder.yaml' is a folder; name the configuration file in it"),
         (["--configfile", "pipe.yaml"], "'pipe.yaml' is no file; save the configuration in one"),
         (["demo", "--configfile", "bad.yaml", "--cores", "1"], "bad.yaml"),
+        (["demo", "--results", "elsewhere"], "the demo has its own results, demo/results; leave out --results"),
         (["--configfile=bad.yaml", "-n"], "bad.yaml, line 1, column 10: a colon where none can be"),
         (["--configfile"], "--configfile: found nothing, needed is a file"),
         (["--cores", "2", "--configfile", "--config", "a=b"], "--configfile: found nothing"),
