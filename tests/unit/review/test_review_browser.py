@@ -97,6 +97,13 @@ def test_no_fault_of_accessibility(opened: Open, results: Results, scheme: str, 
     assert faults == []
 
 
+def test_on_paper_the_page_is_light_and_its_head_covers_nothing(opened: Open) -> None:
+    page = opened(color_scheme="dark")
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate("getComputedStyle(document.querySelector('header')).position") == "static"
+
+
 def test_without_scripts_the_page_says_that_nothing_is_decided(opened: Open) -> None:
     page = opened(java_script_enabled=False)
     assert "no button decides anything" in page.locator("noscript .problem").inner_text()
