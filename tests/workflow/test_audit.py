@@ -60,7 +60,7 @@ def test_the_page_and_the_search_when_the_source_is_gone(finished: Workflow, lau
     assert "line 3 of the list" in done.stdout and "niemandshausen" not in (done.stdout + done.stderr).lower()
     for arguments, says in (
         (("--needles", "no.txt"), "--needles: 'no.txt' cannot be read"),
-        (("--dataset", "elsewhere"), "--dataset belongs to a search"),
+        (("--dataset", "elsewhere"), "--dataset belongs to a search: ./run audit --needles names.txt --dataset FOLDER"),
         (("--needle", "names.txt"), "unknown option '--needle'"),
         (("--needles", "names.txt", "--dataset", "nowhere"), "there is no folder 'nowhere'"),
     ):

@@ -86,7 +86,7 @@ def _is_special(path: str) -> bool:
 
 
 def in_words(error: OSError, private: Path) -> str:
-    """Return what the system says of a results folder, and what to do.
+    """Return what the system says of a results folder and of which file or folder, and what to do.
 
     Parameters
     ----------
@@ -96,6 +96,10 @@ def in_words(error: OSError, private: Path) -> str:
         The private folder of the results, which may be missing.
     """
     says = os.strerror(error.errno or 0)
+    if isinstance(error.filename, str | bytes | os.PathLike):
+        path = os.path.relpath(os.fsdecode(error.filename), private.parent)
+        if path != os.curdir and not path.startswith(os.pardir):  # the source has names of its own
+            says = f"{path}: {says}"
     if error.errno in (errno.EACCES, errno.EPERM) and _is_of_another_user(private):
         return (
             f"{says}: private/, or something in it, belongs to another user. One user runs a results folder: be that "

@@ -91,9 +91,9 @@ def sign(content: bytes, key: Path) -> bytes:
         If there is no such program or key, or it cannot sign.
     """
     if not files.is_file(key):
+        found = f"{str(key)!r} is a folder, and no key" if files.is_dir(key) else f"there is no key {str(key)!r}"
         raise UserError(
-            f"there is no key {str(key)!r}; needed is a private key of OpenSSH. To make one: "
-            "ssh-keygen -t ed25519 -f signing_key"
+            f"{found}; needed is a private key of OpenSSH. To make one: ssh-keygen -t ed25519 -f signing_key"
         )
     command = [_program(), "-q", "-Y", "sign", "-f", str(key), "-n", NAMESPACE]
     done = subprocess.run(command, input=content, stdout=subprocess.PIPE, check=False)

@@ -18,11 +18,17 @@ _CONFIGFILE, _CONFIG = ("--configfile", "--configfiles"), ("--config", "-C")
 # What PyYAML says, and what to do; the first that matches counts. Its other words are shown as they are.
 _ADVICE = (
     (r"found character '\\t'", "a tab; indent with spaces"),
-    ("mapping values are not allowed here", "a colon where none can be; put the value in quotes, or check the indent"),
+    (
+        "mapping values are not allowed here",
+        "a colon where none can be; put the value in quotes, check the indent, or the line before: `key: value`",
+    ),
     ("found unexpected end of stream", "a quotation mark that is not closed"),
     ("while scanning a quoted scalar", "a quotation mark that is not closed"),
     ("could not find expected ':'", "a line without `key:`, or a quotation mark or bracket that is not closed"),
-    (r"expected ',' or '[\]}]'", "a bracket that is not closed, or a comma that is missing"),
+    (
+        r"expected ',' or '[\]}]'",
+        "a bracket that is not closed, a comma that is missing, or a colon in a text without quotes",
+    ),
     ("expected <block end>", "the indent does not fit: the keys of one mapping begin in the same column"),
     ("expected a single document", "`---` within the file; a configuration is one document"),
     ("undefined alias", "`*` stands for an anchor in YAML; put the value in quotes"),

@@ -165,7 +165,7 @@ def _checked(config: Mapping[str, Any], parsed: Mapping[str, Any], used_as: Use,
     command_line.refuse_names(parsed, checked.sources.values())
     results = Results(checked.results)
     private_folder.refuse_special_files(results.private, only_kept=purpose is Purpose.BUILD)
-    _check_decisions(results)
+    _check_results(results)
     return checked
 
 
@@ -188,9 +188,10 @@ def _save_time(workflow: Any, checked: settings.Settings | None) -> None:
         forked_jobs.expect_jobs()
 
 
-def _check_decisions(results: Results) -> None:
-    """Refuse a wrong table of decisions before any job."""
+def _check_results(results: Results) -> None:
+    """Refuse a dataset that cannot be looked at, and a wrong table of decisions, before any job."""
     try:
+        files.exists(results.sealed)
         decisions.read(decisions.path_in(results.private))
     except OSError as error:
         raise prepare.unusable(error, results) from None

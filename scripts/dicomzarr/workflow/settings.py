@@ -38,11 +38,11 @@ from dicomzarr.workflow import config_file
 from dicomzarr.workflow.card_settings import check_card, with_text_date
 from dicomzarr.workflow.dicomweb_settings import check_dicomweb
 from dicomzarr.workflow.folders import first_there
+from dicomzarr.workflow.refused_values import sentence
 
 SCHEMA = ROOT / "schemas" / "config.schema.json"
 DEFAULTS = ROOT / "config.yaml"
 SWITCHES = ("confirm_drop", "paranoid", "keep_removed", "follow_links")
-_TYPES = {"string": "text", "object": "a mapping", "integer": "a whole number", "number": "a number", "array": "a list"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,71 +77,6 @@ class Settings:
         return {"follow_links": self.follow_links, "largest_loss": 1.0 if self.confirm_drop else self.largest_drop}
 
 
-def _description(value: object) -> str:
-    if isinstance(value, str):
-        value = without_login(value)
-        if len(value) > _SHOWN:
-            return f"{value[:_SHOWN]!r}… (text of {len(value)} characters)"
-    yes_or_no = f"{str(value).lower()} (true/false; so YAML reads yes, no, on and off without quotes)"
-    for types, words in ((Mapping, "a mapping"), ((list, tuple), "a list"), (type(None), "nothing"), (bool, yes_or_no)):
-        if isinstance(value, types):
-            return words
-    kind = "text" if isinstance(value, str) else "a number" if isinstance(value, int | float) else type(value).__name__
-    return f"{value!r} ({kind})"
-
-
-def _explain(error: Any) -> str:
-    """Return one sentence for a jsonschema error: the key, what was found, what is allowed."""
-    key = ".".join(str(part) for part in error.absolute_path)
-    if error.validator == "additionalProperties":
-        known = sorted(error.schema.get("properties", {}))
-        unknown = sorted(str(name) for name in error.instance if name not in known)[0]
-        near, value = difflib.get_close_matches(unknown, known, 1), error.instance[unknown]
-        hint = f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(known)}"
-        if ":" in unknown and value is None:
-            hint = "; needed is a space after the colon, as in {megabytes: 700}"
-        if key == "splits" and isinstance(value, (int, float)) and 0 <= value <= 1:
-            hint = f"; shares are given below 'fractions': {{fractions: {{{unknown}: {value}, ...}}}}"
-        return f"config key {'.'.join(filter(None, (key, unknown)))!r} is not known{hint}"
-    if error.validator == "required":
-        missing = sorted(set(error.validator_value) - set(error.instance))[0]
-        return f"config key {'.'.join(filter(None, (key, missing)))!r} is missing"
-    if error.validator == "propertyNames" or error.parent is not None and error.parent.validator == "propertyNames":
-        return f"config key {key!r}: found the name {error.instance!r}, allowed are letters, digits and _ . -"
-    schema = error.schema
-    if "enum" in schema:
-        words = [str(word).lower() if isinstance(word, bool) else str(word) for word in schema["enum"]]
-        allowed = "one of " + ", ".join(dict.fromkeys(words))
-    elif "oneOf" in schema or "description" in schema:
-        allowed = schema.get("description", "")
-    elif "properties" in schema:
-        allowed = "a mapping with " + ", ".join(schema["properties"])
-    else:
-        bounds = [f"{word} {schema[name]}" for name, word in _BOUNDS if name in schema]
-        allowed = " ".join([_TYPES.get(schema.get("type", ""), str(schema.get("type"))), *bounds])
-        text = error.instance if isinstance(error.instance, str) else ""
-        if re.fullmatch(r"[\d.]+[eE][+-]?\d+", text):
-            allowed += "; YAML takes an exponent behind a point and with a sign alone, as in 1.0e-3"
-        elif re.fullmatch(_NO_TEXT, text):
-            allowed += "; write it without quotes in a configuration file: within {...}, --config gives text alone"
-    return f"config key {key!r}: found {_found(error)}, allowed is {allowed}"
-
-
-def _found(error: Any) -> str:
-    """Return what a jsonschema error found; of a list of entries that are allowed, what is wrong with it as a whole."""
-    value = error.instance
-    if error.validator == "uniqueItems":
-        return f"{_description(next(item for n, item in enumerate(value) if item in value[:n]))} twice"
-    if error.validator in ("minItems", "maxItems"):
-        return f"a list of {len(value)} entries"
-    return _description(value)
-
-
-_NO_TEXT = r"[-+]?[0-9.]+|true|false"
-_SHOWN = 100  # characters of a value in a message
-_BOUNDS = (("minimum", "from"), ("exclusiveMinimum", "above"), ("maximum", "up to"), ("minLength", "of length from"))
-
-
 def is_on(value: object) -> bool:
     """Return whether a switch is on: a boolean in a config file, text on the command line."""
     return value is True or value == "true"
@@ -153,7 +88,7 @@ def _check_schema(config: Mapping[str, Any]) -> None:
     validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text("utf-8")))
     errors = sorted(validator.iter_errors(dict(config)), key=lambda e: [str(part) for part in e.absolute_path])
     if errors:
-        raise ConfigProblem(_explain(errors[0]))
+        raise ConfigProblem(sentence(errors[0]))
 
 
 def _refuse_names(value: object, key: str) -> None:
@@ -194,6 +129,11 @@ def _check_labels(labels: Sequence[Mapping[str, Any]]) -> None:
     for number, label_source in enumerate(labels):
         key = f"labels.{number}"
         needed = ("file", "by", "key", "columns") if "file" in label_source else ("folder", "name", "values")
+        if not {"file", "folder"} & set(label_source):
+            raise ConfigProblem(
+                f"config key {key!r}: found neither 'file' nor 'folder'; needed are file, by, key and columns, for a "
+                "table, or folder, name and values"
+            )
         for name in needed:
             if name not in label_source:
                 raise ConfigProblem(f"config key '{key}.{name}' is missing; needed are {', '.join(needed)}")
@@ -208,7 +148,10 @@ def _check_labels(labels: Sequence[Mapping[str, Any]]) -> None:
         for name, allowed in columns.items():
             place = f"{key}.columns.{name}" if has_columns else key
             if ("values" in allowed) == ("range" in allowed):
-                raise ConfigProblem(f"config key {place!r}: needed is one of 'values' and 'range'")
+                found = "both 'values' and 'range'" if "values" in allowed else "neither 'values' nor 'range'"
+                raise ConfigProblem(
+                    f"config key {place!r}: found {found}, needed is one of them, such as {{values: [benign, other]}}"
+                )
             if "range" in allowed and allowed["range"][0] > allowed["range"][1]:
                 raise ConfigProblem(f"config key '{place}.range': found a first number above the second")
             if kinds.setdefault(name, "range" in allowed) != ("range" in allowed):

@@ -64,6 +64,12 @@ def test_each_command_has_its_help_without_an_environment(project: Project) -> N
     assert not project.venv.exists()
 
 
+def test_the_help_names_results_wherever_it_is_understood() -> None:
+    understand = [each for each in (command_table.RUN, *command_table.COMMANDS) if each.passes_on == "Snakemake"]
+    without = {each.name for each in understand if command_table.RESULTS not in each.options}
+    assert without == {"demo", "snakemake"}  # the demo has its own; the other is Snakemake itself
+
+
 def test_the_help_of_snakemake_is_its_own(tmp_path: Path) -> None:
     project = Project(tmp_path).with_environment()
     assert project.run("snakemake", "--help").returncode == 0

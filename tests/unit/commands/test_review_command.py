@@ -101,7 +101,7 @@ def test_json_has_the_documented_fields(results: Results, capsys: pytest.Capture
         (["--keep", "../../key"], "no image '../../key' is listed"),
         (["--keep", content(1), "--undo", content(1)], "another option decides otherwise"),
         (["--keep", content(1), "6" * 64], "nothing was written"),
-        (["--keep"], "--keep: found nothing, needed is CONTENT..."),
+        (["--keep"], "--keep: found nothing, needed is CONTENT. See"),
         (["--list", "--keep", content(1)], "--list and decisions exclude each other"),
         (["--port", "99999"], "a number from 0 to 65535"),
         (["--kep", content(1)], "the closest is '--keep'"),

@@ -82,7 +82,7 @@ def focused(page: Page) -> str:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1200])
+@pytest.mark.parametrize("width", [360, 1200])
 def test_no_fault_of_accessibility(opened: Open, results: Results, scheme: str, width: int) -> None:
     decisions.write(results.private / "decisions.csv", {content(1): "keep", content(2): "set_aside"})
     page = opened(width, color_scheme=scheme)
@@ -95,6 +95,13 @@ def test_no_fault_of_accessibility(opened: Open, results: Results, scheme: str, 
         for node in each["nodes"]
     ]
     assert faults == []
+
+
+def test_on_paper_the_page_is_light_and_its_head_covers_nothing(opened: Open) -> None:
+    page = opened(color_scheme="dark")
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate("getComputedStyle(document.querySelector('header')).position") == "static"
 
 
 def test_without_scripts_the_page_says_that_nothing_is_decided(opened: Open) -> None:

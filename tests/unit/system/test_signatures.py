@@ -86,6 +86,8 @@ def test_without_a_list_of_signers_nothing_is_checked() -> None:
 def test_errors_say_what_to_do(keys: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="there is no key '.*none'.*ssh-keygen -t ed25519"):
         signatures.sign(CONTENT, tmp_path / "none")
+    with pytest.raises(UserError, match="is a folder, and no key; needed is a private key of OpenSSH"):
+        signatures.sign(b"x", tmp_path)
     (tmp_path / "text").write_text("no key")
     with pytest.raises(UserError, match="could not sign with the key"):
         signatures.sign(CONTENT, tmp_path / "text")

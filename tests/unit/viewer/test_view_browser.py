@@ -255,6 +255,9 @@ def test_the_list_is_searched_and_leads_to_an_image_with_room_also_in_a_narrow_w
     page.fill("#search", "liver CT")
     expect(page.locator("tbody tr:visible")).to_have_count(1)
     assert page.inner_text("#shown") == "1 found"
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"
+    page.emulate_media(media="screen", color_scheme="light")
     page.click("tbody tr:visible a")
     expect(page).to_have_title(re.compile(f"CT {CT}.*"))
     beside = page.locator(".neuroglancer-side-panel").bounding_box()

@@ -11,11 +11,26 @@ from dicomzarr.vocabulary.errors import ConfigProblem
 from dicomzarr.workflow import settings
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"labels": [{"by": "patient"}]}, "'labels.0.folder' is missing"),
+    ({"labels": [{"by": "patient"}]}, "'labels.0': found neither 'file' nor 'folder'; needed are file, by, key and"),
+    ({"labels": [{"folder": 1}]}, "'labels.0.name' is missing"),
+    (
+        {"labels": [{"file": "a", "by": "path", "key": "i", "columns": {}}]},
+        "'labels.0.columns': found an empty mapping, allowed is a mapping from the names of labels",
+    ),
     ({"labels": [{"file": "a", "by": "patient", "columns": {"x": KINDS}}]}, "'labels.0.key' is missing"),
     ({"labels": [{"file": "a", "by": "name", "key": "i", "columns": {"x": KINDS}}]}, "'labels.0.by'"),
-    ({"labels": [{"file": "a", "by": "path", "key": "i", "columns": {"x": {}}}]}, "one of 'values' and 'range'"),
-    ({"labels": [{"file": "a", "by": "path", "key": "i", "columns": {"Bad name": KINDS}}]}, "Bad name"),
+    (
+        {"labels": [{"file": "a", "by": "path", "key": "i", "columns": {"x": {}}}]},
+        "found neither 'values' nor 'range', needed",
+    ),
+    (
+        {"labels": [{"file": "a", "by": "path", "key": "i", "columns": {"x": KINDS | {"range": [0, 1]}}}]},
+        "found both 'values' and 'range', needed is one of them",
+    ),
+    (
+        {"labels": [{"file": "a", "by": "path", "key": "i", "columns": {"Bad name": KINDS}}]},
+        "found the name 'Bad name' (text)",
+    ),
     ({"labels": [{"file": "a", "by": "path", "key": "i", "columns": {"x": {"range": [2, 1]}}}]}, "range"),
     ({"labels": [{"file": "a", "by": "path", "key": "i", "columns": {"x": {"values": ["a\nb"]}}}]}, "values"),
     ({"labels": [{"folder": 1, "name": "x", "values": [True]}]}, "in quotes"),  # YAML's yes
@@ -29,12 +44,13 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ),
     ({"splits": {"fractions": {"train": 0.5, "val": 0.4}}}, "add up to 0.9, needed is 1"),
     ({"splits": {"fractions": {"train": float("nan")}}}, "needed is a number"),
+    ({"splits": None}, "'splits': found nothing, allowed is a mapping with fractions, seed, fixed"),
     ({"splits": {"seed": 3}}, "'splits.fractions' is missing"),
     (
         {"splits": {"fixed": {"test": "t.csv"}}},
         "or beside lists {unlisted: 1}",
     ),
-    ({"splits": {"kfold": 5}}, "'splits.kfold' is not known; known keys: fixed, fractions, seed, stratify"),
+    ({"splits": {"kfold": 5}}, "'splits.kfold' is not known; known keys: fixed, fractions, seed"),
     ({"splits": {"fractions": {"train": 1.0}, "stratify": "sex"}}, "'splits.stratify'"),
     ({"splits": {"fractions": {"train": 2}}}, "'splits.fractions.train'"),
 ]

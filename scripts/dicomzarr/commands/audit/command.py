@@ -37,9 +37,9 @@ def run_audit(arguments: Sequence[str]) -> int:
     options = parse(BY_NAME["audit"], arguments)
     if options.has("--needles"):
         return _search(options)
-    for name in ("--dataset", "--without-voxels"):
+    for name, value in (("--dataset", " FOLDER"), ("--without-voxels", "")):
         if options.has(name):
-            raise UserError(f"{name} belongs to a search: ./run audit --needles names.txt {name}")
+            raise UserError(f"{name} belongs to a search: ./run audit --needles names.txt {name}{value}")
     return _write_page(options)
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dicomzarr.commands.demo.masks import CONFIG as OF_MASKS
+from dicomzarr.commands.launcher.command_table import RESULTS
 from dicomzarr.commands.launcher.mistakes import refuse_mistakes
 from dicomzarr.commands.launcher.processes import Interrupt, call
 from dicomzarr.commands.run.command import run_snakemake
@@ -28,6 +29,8 @@ small_cells: 1
 def run_demo(arguments: Sequence[str]) -> int:
     """Run the workflow on the built-in data set, which ends with a table; return the exit status."""
     start = start_folder()
+    if any(argument.partition("=")[0] == RESULTS.name for argument in arguments):
+        raise UserError(f"the demo has its own results, {DEMO / 'results'}; leave out {RESULTS.name}")
     refuse_mistakes([argument for argument in arguments if argument != "--json"], start)
     make_files(start)
     return run_snakemake(["--configfile", str(DEMO / "config.yaml"), *arguments], start)

@@ -65,14 +65,14 @@ JSON = Option("--json", "", "print one JSON object, for programs")
 COPY = Option("--dataset", "PLACE", "a dataset folder, https://... or s3://...; without private/ and configuration")
 NO_OPEN = Option("--no-open", "", "print only, and open no browser")
 AGAIN = Option("--again", "", "retrieve also what is there, and replace what the server has changed")
-RUN_JSON = Option("--json", "", "print one JSON object about the run at its end, for programs")
+RUN_JSON = Option("--json", "", "print one JSON object about the run, for programs")
 VERBOSE = Option("--verbose", "", "print all that Snakemake says too")
 DECIDE = (
     Option("--keep", "CONTENT...", "extract these images: their text identifies nobody"),
     Option("--set-aside", "CONTENT...", "leave these images out, whatever is found in them"),
     Option("--undo", "CONTENT...", "remove what was decided about these images"),
 )
-FOR_A_RUN = (CONFIGFILE, CORES, DRY_RUN, CONFIG, VERBOSE, RUN_JSON)
+FOR_A_RUN = (CONFIGFILE, RESULTS, CORES, DRY_RUN, CONFIG, VERBOSE, RUN_JSON)
 LIKE_A_RUN = (CONFIGFILE, CONFIG, RESULTS)
 
 EXIT_CODES = (

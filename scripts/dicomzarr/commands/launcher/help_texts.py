@@ -14,6 +14,7 @@ from dicomzarr.commands.launcher.command_table import (
     OF_A_RUN,
     ONE_ON_FAILURE,
     RUN,
+    TARGETS,
     Command,
 )
 
@@ -106,6 +107,8 @@ def columns_of_terminal() -> int:
 def mistyped(arguments: "list[str]", folder: str, root: str) -> str:
     """Return a message if the first argument is no command, and no rule or file that Snakemake could make; else "".
 
+    Further words, up to the first option, are looked at too where the first is a rule, as in `export_png export_npz`.
+
     Parameters
     ----------
     arguments : list of str
@@ -121,13 +124,13 @@ def mistyped(arguments: "list[str]", folder: str, root: str) -> str:
             return ""
         return f"there is no command {arguments[1]!r}{closest(arguments[1], BY_NAME)}. See ./run help"
     is_word = re.match(r"[A-Za-z][\w-]*$", name) and name != "help"
-    if not is_word or name in BY_NAME or os.path.exists(os.path.join(folder, name)):
+    if not is_word or name in BY_NAME and name not in TARGETS or os.path.exists(os.path.join(folder, name)):
         return ""
     if any(argument in ("-s", "--snakefile") or argument.startswith("--snakefile=") for argument in arguments):
         return ""
     rules = names_of_rules(root)
     if name in rules:
-        return ""
+        return mistyped(arguments[1:], folder, root)
     if name == "run":
         return "a run needs no command: ./run --cores 8 --configfile my.yaml. See ./run help"
     known = [command.name for command in COMMANDS] + ["help"] + rules

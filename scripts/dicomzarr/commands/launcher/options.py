@@ -106,7 +106,7 @@ def parse(command: Command, arguments: Sequence[str]) -> Options:
         if not has_value and rest and not re.match(r"-\D", rest[0]):  # -1 is a value
             has_value, value = "=", rest.pop(0)
         if not has_value or not value:
-            raise UserError(f"{option.name}: found nothing, needed is {option.value}. {see}")
+            raise UserError(f"{option.name}: found nothing, needed is {option.value.rstrip('.')}. {see}")
         values.append(value)
         while option.name in _SEVERAL and not command.most_positional and rest and not rest[0].startswith("-"):
             values.append(rest.pop(0))

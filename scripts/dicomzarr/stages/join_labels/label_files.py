@@ -56,7 +56,7 @@ def read_fixed(files: Mapping[str, str]) -> list[LabelLine]:
     for number, (split, name) in enumerate(sorted(files.items())):
         where = f"splits.fixed.{split}"
         table = _table(where, name, ["PatientID"])
-        patients = _column(where, table, "PatientID")
+        patients = _column(where, table, name, "PatientID")
         if not (patients != "").any():  # its patients would get a split by chance, such as training
             raise ConfigProblem(f"config key {where!r}: {name!r} names no patient; add them, or remove the list")
         has_issuer = "IssuerOfPatientID" in table.columns
@@ -83,9 +83,9 @@ def _read_labels(number: int, source: Mapping[str, Any]) -> Iterator[LabelLine]:
     column_names = {name: label.get("column", name) for name, label in source["columns"].items()}
     needed = [source["key"], *column_names.values(), *([source["issuer"]] if source.get("issuer") else [])]
     table = _table(where, source["file"], needed)
-    identifiers = _column(where, table, source["key"])
-    issuers = _column(where, table, source["issuer"]) if source.get("issuer") else [""] * len(table)
-    cells = {name: _column(where, table, column_names[name]) for name in source["columns"]}
+    identifiers = _column(where, table, source["file"], source["key"])
+    issuers = _column(where, table, source["file"], source["issuer"]) if source.get("issuer") else [""] * len(table)
+    cells = {name: _column(where, table, source["file"], column_names[name]) for name in source["columns"]}
     # Few distinct values fill many cells: each value is checked once.
     values = {
         name: column.map({text: _allowed(text, source["columns"][name]) for text in column.unique() if text})
@@ -199,6 +199,8 @@ def _table(where: str, name: str, needed: Sequence[str]) -> pandas.DataFrame:
         raise ConfigProblem(
             f"config key {where!r}: {place} is {error.problem}; save the file as CSV in UTF-8"
         ) from None
+    if not text.strip():
+        raise ConfigProblem(f"config key {where!r}: {name!r} is empty; needed is a first line with names of columns")
     separator, text = list_text.without_separator_line(text)
     above = 1 if separator else 0  # lines before the names of the columns
     separator = separator or _separator(text, needed)
@@ -244,7 +246,7 @@ def _first_column(table: pandas.DataFrame, name: str) -> pandas.Series:
     return table.iloc[:, list(table.columns).index(name)]
 
 
-def _column(where: str, table: pandas.DataFrame, name: str) -> pandas.Series:
+def _column(where: str, table: pandas.DataFrame, file: str, name: str) -> pandas.Series:
     (name,) = _composed(name)
     count = list(table.columns).count(name)
     if count != 1:
@@ -252,8 +254,8 @@ def _column(where: str, table: pandas.DataFrame, name: str) -> pandas.Series:
         # Of the first line nothing else is quoted: it may be one of patients.
         near = next((each for each in table.columns if _letters(each) == _letters(name)), "") if not count else ""
         raise ConfigProblem(
-            f"config key {where!r}: the first line has {found} {name!r}{near and f', but {near!r}'}; needed is one, "
-            "separated by commas, semicolons or tabs"
+            f"config key {where!r}: the first line of {file!r} has {found} {name!r}{near and f', but {near!r}'}; "
+            "needed is one, separated by commas, semicolons or tabs"
         )
     return _first_column(table, name)
 
