@@ -18,10 +18,10 @@ def discover_files(
     table: Path,
     cache: Path,
     archives: dict[str, object],
-    processes: int = 1,
-    code: str = "",
-    paranoid: bool = False,
-    largest_loss: float = 1.0,
+    processes: int,
+    code: str,
+    paranoid: bool,
+    largest_loss: float,
 ) -> RuleRecord:
     """Write the manifest and the members of archives; the counts are the number of entries of each kind.
 

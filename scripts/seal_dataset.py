@@ -20,7 +20,7 @@ def seal_dataset(
     config: dict[str, object],
     sealed: Path,
     checksums: Path,
-    processes: int = 1,
+    processes: int,
 ) -> None:
     """Write the seal of the dataset, after removing from the exports the series that it no longer has.
 

@@ -30,8 +30,8 @@ def belongs_to(
     segmentation: Segmentation,
     grids: Sequence[ImageGrid],
     *,
-    by_frame_of_reference: bool = False,
-    instances: Mapping[str, bool] = {},
+    by_frame_of_reference: bool,
+    instances: Mapping[str, bool],
 ) -> list[dict[int, FrameLocation]]:
     """Return which frames belong to which image, and where they lie in it.
 

@@ -43,7 +43,7 @@ def _looks_like_blosc(data: bytes) -> bool:
     return 16 < len(data) <= MAX_INFLATED and data[0] == 2 and int.from_bytes(data[12:16], "little") == len(data)
 
 
-def inflated(data: bytes, missed: Missed = lambda reason: None) -> Iterator[bytes]:
+def inflated(data: bytes, missed: Missed) -> Iterator[bytes]:
     """Yield the inflated content of compressed parts, at any offset; bytes that only look compressed yield nothing.
 
     Parameters

@@ -52,7 +52,7 @@ def in_text(text: str, identifiers: Container[int], own_words: Container[str]) -
 
 
 def in_json(
-    text: str, rest: str, identifiers: Container[int], own_words: Container[str], *, with_dates: bool = True
+    text: str, rest: str, identifiers: Container[int], own_words: Container[str], *, with_dates: bool
 ) -> tuple[Found, int] | None:
     """Return the first finding among the numbers of JSON, or of lines of JSON.
 

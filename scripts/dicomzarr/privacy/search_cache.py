@@ -235,9 +235,7 @@ class SearchCache:
 
     # ---- groups of series
 
-    def clean_groups(
-        self, prefix: str, images: str, groups: Mapping[str, Sequence[str]], processes: int = 1
-    ) -> set[str]:
+    def clean_groups(self, prefix: str, images: str, groups: Mapping[str, Sequence[str]], processes: int) -> set[str]:
         """Return the groups that are clean and unchanged since their search.
 
         Parameters

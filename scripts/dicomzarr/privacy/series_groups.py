@@ -112,9 +112,9 @@ class CachedGroups:
         prefix: str,
         images: str,
         groups: Mapping[str, Sequence[str]],
-        processes: int = 1,
+        processes: int,
         *,
-        is_trusted: bool = False,
+        is_trusted: bool,
     ) -> set[str]:
         """Return the groups that are unchanged since their search.
 

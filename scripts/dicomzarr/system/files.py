@@ -103,7 +103,7 @@ def _put(beside: Path, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
+def replacing(path: Path, *, private: bool) -> Iterator[IO[bytes]]:
     """Open a temporary file beside `path`; rename it to `path` if the block succeeds, remove it if not.
 
     Parameters
@@ -178,7 +178,7 @@ def _holds(path: Path, data: bytes) -> bool:
         return False
 
 
-def replace_if_changed(path: Path, beside: Path, before: Callable[[], None] = lambda: None) -> bool:
+def replace_if_changed(path: Path, beside: Path, before: Callable[[], None]) -> bool:
     """Rename `beside` to `path` unless both have the same bytes, and call `before` just before; return whether."""
     if is_file(path) and path.stat().st_size == beside.stat().st_size and sha256_of(path) == sha256_of(beside):
         beside.unlink()
@@ -200,7 +200,7 @@ def sha256_of_bytes(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def temporaries(folder: Path, without: Collection[str] = ()) -> Iterator[Path]:
+def temporaries(folder: Path, without: Collection[str]) -> Iterator[Path]:
     """Yield the temporary files that a killed process left below `folder`, not in `.zarr` folders and those named."""
     waiting = [os.fspath(folder)]
     while waiting:

@@ -55,7 +55,7 @@ def in_words(owner: dict[str, Any], *, with_host: bool = False) -> str:
     return f"process {owner['pid']}{host} since {owner['since']}"
 
 
-def alive_elsewhere(lock: Path, *, has_locks: bool = True, shared: bool = False) -> str:
+def alive_elsewhere(lock: Path, *, has_locks: bool, shared: bool = False) -> str:
     """Return the owner of a lock in words, if it is a living run that the file lock does not show; else empty.
 
     A run that was killed on this host is known to be dead at once. One on another host is watched for `WATCHED`

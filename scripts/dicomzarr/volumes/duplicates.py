@@ -169,7 +169,7 @@ def _is_null(frame: Frame) -> bool:
     return not any(frame.causes.get(key) for key in B_VECTOR)
 
 
-def fullest_first(frames: Sequence[Frame], length: int = 0) -> tuple[object, ...]:
+def fullest_first(frames: Sequence[Frame], length: int) -> tuple[object, ...]:
     """Return the sort key of files with equal pixels: what says most, with most digits, comes first.
 
     Then come words and numbers that a series shares, and the smallest counters and clocks.

@@ -197,7 +197,7 @@ def attributes_read() -> frozenset[str]:
 
 
 def places_from_groups(
-    header: Dataset, count: int, defects: Defects, frame_items: list[Any] | None = None
+    header: Dataset, count: int, defects: Defects, frame_items: list[Any] | None
 ) -> list[FrameAttributes]:
     """Return the attributes of each frame of a file with functional groups.
 
@@ -209,7 +209,7 @@ def places_from_groups(
         Number of frames.
     defects : Defects
         Gets the flags; `functional_groups_mismatch` where there is not one item per frame: no frame has a position.
-    frame_items : list, optional
+    frame_items : list or None
         The items of PerFrameFunctionalGroupsSequence, where they were read without pydicom.
 
     Returns

@@ -151,7 +151,7 @@ def _parsed(path: Path, module: str) -> tuple[bytes, tuple[str, ...]]:
     return bytes.fromhex(digest), tuple(imports)
 
 
-def reached(script: str, without: str = "") -> dict[str, Path]:
+def reached(script: str, without: str) -> dict[str, Path]:
     """Return the paths of the core modules that a script reaches, by dotted name, and of the script itself.
 
     Modules of the package `without` are left out, and what they alone reach.

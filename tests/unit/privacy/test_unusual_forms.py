@@ -297,6 +297,7 @@ GROUPS = st.lists(st.text("0123456789", min_size=2, max_size=6), min_size=2, max
 def test_a_number_in_groups_is_found_with_any_separator(groups: list[str], one: str, other: str, kind: str) -> None:
     digits = "".join(groups)
     assume(len(digits) >= 8 and [*map(len, groups)] != [4, 4])
+    assume(not is_placeholder(digits))  # zeros, for example, stand where a writer had no number
     assume(not any(grouped_numbers.forms_of("-".join(groups)) - {digits, "-".join(groups)}))  # a date has other rules
     for scanner in (of_name(one.join(groups), kind), of_name(digits, kind)):
         for form in (other.join(groups), digits):

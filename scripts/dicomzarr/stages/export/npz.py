@@ -25,7 +25,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that ZIP can represent
 _BLOCK = 1 << 22
 
 
-def attributes_of(array: Array, masks: Sequence[Mask] = ()) -> dict[str, Any]:
+def attributes_of(array: Array, masks: Sequence[Mask]) -> dict[str, Any]:
     """Return the attribute `dicomzarr` of an image as JSON values, with `axes`, the name of the array and the masks."""
     attributes: dict[str, Any] = as_json(array.facts)
     of_masks = {"masks": {mask.folder: mask.attributes() for mask in masks}} if masks else {}

@@ -23,7 +23,7 @@ from dicomzarr.stages.extract_batch.reader_pool import ReaderPool
 from dicomzarr.stages.extract_batch.series_files import Readers, Roots, SourceFile, numbers_of
 from dicomzarr.stages.extract_batch.text_picture import QUALITY, beside, picture
 from dicomzarr.system import files, sandbox, shortage
-from dicomzarr.system.thread_pool import MIN_PARALLEL_BYTES, SERIAL, ThreadPool
+from dicomzarr.system.thread_pool import MIN_PARALLEL_BYTES, ThreadPool
 from dicomzarr.vocabulary.reasons import REVIEWED, NotExtracted
 
 TEXT, FAILED = REVIEWED
@@ -131,7 +131,7 @@ class Looker:
                 return source, reason
         return None
 
-    def look_at_rest(self, pool: ThreadPool = SERIAL) -> None:
+    def look_at_rest(self, pool: ThreadPool) -> None:
         """Decode all files without a reason and look at them; set the reason of each that fails or has text."""
         sources = [source for source, file in enumerate(self._files) if file.own and not file.reason]
         frames = [(source, frame.number) for source in sources for frame in self._files[source].frames]

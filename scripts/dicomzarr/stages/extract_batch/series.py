@@ -49,7 +49,7 @@ from dicomzarr.volumes.model import Volume
 
 
 @functools.lru_cache(maxsize=4)
-def options_of(options: Options, *, has_masks: bool = False) -> Mapping[str, OptionValue]:
+def options_of(options: Options, *, has_masks: bool) -> Mapping[str, OptionValue]:
     """Return the options as a record contains them; of the names of masks, which may repeat labels, a keyed digest.
 
     `faces` is not among them: a series without a face has the same record under both policies.

@@ -140,7 +140,7 @@ _END = 255  # bits of the checksum of a line that are 0 at the end of a range: l
 
 
 def survey_of(
-    index: Path, pseudonyms: Pseudonyms, caches: Path, processes: int = 1, code: str = ""
+    index: Path, pseudonyms: Pseudonyms, caches: Path, processes: int, code: str
 ) -> tuple[Survey, MembershipOf]:
     """Read the index once; return where the lines of each series are.
 

@@ -26,7 +26,7 @@ def splits_of(arrays: Iterable[Array]) -> list[str]:
     return sorted({array.split or NO_SPLIT for array in arrays})
 
 
-def balance(arrays: Sequence[Array], small_cells: int = 1) -> list[BalanceLine]:
+def balance(arrays: Sequence[Array], small_cells: int) -> list[BalanceLine]:
     """Return the number of subjects of each modality and each label in each split.
 
     Parameters

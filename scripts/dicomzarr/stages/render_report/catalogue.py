@@ -31,7 +31,7 @@ def catalogue(
     masks: Mapping[str, Sequence[Mask]],
     pictures: Pictures,
     within: Mapping[str, Embedded],
-    labels: Sequence[str] = (),
+    labels: Sequence[str],
 ) -> dict[str, Any]:
     """Return the data of the listed arrays.
 

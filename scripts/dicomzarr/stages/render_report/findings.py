@@ -261,7 +261,7 @@ def _text_in_pixels(tables: Tables) -> Iterator[Finding]:
         yield Finding("warn", title, advice, command="./run review")
 
 
-def files_command(reason: str = "", outcome: str = "") -> str:
+def files_command(reason: str, outcome: str = "") -> str:
     """Return the command that lists the paths of the files with a reason or an outcome; empty for unknown ones."""
     if reason in REASONS:
         return f"./run files --reason {reason}"
