@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import zarr
 from PIL import Image
-from searched_results import UID, results_to_search, search
+from results_to_search import UID, results_to_search, search
 
 from dicomzarr.privacy.bare_jpeg import is_bare_jpeg
 from dicomzarr.privacy.identifiers import IDENTIFIERS, Gatherer, IdentifierFile, identifiers_of

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from searched_results import results_to_search, search
+from results_to_search import results_to_search, search
 
 from dicomzarr.records import export_record
 from dicomzarr.stages import check_privacy
