@@ -181,3 +181,32 @@ def test_every_voxel_is_what_highdicom_reads(workflow: Workflow) -> None:
     assert all(row["verdict"] == "pass" for row in rows.values())
     fitted = [row["array"] for row in run.table("dataset/volumes.csv") if "rounded_positions" in row["flags"]]
     assert fitted == [frames["rounded/0.dcm", 0]["array"]]
+
+
+def test_a_label_map_written_as_ct_images_is_an_image(tmp_path: Path) -> None:
+    workflow = Workflow(tmp_path)
+    workflow.source.mkdir()
+    slices = scan("labels", Modality="SEG", SeriesDescription="Vessels, by hand")
+    for number, image in enumerate(slices):
+        dcmwrite(workflow.source / f"{number}.dcm", image, enforce_file_format=True)
+    run = workflow.run()
+    (row,) = run.table("dataset/volumes.csv")
+    assert (row["kind"], row["modality"], row["shape"], row["flags"]) == ("volume", "SEG", "5x16x12", "")
+    assert {file["outcome"] for file in run.table("private/files.csv")} == {"extracted"}
+    assert not run.table("dataset/masks.csv")
+
+
+def test_two_series_under_one_uid_are_numbered_by_their_descriptions(tmp_path: Path) -> None:
+    workflow = Workflow(tmp_path)
+    workflow.source.mkdir()
+    lactate, pyruvate = (scan("maps", SeriesDescription=f"Map of {name}") for name in ("lactate", "pyruvate"))
+    for number, image in enumerate((*lactate, *pyruvate)):
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = f"1.2.826.0.1.3680043.777.9.{number + 1}"
+        image.PixelData = bytes([number]) + image.PixelData[1:]
+        dcmwrite(workflow.source / f"{number}.dcm", image, enforce_file_format=True)
+    run = workflow.run()
+    (row,) = run.table("dataset/volumes.csv")
+    assert (row["shape"], row["flags"]) == ("2x5x16x12", "t_order_only")
+    frames = {frame["path"]: (frame["t"], frame["z"]) for frame in run.table("private/frames.csv")}
+    times = [{frames[f"{half * 5 + z}.dcm"][0] for z in range(5)} for half in (0, 1)]
+    assert sorted(map(str, times)) == ["{'0'}", "{'1'}"]
