@@ -99,7 +99,7 @@ def in_words(error: OSError, private: Path) -> str:
     if isinstance(error.filename, str | bytes | os.PathLike):
         path = os.path.relpath(os.fsdecode(error.filename), private.parent)
         if path != os.curdir and not path.startswith(os.pardir):  # the source has names of its own
-            says = f"{path}: {says}"
+            says = f"{'/'.join(Path(path).parts[:2])}: {says}"  # below these, names may be UIDs
     if error.errno in (errno.EACCES, errno.EPERM) and _is_of_another_user(private):
         return (
             f"{says}: private/, or something in it, belongs to another user. One user runs a results folder: be that "

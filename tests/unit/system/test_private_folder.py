@@ -74,7 +74,8 @@ def test_a_pipe_in_the_place_of_a_private_file_is_refused_and_named(tmp_path: Pa
 def test_an_error_names_the_place_below_the_results_and_no_other(tmp_path: Path) -> None:
     private = tmp_path / "private"
     for place, says in (
-        (private / "records" / "a.json", "private/records/a.json: Permission denied; check"),
+        (private / "records" / "a.json", "private/records: Permission denied; check"),
+        (private / "retrieval" / "1.2.826.7" / "1.2.826.8", "private/retrieval: Permission denied; check"),
         (os.fsencode(private / "key"), "private/key: Permission denied; check"),
         (tmp_path, "Permission denied; check"),  # the folder itself, which the sentence has
         (tmp_path.parent / "source" / "maria.dcm", "Permission denied; check"),
