@@ -115,11 +115,13 @@ _UID = re.compile(r"[12](?<![0-9A-Za-z].)([-_])[0-9]+(?:\1[0-9]+){4,}(?![0-9A-Za
 _DIGITS = re.compile("[0-9]+")
 
 
-def holds(text: str, forms: Container[str], sizes: Collection[int]) -> bool:
-    """Whether a text holds one of these forms; `sizes` are the numbers of their groups."""
+def holds(text: str, forms: Container[str], sizes: Collection[int], least: int = 0) -> bool:
+    """Whether a text holds one of these forms of `least` digits or more; `sizes` are the numbers of their groups."""
     for match in _GROUPED.finditer(text):
         groups = re.findall("[0-9]+", match.group())
         for size in sizes:
-            if any("-".join(groups[at : at + size]) in forms for at in range(len(groups) - size + 1)):
-                return True
+            for at in range(len(groups) - size + 1):
+                form = "-".join(groups[at : at + size])
+                if len(form) - size + 1 >= least and form in forms:
+                    return True
     return False

@@ -164,7 +164,7 @@ class Scanner:
         """Search the name of a file or folder."""
         if self._known_lines and self._known_lines.fullmatch(name):
             return None
-        code = self._text(name, MIN_WEIGHT) or self._encoded(name, 0)
+        code = self._text(name, MIN_WEIGHT) or self._encoded(name, 0, MIN_WEIGHT)
         return None if code is None else Leak("hash_of_value" if code == "hash_of_value" else "value_in_name")
 
     def content(self, data: bytes, name: str = "", min_weight: int = MIN_WEIGHT) -> Leak | None:
@@ -213,26 +213,26 @@ class Scanner:
         """Search keys and strings, except those cached as clean; `rest` is the JSON without strings."""
         strings = [string for string in dict.fromkeys(strings) if string not in self._clean]
         plain = "\n".join(escapes.unescaped(string) if "\\" in string else string for string in strings)
-        code = self._text(plain, MIN_WEIGHT) or self._encoded(_ARRAY.sub(" ", plain), 0)
+        code = self._text(plain, MIN_WEIGHT) or self._encoded(_ARRAY.sub(" ", plain), 0, MIN_WEIGHT)
         if code is None and len(self._clean) < _MAX_CLEAN:
             self._clean.update(strings)
         return code or next(filter(None, map(self._bytes_of, escapes.lists_of(rest))), None)
 
     def _bytes_of(self, values: Sequence[float]) -> str | None:
         """Return the code of a finding in the bytes that the numbers of a list may be."""
-        return next(filter(None, (self._part(data, 1) for data in escapes.bytes_of_numbers(values))), None)
+        return next(filter(None, (self._part(data, 1, MIN_WEIGHT) for data in escapes.bytes_of_numbers(values))), None)
 
     def _csv(self, text: str) -> str | None:
         rows = csv.reader(io.StringIO(text))
         try:
             return self.rows(next(rows, []), rows)
         except csv.Error:  # not a table, in spite of its name
-            return self._text(text, MIN_WEIGHT) or self._encoded(text, 0)
+            return self._text(text, MIN_WEIGHT) or self._encoded(text, 0, MIN_WEIGHT)
 
     def rows(self, head: list[str], rows: Iterable[list[str]]) -> str | None:
         """Return the code of the first finding in rows of a table, except columns of numbers; `head` is row 1."""
         text = "\n".join([*head, text_of_rows(head, rows)])
-        code = self._text(text, MIN_WEIGHT) or self._encoded(_ARRAY.sub(" ", text), 0)
+        code = self._text(text, MIN_WEIGHT) or self._encoded(_ARRAY.sub(" ", text), 0, MIN_WEIGHT)
         return code or self._number(text)
 
     def _number(self, text: str) -> str | None:
@@ -244,7 +244,8 @@ class Scanner:
         """Return the number of the first line with a finding, or 0 where the finding is not in one line."""
 
         def find(line: str) -> str | None:
-            return self._text(line, MIN_WEIGHT) or self._encoded(line, 0) or self._number(line.replace(",", " "))
+            code = self._text(line, MIN_WEIGHT) or self._encoded(line, 0, MIN_WEIGHT)
+            return code or self._number(line.replace(",", " "))
 
         lines = enumerate(text.splitlines(), 1)
         return next((number for number, line in lines if find(line)), 0)
@@ -270,11 +271,12 @@ class Scanner:
         A run of words is looked up only if its weight suffices, without own words and numbers, and if each of its other
         words of `MIN_PART` characters is a part of an identifier.
         """
-        if self._sizes and grouped_numbers.holds(text, self._grouped, self._sizes):
+        least = min_weight if min_weight >= MIN_WEIGHT_IN_PIXELS else 0  # dark voxels are full of digits and hyphens
+        if self._sizes and grouped_numbers.holds(text, self._grouped, self._sizes, least):
             return "value_in_file"
-        if self._with_numbers and (self._has_date(text) or self._has_separated(text)):
+        if self._with_numbers and (self._has_date(text, least) or self._has_separated(text, least)):
             return "value_in_file"
-        if any(map(self._single, grouped_numbers.uids_in(text))):
+        if any(len(uid) >= least and self._single(uid) for uid in grouped_numbers.uids_in(text)):
             return "value_in_file"
         words, own_words = words_of(_NUMBERS_IN_A_ROW.sub(r"\1\2", text)), self._own_words
         weights = [0] * len(words)
@@ -286,7 +288,8 @@ class Scanner:
             if len(word) >= _MIN_HASH and _HASH.match(word) and hash_of_digest(word) in self._identifiers:
                 return "hash_of_value"
             if word[0] in _NUMERIC and DIGITS.match(word):
-                if len(word) >= max(min_weight, MIN_DIGITS) and (self._single(word) or self._whole(word)):
+                digits = max(min_weight, MIN_DIGITS)
+                if len(word) >= digits and (self._single(word) or self._whole(word, digits)):
                     return "value_in_file"
                 weights[index] = 0 if word.isdigit() else len(word)
                 continue
@@ -303,17 +306,18 @@ class Scanner:
         )
         return "value_in_file" if is_found else None
 
-    def _has_date(self, text: str) -> bool:
+    def _has_date(self, text: str, least: int) -> bool:
         """Whether a text has a date of the source in another form, such as 2003-11-17 or 17.11.2003."""
-        for form in grouped_numbers.dates_in(text):
+        for form in grouped_numbers.dates_in(text) if least <= MIN_DIGITS else ():
             if numbers.is_identifier(int(form), self._identifiers) and form not in self._own_words:
                 return True
         return False
 
-    def _has_separated(self, text: str) -> bool:
+    def _has_separated(self, text: str, least: int) -> bool:
         """Whether a text has a number of the source in groups, such as 010185-1234, which may have none there."""
         return any(
-            digits not in self._own_words and self._single(digits) for digits in grouped_numbers.separated_in(text)
+            len(digits) >= least and digits not in self._own_words and self._single(digits)
+            for digits in grouped_numbers.separated_in(text)
         )
 
     def _in_sequence(
@@ -343,10 +347,10 @@ class Scanner:
         name: str = (match[1] or match[2]) if match else ""
         return weight_of(name) >= min_weight and name not in self._own_words and self._single(name)
 
-    def _whole(self, word: str) -> bool:
-        """Whether the whole part of a number such as 20031117.0 is an identifier."""
+    def _whole(self, word: str, least: int) -> bool:
+        """Whether the whole part of a number such as 20031117.0, of `least` digits or more, is an identifier."""
         whole, dot, _ = word.partition(".")
-        return bool(dot) and len(whole) >= MIN_DIGITS and self._single(whole)
+        return bool(dot) and len(whole) >= least and self._single(whole)
 
     def _single(self, word: str) -> bool:
         return hash_of_words([word]) in self._identifiers
@@ -356,7 +360,7 @@ class Scanner:
     def _bytes(self, data: bytes, depth: int, min_weight: int) -> str | None:
         self.missed |= unread.reasons_of(data)
         if b"\0" not in data[:4096] and (text := decoded(data)) is not None:
-            code = self._text(text, min_weight) or self._encoded(_ARRAY.sub(" ", text), depth)
+            code = self._text(text, min_weight) or self._encoded(_ARRAY.sub(" ", text), depth, min_weight)
             if code is None and depth and text.startswith("<?xml"):
                 code = self._words(_TAG.sub("", _END_OF_PARAGRAPH.sub(" ", text)), min_weight)
         else:
@@ -376,11 +380,11 @@ class Scanner:
 
     def _texts(self, texts: list[str], min_weight: int, depth: int) -> str | None:
         for text in texts:
-            if code := self._text(text, min_weight) or self._encoded(text, depth):
+            if code := self._text(text, min_weight) or self._encoded(text, depth, min_weight):
                 return code
         return None
 
-    def _encoded(self, text: str, depth: int) -> str | None:
+    def _encoded(self, text: str, depth: int, min_weight: int) -> str | None:
         """Return the code of the first finding in parts of a text that are base64 or hex."""
         if depth >= MAX_DEPTH:
             return None
@@ -393,12 +397,15 @@ class Scanner:
             for data in _from_base64(run, is_whole=is_whole):
                 if len(data) <= _MAX_SHORT:
                     short.append(data)
-                elif code := self._part(data, depth + 1):
+                elif code := self._part(data, depth + 1, min_weight):
                     return code
         digits = [bytes.fromhex(run) for run in _HEX.findall(text) if run.lower() not in self._own_words]
-        return self._parts(short, depth + 1, decoded) or self._parts(digits, depth + 1, text_of_part)
+        texts = self._parts(short, depth + 1, min_weight, decoded)
+        return texts or self._parts(digits, depth + 1, min_weight, text_of_part)
 
-    def _parts(self, parts: Sequence[bytes], depth: int, text_of: Callable[[bytes], str | None]) -> str | None:
+    def _parts(
+        self, parts: Sequence[bytes], depth: int, around: int, text_of: Callable[[bytes], str | None]
+    ) -> str | None:
         """Return the code of the first finding in decoded bytes; many are searched together first.
 
         `text_of` says what is a text among those that are searched together. Alone, each is what `decoded` says.
@@ -408,38 +415,38 @@ class Scanner:
             others: list[bytes] = []
             for part in parts:
                 (special if _is_special(part) else others).append(part)
-            if not self._holds(others, depth, text_of):
+            if not self._holds(others, depth, around, text_of):
                 parts = special
-        return next((code for data in parts if (code := self._part(data, depth))), None)
+        return next((code for data in parts if (code := self._part(data, depth, around))), None)
 
-    def _part(self, data: bytes, depth: int) -> str | None:
+    def _part(self, data: bytes, depth: int, around: int) -> str | None:
         """Return the code of the first finding in decoded bytes, or of the bytes themselves if they are a digest."""
         if self._is_hash(data):
             return "hash_of_value"
-        return "value_encoded" if self._bytes(data, depth, _min_weight_in(data)) else None
+        return "value_encoded" if self._bytes(data, depth, _min_weight_in(data, around)) else None
 
     def _is_hash(self, data: bytes) -> bool:
         return len(data) in (16, 20, 32) and hash_of_digest(data) in self._identifiers
 
-    def _holds(self, parts: Sequence[bytes], depth: int, text_of: Callable[[bytes], str | None]) -> bool:
+    def _holds(self, parts: Sequence[bytes], depth: int, around: int, text_of: Callable[[bytes], str | None]) -> bool:
         """Whether one of many parts may have a finding; they are searched together, since digests occur by thousands.
 
         A finding may span the end of one part and the beginning of the next: the caller then searches each part.
         """
-        texts: dict[int, list[str]] = {MIN_WEIGHT: [], MIN_WEIGHT_IN_BINARY: []}
+        texts: dict[int, list[str]] = {}
         binary = []
         for data in parts:
             text = None if b"\0" in data else text_of(data)
             if text is None:
                 binary.append(data)
             else:
-                texts[_min_weight_in(data)].append(text)
+                texts.setdefault(_min_weight_in(data, around), []).append(text)
         if any(self._is_hash(data) for data in parts):
             return True
         if any(self._texts(["\n".join(lines)], min_weight, depth) for min_weight, lines in texts.items()):
             return True
         # The prefix makes the bytes binary; the separator ends every run of characters, of one byte or of two.
-        return self._bytes(b"\0\1" + b"\1\1".join(binary), depth, MIN_WEIGHT_IN_BINARY) is not None
+        return self._bytes(b"\0\1" + b"\1\1".join(binary), depth, max(around, MIN_WEIGHT_IN_BINARY)) is not None
 
 
 def text_of_rows(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -459,8 +466,10 @@ def without_arrays(text: str) -> str:
     return _ARRAY.sub(" ", _DATA.sub(" ", text))
 
 
-def _min_weight_in(data: bytes) -> int:
-    """Return the weight that a finding in decoded bytes must have."""
+def _min_weight_in(data: bytes, around: int) -> int:
+    """Return the weight that a finding in decoded bytes must have, by that of what they stand in."""
+    if around >= MIN_WEIGHT_IN_PIXELS:
+        return around
     return MIN_WEIGHT if is_mostly_text(data) else MIN_WEIGHT_IN_BINARY
 
 
