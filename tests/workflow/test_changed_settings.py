@@ -88,7 +88,7 @@ PRIVATE = (
 
 
 def build(source: Path) -> None:
-    """Write eight series: one has text in its pixels, one is a head, one has masks, one is in an archive; and a link."""
+    """Write eight series: one has text in its pixels, one is a head, one has masks, one is packed; and a link."""
     save_series(source / "plain", "plain", 3)
     save_series(source / "head", "head", 3, BodyPartExamined="HEAD")
     save(ct_slice("ultrasound", 0, Modality="US"), source / "ultrasound.dcm")
@@ -152,4 +152,4 @@ def test_the_documentation_has_each_setting_and_says_what_is_extracted_again() -
         if key in CASES:
             counts = {CASES[case][2] for case in CASES if case.partition(",")[0] == key}
             assert (extracted == "every series") == (counts == {ALL}), key
-            assert not extracted == "nothing" or counts == {0}, key
+            assert extracted != "nothing" or counts == {0}, key
