@@ -36,6 +36,7 @@ from dicomzarr.stages.extract_batch.series import (
     extract_masks,
     failed,
     fingerprint,
+    has_looked,
     image_fingerprint,
     look_again,
     options_of,
@@ -152,7 +153,7 @@ class _Batch:
         last = self._last(path)
         record, digest_of_plan = last.record, plan_digest(planned, self.options)
         must_extract = record is None or self._is_outdated(record, last.reason)
-        must_look = record is not None and record.looked.get("code", "") != self.options.detector
+        must_look = record is not None and not has_looked(record, self.options)
         may_differ = self.paranoid or record is None or record.plan_digest != digest_of_plan or unreadable_in(record)
         if record and not (must_extract or must_look or may_differ):
             self.claims.add(record, last.size, last.digest)
@@ -233,7 +234,7 @@ class _Batch:
         return new
 
     def _look_again(self, plan: SeriesPlan, contents: SeriesContents, record: SeriesRecord) -> SeriesRecord | None:
-        """Look at a series with a new detector; return its new record, or None if the series must be extracted."""
+        """Look at a series as the options say now; return its new record, or None if the series must be extracted."""
         if plan.series_id == self.suspect or record.fingerprint != fingerprint(plan, contents.digests, self.options):
             return None
         self.notes.begin(plan.series_id)

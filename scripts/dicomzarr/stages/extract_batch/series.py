@@ -94,9 +94,9 @@ def image_fingerprint(plan: SeriesPlan, contents: Mapping[str, str], options: Op
 
 
 def _decisive(options: Options, *, has_masks: bool = False) -> Mapping[str, OptionValue]:
-    """Return the options that arrays depend on. Of `skip` and `keep` they depend on what is set aside: `_risks`."""
+    """Return the options that arrays depend on; for `burned_in` see `_risks` and `look_again`."""
     shown = options_of(options, has_masks=has_masks)
-    return shown if options.burned_in == "scan" else {name: shown[name] for name in shown if name != "burned_in"}
+    return {name: shown[name] for name in shown if name not in ("burned_in", "allow_short")}
 
 
 def _risks(plan: SeriesPlan, contents: Mapping[str, str], options: Options) -> list[tuple[str, str]]:
@@ -304,32 +304,53 @@ def extract(extraction: Extraction, contents: SeriesContents) -> SeriesRecord:
     return dataclasses.replace(record, looked=looker.looked(), text=looker.findings())
 
 
+def has_looked(record: SeriesRecord, options: Options) -> bool:
+    """Return whether a series was looked at for text as the options say: by this detector, or not at all.
+
+    Parameters
+    ----------
+    record : SeriesRecord
+    options : Options
+    """
+    looked = (record.looked.get("code"), record.looked.get("allow_short"))
+    return looked == ((options.detector, options.allow_short) if options.burned_in == "scan" else (None, None))
+
+
 def look_again(extraction: Extraction, contents: Mapping[str, str], record: SeriesRecord) -> SeriesRecord | None:
-    """Look at the files of a series with a new detector; of the dataset nothing is written.
+    """Look at the files of a series as the options say now, or no longer; of the dataset nothing is written.
 
     Parameters
     ----------
     extraction : Extraction
         Only the pictures beside its store are written.
     contents : mapping of str to str
-        BLAKE3 of each file, by path.
+        BLAKE3 of each file, also of other series with its SOP Instance UIDs, by path.
     record : SeriesRecord
         Of the last extraction; its fingerprint is the current one.
 
     Returns
     -------
     SeriesRecord, optional
-        The record with the new detector and the places it found; None if another file is set aside now, or for another
+        The record with the detector and the places it found; None if another file is set aside now, or for another
         reason, and the series must be extracted again.
     """
+    is_aside = any(file.reason in REVIEWED for file in record.files)
+    if extraction.options.burned_in != "scan":
+        return None if is_aside else dataclasses.replace(record, looked={}, text={})
+    # A decision to set aside is one about files with the same pixels, too, and only a scan follows it. Of files without
+    # pixels to trust, those with text have that reason.
+    by_decision = "set_aside" in map(dict(extraction.options.decisions).get, contents.values())
+    if by_decision or record.disagreement:
+        return None
     roots, options = extraction.roots, extraction.options
     rows = sorted(extraction.plan.files, key=lambda row: (contents[row["path"]], row["path"]))
     decisions = dict(options.decisions)
     files = [SourceFile(row, contents[row["path"]], decision=decisions.get(contents[row["path"]], "")) for row in rows]
     for index, (file, last) in enumerate(zip(files, record.files, strict=True)):
         file.reason = last.reason
-        if file.reason in REVIEWED and file.decision != "set_aside":
-            file.reason = ""
+        if file.reason in REVIEWED:
+            is_copy = index and files[index - 1].content == file.content  # equal bytes are looked at once
+            file.reason = "duplicate" if is_copy else ""
         if file.reason in ("", *REVIEWED):
             interpret(index, file, roots)
     looker = Looker(files, roots, options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -22,7 +24,7 @@ from dicomzarr.stages.extract_batch.commit import pictures_of
 from dicomzarr.stages.extract_batch.contents import SeriesContents
 from dicomzarr.stages.extract_batch.extraction import Extraction
 from dicomzarr.stages.extract_batch.options import Options
-from dicomzarr.stages.extract_batch.series import extract, look_again
+from dicomzarr.stages.extract_batch.series import extract, look_again, options_of
 from dicomzarr.stages.extract_batch.series_files import Roots
 from dicomzarr.system import sandbox
 from dicomzarr.system.thread_pool import SERIAL, ThreadPool
@@ -216,3 +218,50 @@ def test_text_in_what_does_not_move_sets_a_file_aside(tmp_path: Path, monkeypatc
     assert pictures(tmp_path) == {content_of(tmp_path, "frames.dcm")}
     same = look_again(*of_folder(tmp_path, options(detector="e")), one)
     assert same and same.text == one.text
+
+
+CHOSEN: dict[str, dict[str, Any]] = {
+    "keep": {"burned_in": "keep", "detector": ""},
+    "skip": {"burned_in": "skip", "detector": ""},
+    "scan": {},
+    "more are short": {"allow_short": 5},
+}
+
+
+@pytest.mark.parametrize("decision", ["", "keep", "set_aside"])
+@pytest.mark.parametrize("values", [(0, 1, 2), (0, TEXT_VALUE, 2), (0, BAD_VALUE, 2), (0, STILL_VALUE, 2)])
+def test_a_series_that_was_looked_at_otherwise_is_as_if_it_was_extracted_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: tuple[int, ...], decision: str
+) -> None:
+    """Of a still value the text is short; the second file is the one that is decided about, and has a copy."""
+
+    def look(frame: np.ndarray, *, allow_short: int = 2) -> tuple[scan.Box, ...]:
+        short = (frame == STILL_VALUE).any() and allow_short < 5
+        return (FOUND,) if short else bright_block(frame)
+
+    use(monkeypatch, look)
+    slices(tmp_path, *values)
+    (tmp_path / "copy.dcm").write_bytes((tmp_path / "1.dcm").read_bytes())
+    decisions = ((content_of(tmp_path, "1.dcm"), decision),) if decision else ()
+    records = {name: extracted(tmp_path, **chosen, decisions=decisions) for name, chosen in CHOSEN.items()}
+    kept = 0
+    for before, after in itertools.permutations(CHOSEN, 2):
+        new = options(**CHOSEN[after], decisions=decisions)
+        assert records[before].fingerprint == records[after].fingerprint
+        looked = look_again(*of_folder(tmp_path, new), records[before])
+        kept += looked is not None
+        if looked:
+            shown = options_of(new, has_masks=False)
+            assert dataclasses.replace(looked, options=shown) == records[after], (before, after)
+    clean = {*values}.isdisjoint((TEXT_VALUE, BAD_VALUE, STILL_VALUE)) or decision == "keep"
+    assert kept == 12 if clean and decision != "set_aside" else kept >= 2
+
+
+def test_a_series_of_which_no_pixels_can_be_trusted_is_extracted_to_be_looked_at(tmp_path: Path) -> None:
+    """The first look may find text in a file before decoders disagree about another."""
+    slices(tmp_path, 0, 1)
+    record = extracted(tmp_path, burned_in="keep", detector="")
+    assert look_again(*of_folder(tmp_path, options()), record)
+    assert (
+        look_again(*of_folder(tmp_path, options()), dataclasses.replace(record, disagreement=("a", ("b", "c")))) is None
+    )

@@ -55,9 +55,11 @@ def test_the_fingerprint_depends_on_contents_and_options_and_not_on_paths() -> N
     first = fingerprint(plan(row("a"), row("b")), CONTENTS, OPTIONS)
     assert fingerprint(plan(row("x"), row("y")), {"x": "2", "y": "1"}, OPTIONS) == first
     assert fingerprint(plan(row("a"), row("b")), {"a": "1", "b": "3"}, OPTIONS) != first
-    for name, value in {"compression": "none", "code": "d", "software": ("a 2",), "burned_in": "scan"}.items():
+    for name, value in {"compression": "none", "code": "d", "software": ("a 2",), "levels": 2}.items():
         other = dataclasses.replace(OPTIONS, **{name: value})
         assert fingerprint(plan(row("a"), row("b")), CONTENTS, other) != first
+    scans = dataclasses.replace(OPTIONS, burned_in="scan", allow_short=5)  # what it sets aside is in the record
+    assert fingerprint(plan(row("a"), row("b")), CONTENTS, scans) == first
 
 
 def test_of_skip_and_keep_the_fingerprint_depends_on_what_is_set_aside() -> None:
