@@ -190,7 +190,9 @@ def decode(data: bytes, form: PixelFormat, plan: Plan, decoder: Decoder) -> tupl
     stream = plan.request.stream
     if stream is None:
         plane = samples.astype(form.dtype) if form.bits_allocated == 1 else samples.view(form.dtype)
-        if form.syntax.family == "uncompressed" and len(data) > form.frame_bytes + 1:
+        if form.syntax.family == "uncompressed" and form.has_all_chroma(len(data)):
+            flags.add("not_subsampled")
+        elif form.syntax.family == "uncompressed" and len(data) > form.frame_bytes + 1:
             flags.add("surplus_bytes")
             if len(data) >= 2 * form.frame_bytes and any(data[form.frame_bytes :]):
                 flags.add("surplus_frames")
