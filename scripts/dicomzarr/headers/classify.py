@@ -12,7 +12,7 @@ from dicomzarr.dicom import vr as elements
 from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.dicom.photometric import PHOTOMETRIC
 from dicomzarr.dicom.sop_classes import MEDIA_STORAGE_DIRECTORY, reason_without_pixels
-from dicomzarr.dicom.transfer_syntaxes import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
+from dicomzarr.dicom.transfer_syntaxes import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, JPIP
 from dicomzarr.headers import fast_reader
 from dicomzarr.headers.attribute_table import PRIVATE_COMPRESSION, is_searched
 from dicomzarr.headers.attributes import DIRECTORY_RECORDS, finish, interpret, text_of
@@ -205,7 +205,7 @@ def _classify(found: DataSet, content: _Content, flags: set[str]) -> Header:
         return _not_extracted("dicomdir", flags, facts)
     if pixel is None:
         reason = "truncated_header" if is_empty else _reason_without_pixels(attributes, bad)
-        if has_private_pixels and reason in ("missing_pixel_data", "no_pixel_data"):
+        if (has_private_pixels or syntax in JPIP) and reason in ("missing_pixel_data", "no_pixel_data"):
             reason = "unsupported_transfer_syntax"
         return _not_extracted(reason, flags, facts)
     tag, vr, offset, length = pixel
