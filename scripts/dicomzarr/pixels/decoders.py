@@ -335,6 +335,8 @@ def _deflate(data: bytes, request: Request) -> Samples:
     frame = inflater.decompress(data, most + 1)
     if len(frame) > most or inflater.unused_data.strip(b"\0"):  # fragments that are not one frame, or more cells
         raise NotExtracted("decode_error")
+    if not inflater.eof:
+        raise NotExtracted("truncated_pixel_data", found=len(frame), needed=request.form.frame_bytes)
     return _native(frame, request)
 
 

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up_pixels import BIG, DICOM, LITTLE, encapsulate, even, facts_for, frames, picture, reader
-from reference_cases import deflate
+from made_up_pixels import BIG, LITTLE, encapsulate, even, facts_for, frames, picture, reader
 
 from dicomzarr.pixels.reader import (
     FileSource,
@@ -254,19 +253,6 @@ def test_422_with_all_samples_is_stored_as_the_planar_configuration_says(
     for want, frame in zip(by_pixel, image, strict=True):
         np.testing.assert_array_equal(frame.pixels, want.pixels)
         assert {*image.flags, *frame.flags} == {"not_subsampled"}
-
-
-@pytest.mark.parametrize("surplus", [0, 1, 2, 18, 180])
-def test_a_deflated_frame_holds_one_frame(surplus: int) -> None:
-    cells = np.arange(18, dtype=np.uint16)
-    data = encapsulate([deflate(np.frombuffer(cells.tobytes() + bytes(surplus), np.uint8))])
-    image = reader(data, f"{DICOM}.8.1", Rows=3, Columns=6)
-    if surplus <= 1:
-        assert image[0].pixels.ravel().tolist() == cells.tolist()
-        return
-    with pytest.raises(NotExtracted) as caught:
-        image[0]
-    assert caught.value.code == "decode_error"
 
 
 def test_palette_keeps_indices() -> None:
