@@ -44,6 +44,6 @@ def reason_of(data: bytes) -> tuple[str, str]:
     return answer.outcome, answer.reason
 
 
-def deflated(content: bytes) -> bytes:
+def deflated(content: bytes, syntax: str = DEFLATED) -> bytes:
     squeeze = zlib.compressobj(wbits=-15)
-    return meta(DEFLATED) + squeeze.compress(content) + squeeze.flush()
+    return meta(syntax) + squeeze.compress(content) + squeeze.flush()

@@ -143,6 +143,8 @@ TRANSFER_SYNTAXES: Mapping[str, TransferSyntax] = {syntax.uid: syntax for syntax
     uid: TransferSyntax(uid, name, None, None, deflated=name.endswith(" Deflate")) for uid, name in _NOT_DECODED
 }
 DECODED: Mapping[str, TransferSyntax] = {syntax.uid: syntax for syntax in _DECODED}
+# The pixels are on a server, of which the header has the URL (PS3.5 A.6).
+JPIP: Final = frozenset(uid for uid, name in _NOT_DECODED if name.startswith("JPIP"))
 # Cost of decoding the frames of a file, by transfer syntax UID; absent where the size of the file counts.
 DECODING_COST: Mapping[str, int] = {
     syntax.uid: COST[syntax.family] for syntax in _DECODED if syntax.family and syntax.family in COST

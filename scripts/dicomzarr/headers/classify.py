@@ -12,7 +12,7 @@ from dicomzarr.dicom import vr as elements
 from dicomzarr.dicom.facts import ImageFacts
 from dicomzarr.dicom.photometric import PHOTOMETRIC
 from dicomzarr.dicom.sop_classes import MEDIA_STORAGE_DIRECTORY, reason_without_pixels
-from dicomzarr.dicom.transfer_syntaxes import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
+from dicomzarr.dicom.transfer_syntaxes import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, JPIP
 from dicomzarr.headers import fast_reader
 from dicomzarr.headers.attribute_table import PRIVATE_COMPRESSION, is_searched
 from dicomzarr.headers.attributes import DIRECTORY_RECORDS, finish, interpret, text_of
@@ -32,6 +32,7 @@ _PIXEL = (
     *("Rows", "Columns", "BitsAllocated", "PhotometricInterpretation", "BitsStored", "PixelRepresentation"),
     *("SamplesPerPixel", "HighBit", "PlanarConfiguration", "NumberOfFrames"),
 )
+_MOST_FILLING: Final = 1024  # zeros behind a header that any writer may have left
 _IDENTIFIERS = (
     *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"),
     *("PatientID", "IssuerOfPatientID"),
@@ -118,7 +119,7 @@ class _Content(NamedTuple):
     ----------
     facts, bad
         As `attributes.interpret` returns them.
-    pixel, is_empty
+    pixel, is_empty, padding
         As those of `RawHeader`.
     is_directory : bool
         Whether there are directory records.
@@ -132,6 +133,7 @@ class _Content(NamedTuple):
     is_empty: bool
     is_directory: bool
     has_private_pixels: bool = False
+    padding: int = 0
 
 
 class _Refused(Exception):
@@ -140,7 +142,7 @@ class _Refused(Exception):
 
 def _content_of(found: DataSet, texts: list[tuple[str, bytes]] | None, use_fast: bool, use_layouts: bool) -> _Content:
     """Return what a header says; add its texts to `texts`."""
-    read, size, start, data, encoding, _, _ = found
+    read, size, start, data, encoding, _, _, _ = found
     if use_fast and use_layouts and encoding.little:
         layout = LAYOUTS[encoding.implicit].find(read, size, start, data)
         if layout is not None:
@@ -154,12 +156,12 @@ def _content_of(found: DataSet, texts: list[tuple[str, bytes]] | None, use_fast:
     values = raw.values
     facts, bad = interpret(values, little=encoding.little)
     has_private = PRIVATE_COMPRESSION in values and (values[PRIVATE_COMPRESSION][1] or b"").startswith(b"PMSCT_RLE")
-    return _Content(facts, bad, raw.pixel, raw.is_empty, DIRECTORY_RECORDS in values, has_private)
+    return _Content(facts, bad, raw.pixel, raw.is_empty, DIRECTORY_RECORDS in values, has_private, raw.padding)
 
 
 def _read_raw(found: DataSet, use_fast: bool, use_layouts: bool) -> RawHeader:
     """Return the elements of a header, by the fast reader if it can."""
-    read, size, start, data, encoding, _, _ = found
+    read, size, start, data, encoding, _, _, _ = found
     if encoding.little and use_fast:
         try:
             header = fast_reader.read_raw(read, size, start, encoding.implicit, data)
@@ -181,7 +183,7 @@ def _read_raw(found: DataSet, use_fast: bool, use_layouts: bool) -> RawHeader:
 
 def _before_the_end(found: DataSet, texts: list[tuple[str, bytes]] | None) -> ImageFacts:
     """Return what a header says that the file ends in; add its texts to `texts`."""
-    read, size, start, _, encoding, _, _ = found
+    read, size, start, _, encoding, _, _, _ = found
     facts, values = facts_before_the_end(read, size, start, encoding)
     if texts is not None:
         texts += [(vr, value) for tag, (vr, value) in values.items() if value and is_searched(tag, vr)]
@@ -194,8 +196,8 @@ def _not_extracted(reason: str, flags: set[str] | None = None, facts: ImageFacts
 
 def _classify(found: DataSet, content: _Content, flags: set[str]) -> Header:
     """Classify a file whose header was read; PS3.3 C.7.6.3 lists what an image needs."""
-    read, size, _, _, encoding, syntax, meta = found
-    attributes, bad, pixel, is_empty, is_directory, has_private_pixels = content
+    read, size, _, _, encoding, syntax, meta, is_ended = found
+    attributes, bad, pixel, is_empty, is_directory, has_private_pixels, padding = content
     if flags and "acr_nema" in flags and attributes.get("SamplesPerPixel", 1) == 1:
         attributes.setdefault("PhotometricInterpretation", "MONOCHROME2")  # ACR-NEMA does not require it
     if syntax:
@@ -205,8 +207,11 @@ def _classify(found: DataSet, content: _Content, flags: set[str]) -> Header:
         return _not_extracted("dicomdir", flags, facts)
     if pixel is None:
         reason = "truncated_header" if is_empty else _reason_without_pixels(attributes, bad)
-        if has_private_pixels and reason in ("missing_pixel_data", "no_pixel_data"):
-            reason = "unsupported_transfer_syntax"
+        if reason in ("missing_pixel_data", "no_pixel_data"):
+            if not is_ended or (padding > _MOST_FILLING and padding >= size & -size):  # more zeros than fill up a block
+                reason = "truncated_header"
+            elif has_private_pixels or syntax in JPIP:
+                reason = "unsupported_transfer_syntax"
         return _not_extracted(reason, flags, facts)
     tag, vr, offset, length = pixel
     keyword = elements.PIXEL_TAGS[tag]
@@ -216,7 +221,7 @@ def _classify(found: DataSet, content: _Content, flags: set[str]) -> Header:
         reason = "invalid_attribute"
     if reason and "acr_nema" in flags:
         reason = "acr_nema"
-    reason = reason_against(read, size, pixel, encoding) or reason
+    reason = reason_against(read, size, pixel, encoding) or reason or ("" if is_ended else "truncated_pixel_data")
     if reason:
         return _not_extracted(reason, flags, facts)
     if "SamplesPerPixel" not in attributes:

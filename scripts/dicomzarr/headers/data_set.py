@@ -62,8 +62,9 @@ class NoDataSet(Exception):
 
 # Where a data set is: reader and size of the file, or of the inflated data set; offset of the first element; the first
 # bytes, from offset 0; how the elements are encoded; UID of the transfer syntax, as declared or assumed, empty where it
-# is not known; what `file_meta.read_meta` returns. A tuple without names: it is made for every file.
-DataSet: TypeAlias = tuple[Reader, int, int, bytes, Encoding, str, dict[int, bytes]]
+# is not known; what `file_meta.read_meta` returns; whether it ends as it should, where it is deflated. A tuple without
+# names: it is made for every file.
+DataSet: TypeAlias = tuple[Reader, int, int, bytes, Encoding, str, dict[int, bytes], bool]
 
 
 def find_data_set(read: Reader, size: int, flags: set[str]) -> DataSet:
@@ -98,8 +99,8 @@ def find_data_set(read: Reader, size: int, flags: set[str]) -> DataSet:
     meta, start = _after_meta(data, size, flags)
     syntax = text_of(meta.get(_META_SYNTAX, b""))
     if syntax in _DEFLATED:
-        data, size = _inflate(read, start, size)
-        return partial(_slice, data, size), size, 0, data, EXPLICIT_LITTLE, syntax, meta
+        data, size, is_ended = _inflate(read, start, size)
+        return partial(_slice, data, size), size, 0, data, EXPLICIT_LITTLE, syntax, meta, is_ended
     detected = _detect_encoding(data, start, size, syntax)
     if detected is None:
         raise NoDataSet("acr_nema" if "acr_nema" in flags else "unreadable_header")
@@ -110,7 +111,7 @@ def find_data_set(read: Reader, size: int, flags: set[str]) -> DataSet:
     elif native != syntax and syntax in NATIVE:
         flags.add("wrong_transfer_syntax")
         syntax = native
-    return read, size, start, data, encoding, syntax, meta
+    return read, size, start, data, encoding, syntax, meta, True
 
 
 def _after_meta(data: bytes, size: int, flags: set[str]) -> tuple[dict[int, bytes], int]:
@@ -240,8 +241,8 @@ def _detect_encoding(data: bytes, start: int, size: int, syntax: str) -> tuple[E
     return guess, _SYNTAX_OF[guess]
 
 
-def _inflate(read: Reader, start: int, size: int) -> tuple[bytes, int]:
-    """Return the start of a deflated data set (PS3.5 A.5) and its full inflated length in bytes."""
+def _inflate(read: Reader, start: int, size: int) -> tuple[bytes, int, bool]:
+    """Return the start of a deflated data set (PS3.5 A.5), its inflated length in bytes, and whether it has its end."""
     import zlib
 
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
@@ -261,8 +262,8 @@ def _inflate(read: Reader, start: int, size: int) -> tuple[bytes, int]:
     except zlib.error:
         if not total:
             raise NoDataSet("unreadable_header") from None
-        # Damaged: the bytes before the damage are used. If they end before the last pixel, the file is truncated.
-    return b"".join(blocks), total
+        # Damaged: the bytes before the damage say what was lost.
+    return b"".join(blocks), total, inflater.eof
 
 
 def _slice(data: bytes, size: int, length: int, offset: int) -> bytes:

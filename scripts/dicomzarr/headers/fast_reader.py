@@ -56,12 +56,15 @@ class RawHeader:
         Whether there is no element at all.
     texts : list
         VR and bytes of the texts that are not wanted, for the privacy search; VR "" where the syntax has none.
+    padding : int
+        Number of zero bytes after the last element, without pixel data.
     """
 
     values: dict[int, tuple[str, bytes | None]] = field(default_factory=dict)
     pixel: tuple[int, str, int, int] | None = None
     is_empty: bool = False
     texts: list[tuple[str, bytes]] = field(default_factory=list)
+    padding: int = 0
 
 
 def read_raw(read: Reader, size: int, start: int, implicit: bool, data: bytes = b"") -> RawHeader:
@@ -154,6 +157,7 @@ def read_raw(read: Reader, size: int, start: int, implicit: bool, data: bytes = 
         tag, vr, value, length = head_of(data, position, implicit)
         if tag <= last:
             if tag == 0 and _is_padding(read, base + position, size):
+                header.padding = size - base - position
                 break
             raise Unclear
         last = tag

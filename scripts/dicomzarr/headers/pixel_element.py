@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from dicomzarr.dicom.vr import LONG_VRS, PIXEL_TAGS, SHORT_VRS, UNDEFINED, VRS
+from dicomzarr.dicom.vr import ITEM, LONG_VRS, PIXEL_TAGS, SEQUENCE_END, SHORT_VRS, UNDEFINED, VRS
 from dicomzarr.headers.reading import Encoding, Reader, TooLong
 
 Place: TypeAlias = tuple[int, str, int, int]  # tag, VR, offset and length of the value, as in `RawHeader.pixel`
@@ -68,33 +68,24 @@ def _has_form(read: Reader, size: int, pixel: Place, encoding: Encoding) -> bool
 def _is_followed_by_another(read: Reader, size: int, pixel: Place, encoding: Encoding) -> bool:
     """Whether another pixel data element follows; PS3.3 C.7.6.3, C.7.6.24 and C.7.6.25 allow one of the three."""
     _, _, position, length = pixel
-    order: Literal["little", "big"] = "little" if encoding.little else "big"
     for _ in range(_MAX_FOLLOWERS):
         if length < 0 or position + length + 8 > size:
             return False
         position += length
         try:
-            head = read(12, position)
+            tag, head, length = _element(read(12, position), encoding)
         except TooLong:  # a deflated header beyond the part in memory
             return False
-        tag = int.from_bytes(head[0:2], order) << 16 | int.from_bytes(head[2:4], order)
         if tag in PIXEL_TAGS:
             return True
         if tag < min(PIXEL_TAGS):  # padding, or no element
             return False
-        position += 8
-        if encoding.implicit:
-            length = int.from_bytes(head[4:8], order)
-        elif int.from_bytes(head[4:6], "little") in LONG_VRS:
-            position += 4
-            length = int.from_bytes(head[8:12], order)
-        else:
-            length = int.from_bytes(head[6:8], order)
+        position += head
     return False
 
 
 def may_end_at(read: Reader, size: int, encoding: Encoding, end: int, *, with_padding: bool = True) -> bool:
-    """Return whether the value of a pixel data element may end at a place: before nothing, padding or an element.
+    """Return whether the value of a pixel data element may end at a place: before nothing, padding or elements.
 
     Parameters
     ----------
@@ -111,33 +102,36 @@ def may_end_at(read: Reader, size: int, encoding: Encoding, end: int, *, with_pa
     Returns
     -------
     bool
-        False if bytes follow that are no element and no padding: bytes may have been inserted before them, or lost.
+        False if bytes follow that are no elements and no padding: bytes may have been inserted before them, or lost.
+        Elements have rising tags, and the last one ends where the file ends, or its padding begins.
     """
-    rest = size - end
-    if rest <= 0:
-        return True
-    try:
-        data = read(min(rest, _LOOKED_AT), end)
-    except TooLong:  # a deflated data set beyond the part in memory
-        return True
-    if with_padding and data == data[:1] * len(data) and data[0] in _FILLS:
-        return size % _BLOCK == 0 or data == b"\0"
-    return len(data) >= 8 and _is_element(data, rest, encoding)
-
-
-def _is_element(data: bytes, rest: int, encoding: Encoding) -> bool:
-    """Whether bytes are the head of an element that may follow pixel data, and fits into the rest of the file."""
-    order: Literal["little", "big"] = "little" if encoding.little else "big"
-    group, tag_low = int.from_bytes(data[0:2], order), int.from_bytes(data[2:4], order)
-    if group << 16 | tag_low <= min(PIXEL_TAGS):
-        return False
-    length, head = int.from_bytes(data[4:8], order), 8
-    if group != _DELIMITERS and not encoding.implicit:
-        code = int.from_bytes(data[4:6], "little")
-        if code in LONG_VRS and len(data) >= 12:
-            length, head = int.from_bytes(data[8:12], order), 12
-        elif code in SHORT_VRS:
-            length = int.from_bytes(data[6:8], order)
-        else:
+    before, left = max(PIXEL_TAGS), _MAX_FOLLOWERS
+    while end < size and left:
+        try:
+            data = read(min(size - end, _LOOKED_AT), end)
+        except TooLong:  # a deflated data set beyond the part in memory
+            return True
+        if with_padding and data == data[:1] * len(data) and data[0] in _FILLS:
+            return size % _BLOCK == 0 or data == b"\0"
+        tag, head, length = _element(data, encoding)
+        if length == UNDEFINED and tag > before:
+            return _element(data[head:], encoding)[0] in (ITEM, SEQUENCE_END)
+        if tag <= before or end + head + length > size:
             return False
-    return length == UNDEFINED or head + length <= rest
+        end, before, left = end + head + length, tag, left - 1
+    return True
+
+
+def _element(data: bytes, encoding: Encoding) -> tuple[int, int, int]:
+    """Return the tag of the element that begins here, and the lengths of its head and its value.
+
+    The tag is 0 where the bytes are too few, or have no VR of the standard.
+    """
+    order: Literal["little", "big"] = "little" if encoding.little else "big"
+    group = int.from_bytes(data[0:2], order)
+    tag, code = group << 16 | int.from_bytes(data[2:4], order), int.from_bytes(data[4:6], "little")
+    if encoding.implicit or group == _DELIMITERS:
+        return tag if len(data) >= 8 else 0, 8, int.from_bytes(data[4:8], order)
+    if code in LONG_VRS:
+        return tag if len(data) >= 12 else 0, 12, int.from_bytes(data[8:12], order)
+    return tag if code in SHORT_VRS and len(data) >= 8 else 0, 8, int.from_bytes(data[6:8], order)

@@ -186,7 +186,8 @@ class _Walk:
         for element in self._elements():
             self._take(element)
         if self._header.pixel is None:
-            _check_end(self._read, self._size, self._end if self._end >= 0 else self._size)
+            self._header.padding = self._size - self._end if self._end >= 0 else 0
+            _check_end(self._read, self._size, self._size - self._header.padding)
         return self._header
 
     def _elements(self) -> Iterator[Any]:

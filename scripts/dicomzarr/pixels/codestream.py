@@ -50,7 +50,7 @@ class Stream:
         The coding is lossless: SOF3 without point transform, NEAR = 0, or the reversible wavelet. None where the
         markers do not say, as those of lossless JPEG XL.
     ended : bool
-        The stream has its end marker, followed by nothing but padding; the tile-parts of JPEG 2000 are whole.
+        The stream has its end marker, followed by nothing but padding; that of JPEG 2000 follows the last tile-part.
     scan : int
         JPEG and JPEG-LS: offset of the first start of scan marker in the frame, in bytes.
     start : int
@@ -240,7 +240,7 @@ def read_jpeg2000(data: bytes) -> Stream:
     position = start + 4 + length
     coding = _Coding()
     position = coding.read(data, position, components)
-    present, is_whole = _tiles_present(data, position, coding, components)
+    present, is_ended = _tiles_present(data, position, coding, components)
     if present < tiles:  # the library would fill them with zeros and raise nothing
         raise NotExtracted("truncated_pixel_data", found=present, needed=tiles)
     return Stream(
@@ -251,7 +251,7 @@ def read_jpeg2000(data: bytes) -> Stream:
         signed=bool(each[0] & 0x80),
         colour="RGB" if coding.transform and components == 3 else "",
         lossless=coding.reversible == {True},
-        ended=is_whole and _is_ended(data),
+        ended=is_ended,
         start=start,
     )
 
@@ -278,7 +278,7 @@ class _Coding:
 
 
 def _tiles_present(data: bytes, position: int, coding: _Coding, components: int) -> tuple[int, bool]:
-    """Return how many tiles have a part from the first SOT (A.4.2), and whether the parts end within the data.
+    """Return how many tiles have a part from the first SOT (A.4.2), and whether an end marker follows the last part.
 
     The headers of the tile-parts are read into `coding`: they may hold another wavelet for a tile.
     """
@@ -288,10 +288,10 @@ def _tiles_present(data: bytes, position: int, coding: _Coding, components: int)
         if data[position + 12 : position + 14] != b"\xff\x93":
             coding.read(data, position + 12, components)
         length = int.from_bytes(data[position + 6 : position + 10], "big")
-        if length < 12:  # 0: up to the end
+        position += max(length, 12)  # 0: up to the end
+        if length < 12:
             break
-        position += length
-    return len(seen), position <= len(data)
+    return len(seen), data.find(_END, position) >= 0
 
 
 def _jp2_codestream(data: bytes) -> int:

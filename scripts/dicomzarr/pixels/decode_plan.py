@@ -110,6 +110,10 @@ def _wavelet_like(data: bytes, form: PixelFormat) -> tuple[Stream, Decoder, Deco
     if form.syntax.family == "jpegxl":
         return codestream.read_jpeg_xl(data), decoders.JPEG_XL, None
     stream = codestream.read_jpeg2000(data)
+    # The libraries take zeros, as of a file of which the end was never written, for coded data, or fill in what is
+    # missing, and raise nothing.
+    if not stream.ended:
+        raise NotExtracted("truncated_pixel_data", found=len(data))
     if form.syntax.family == "htj2k":
         # OpenJPEG survives broken data on which OpenJPH crashes, but supports 16 bits at most. OpenJPH overflows where
         # it clips what the irreversible wavelet gives beyond the range of the samples: white becomes black.
@@ -119,8 +123,6 @@ def _wavelet_like(data: bytes, form: PixelFormat) -> tuple[Stream, Decoder, Deco
             return stream, decoders.JPEG_2000, decoders.JPEG_2000_PILLOW if _fits_pillow(stream) else None
         if not stream.lossless:
             raise NotExtracted("unsupported_pixel_layout", found=stream.precision, needed=16)
-        if not stream.ended:  # OpenJPH fills in the missing part and raises nothing
-            raise NotExtracted("truncated_pixel_data", found=len(data))
         return stream, decoders.HTJ2K, None
     if stream.precision > 24:  # the arithmetic of the library overflows beyond 24 bits
         raise NotExtracted("unsupported_pixel_layout", found=stream.precision, needed=24)
@@ -190,7 +192,9 @@ def decode(data: bytes, form: PixelFormat, plan: Plan, decoder: Decoder) -> tupl
     stream = plan.request.stream
     if stream is None:
         plane = samples.astype(form.dtype) if form.bits_allocated == 1 else samples.view(form.dtype)
-        if form.syntax.family == "uncompressed" and len(data) > form.frame_bytes + 1:
+        if form.syntax.family == "uncompressed" and form.has_all_chroma(len(data)):
+            flags.add("not_subsampled")
+        elif form.syntax.family == "uncompressed" and len(data) > form.frame_bytes + 1:
             flags.add("surplus_bytes")
             if len(data) >= 2 * form.frame_bytes and any(data[form.frame_bytes :]):
                 flags.add("surplus_frames")

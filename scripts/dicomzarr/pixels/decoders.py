@@ -323,17 +323,20 @@ def _native(data: bytes, request: Request) -> Samples:
     form = request.form
     if len(data) < form.frame_bytes:
         raise NotExtracted("truncated_pixel_data", found=len(data), needed=form.frame_bytes)
-    return unpack_bits.unpack(data, 0, form, form.is_subsampled)
+    return unpack_bits.unpack(data, 0, form, form.is_subsampled and not form.has_all_chroma(len(data)))
 
 
 def _deflate(data: bytes, request: Request) -> Samples:
-    """Cells of one frame, deflated without a header (PS3.5 8.2.16)."""
+    """Cells of one frame, deflated without a header (PS3.5 8.2.16), and perhaps a byte that makes them even."""
     import zlib
 
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    frame = inflater.decompress(data, request.form.frame_bytes + 1)
-    if inflater.unused_data.strip(b"\0"):  # fragments that are not one frame
+    most = request.form.frame_bytes + 1
+    frame = inflater.decompress(data, most + 1)
+    if len(frame) > most or inflater.unused_data.strip(b"\0"):  # fragments that are not one frame, or more cells
         raise NotExtracted("decode_error")
+    if not inflater.eof:
+        raise NotExtracted("truncated_pixel_data", found=len(frame), needed=request.form.frame_bytes)
     return _native(frame, request)
 
 

@@ -46,7 +46,7 @@ class PixelFormat:
     shift : int
         High Bit + 1 - Bits Stored: how far cells are shifted right (PS3.5 8.1.1).
     planar : bool
-        Planar Configuration (0028,0006) is 1 and applies.
+        Planar Configuration (0028,0006) is 1 and applies; to 4:2:2 only if `has_all_chroma`.
     swapped_bytes : bool
         Cells of fewer than 16 bits in big-endian words: bytes are swapped in pairs.
     lossy_header : str
@@ -85,6 +85,24 @@ class PixelFormat:
     def is_subsampled(self) -> bool:
         """Uncompressed samples are stored as Y1 Y2 CB CR (PS3.3 C.7.6.3.1.2)."""
         return self.samples == 3 and self.photometric_source in SUBSAMPLED
+
+    def has_all_chroma(self, size: int, frames: int = 1) -> bool:
+        """Return whether frames that are 4:2:2 according to the header are not, according to their length.
+
+        Parameters
+        ----------
+        size : int
+            Bytes of all frames, uncompressed.
+        frames : int
+            Number of frames that follow each other without padding.
+
+        Returns
+        -------
+        bool
+            All samples of all pixels have room, and nothing else. Then Planar Configuration (0028,0006) applies.
+        """
+        full = -(-self.frame_bits(False) * frames // 8)
+        return self.is_subsampled and size in (full, full + full % 2)
 
     @property
     def frame_bytes(self) -> int:
@@ -174,7 +192,8 @@ def _pixel_format(budget: limits.Limits, keyword: str, vr: str, *values: Any) ->
     planar = False
     if samples == 3 and syntax.is_uncompressed:
         _check_uncompressed_colour(photometric, allocated, columns)
-        planar = photometric not in SUBSAMPLED and _planar(facts, flags)
+        # Of 4:2:2 it is 0 (PS3.3 C.7.6.3.1.3): another value counts where the length shows that all chroma is stored.
+        planar = facts.get("PlanarConfiguration") == 1 if photometric in SUBSAMPLED else _planar(facts, flags)
     decoded = rows * columns * samples * int(dtype[2:])
     largest = budget.frame
     if decoded > largest:

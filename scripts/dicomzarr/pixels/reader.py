@@ -235,9 +235,8 @@ class FrameReader:
         if self._length < 0:
             raise NotExtracted("bad_encapsulation")  # encapsulated pixel data in a native transfer syntax
         present = max(min(self._length, self._source.size - self._offset), 0)
-        full = -(-form.frame_bits(False) * form.frames // 8)
         flags = set()
-        if self._subsampled and present in (full, full + full % 2):
+        if form.has_all_chroma(present, form.frames):
             self._subsampled = False
             flags.add("not_subsampled")
         needed = -(-form.frame_bits(self._subsampled) * form.frames // 8)

@@ -217,7 +217,7 @@ _TABLE: tuple[tuple[str, Outcome, str, str], ...] = (
     (
         "unsupported_transfer_syntax",
         "quarantined",
-        "no decoder for the transfer syntax, or for pixels that a maker compressed in private elements (PMSCT_RLE1)",
+        "no decoder for the transfer syntax, or for pixels in private elements (PMSCT_RLE1), or on a JPIP server",
         "convert the file, or open an issue",
     ),
     (

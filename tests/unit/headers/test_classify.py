@@ -289,6 +289,16 @@ def test_pixels_that_a_maker_compresses_in_private_elements(syntax: str) -> None
     assert reason_of(file(image(syntax, PixelData=None, **other), syntax)) == ("skipped", "missing_pixel_data")
 
 
+@pytest.mark.parametrize("number", [94, 95, 204, 205])
+def test_pixels_on_a_jpip_server(number: int) -> None:
+    syntax = f"{IMPLICIT}.4.{number}"
+    url = Element(0x00287FE0, "UR", b"https://example.org/jpip?target=1 ")
+    data = file(image(PixelData=None, Url=url), declared=syntax)
+    if number in (95, 205):
+        data = deflated(data[len(meta(syntax)) :], syntax)
+    assert reason_of(data) == ("quarantined", "unsupported_transfer_syntax")
+
+
 def test_dicomdir() -> None:
     records = Element(0x00041220, "SQ", ((text(0x00041430, "CS", "PATIENT"),),))
     assert reason_of(meta(EXPLICIT, "1.2.840.10008.1.3.10") + records.encode(EXPLICIT)) == ("skipped", "dicomdir")

@@ -14,6 +14,7 @@ from conftest import CORPUS
 from headers_of_bytes import NATIVE, both, deflated, read, reason_of
 from made_up_headers import (
     BIG,
+    DEFLATED,
     EXPLICIT,
     IMPLICIT,
     UNDEFINED,
@@ -42,6 +43,34 @@ def test_cut_anywhere_is_never_an_image(syntax: str) -> None:
         assert outcome == "quarantined" or reason in ("no_pixel_data", "missing_pixel_data"), length
         if length > len(data) - 48:
             assert reason == "truncated_pixel_data"
+
+
+@pytest.mark.parametrize("syntax", NATIVE)
+def test_zeros_in_place_of_the_rest_of_a_file_are_no_header_without_pixels(syntax: str) -> None:
+    """A copy that was interrupted has all bytes of a file where the system reserved them, the last of them 0."""
+    for elements in (image(syntax, PixelData=None), image(syntax)[:9]):
+        header = file(elements, syntax)
+        odd = 1001 - len(header) % 2
+        for count in (odd + 25_000, odd + 600_000):
+            assert reason_of(header + bytes(count)) == ("quarantined", "truncated_header")
+        for block in (512, 2048, 32_768):  # the writer filled up a block
+            assert both(header + bytes(-len(header) % block)).outcome == "skipped"
+    overlay = Element(0x60003000, "OW", bytes(30_000))
+    assert reason_of(file(image(syntax, PixelData=None, Overlay=overlay), syntax)) == ("skipped", "missing_pixel_data")
+
+
+@pytest.mark.parametrize("fill", [b"", b"\0", b"\xff"], ids=["cut", "zeros", "ones"])
+@pytest.mark.parametrize("has_pixels", [True, False])
+def test_a_deflated_data_set_without_its_end_is_truncated(fill: bytes, has_pixels: bool) -> None:
+    """zlib takes zeros for codes of bytes: where the end was never written, it made up pixels, or zeros for padding."""
+    rows, columns = number(0x00280010, 60), number(0x00280011, 60)
+    pixels = Element(0x7FE00010, "OW", bytes(random.Random(2).choices(range(7), k=7200))) if has_pixels else None
+    whole = deflated(encode(image(Rows=rows, Columns=columns, PixelData=pixels), EXPLICIT))
+    assert both(whole).outcome == ("image" if has_pixels else "skipped")
+    for lost in (*range(2, 40), *range(40, len(whole) - len(meta(DEFLATED)) - 20, 11)):
+        answer = both(whole[:-lost] + fill * lost)
+        assert answer.outcome == "quarantined", (lost, answer.reason)
+        assert answer.reason in ("truncated_pixel_data", "truncated_header", "unreadable_header")
 
 
 # --- hostile structure -------------------------------------------------------------------------------------------

@@ -25,13 +25,13 @@ def made(syntax: str) -> bytes:
     return file(image(syntax, PIXELS, **bits), syntax)
 
 
-def padding_element(syntax: str) -> bytes:
+def padding_element(syntax: str, content: bytes = RANDOM.randbytes(200)) -> bytes:
     """Return Data Set Trailing Padding (FFFC,FFFC) of 200 bytes."""
     return {
         IMPLICIT: struct.pack("<HHI", 0xFFFC, 0xFFFC, 200),
         EXPLICIT: struct.pack("<HH2sHI", 0xFFFC, 0xFFFC, b"OB", 0, 200),
         BIG: struct.pack(">HH2sHI", 0xFFFC, 0xFFFC, b"OB", 0, 200),
-    }[syntax] + bytes(RANDOM.randrange(256) for _ in range(200))
+    }[syntax] + content
 
 
 def voxels(data: bytes) -> tuple[bytes, set[str]]:
@@ -47,14 +47,14 @@ def voxels(data: bytes) -> tuple[bytes, set[str]]:
     return pixels, {*reader.flags, *header.flags}
 
 
-@pytest.mark.parametrize("has_element", [False, True])
+@pytest.mark.parametrize("content", [None, RANDOM.randbytes(200), bytes(200), b"\xff" * 200])
 @pytest.mark.parametrize("syntax", SYNTAXES)
-def test_shifted_pixels_are_refused_or_said(syntax: str, has_element: bool) -> None:
+def test_shifted_pixels_are_refused_or_said(syntax: str, content: bytes | None) -> None:
     data = made(syntax)
     expected, flags = voxels(data)
     assert len(expected) == 48 and not flags
     value = len(data) - 48
-    data += padding_element(syntax) if has_element else b""
+    data += b"" if content is None else padding_element(syntax, content)
     assert voxels(data) == (expected, set())
     for place in range(value - (8 if syntax == IMPLICIT else 12), value + 40):
         for count in (1, 2, 3, 4, 7, 8, 12):
@@ -85,7 +85,11 @@ def test_a_length_beyond_the_file_needs_exact_pixels(syntax: str) -> None:
         (struct.pack("<HH2sHI", 0xFFFC, 0xFFFC, b"OB", 0, 500), True),  # longer than the file
         (struct.pack("<HH2sH", 0x0010, 0x0010, b"PN", 0), True),  # an element that stands before pixels
         (struct.pack("<HHI", 0xFFFE, 0xE0DD, 0), False),
-        (struct.pack("<HH2sHI", 0xFFFA, 0xFFFA, b"SQ", 0, 0xFFFFFFFF) + b"\1", False),
+        (struct.pack("<HH2sHI", 0xFFFA, 0xFFFA, b"SQ", 0, 0xFFFFFFFF) + b"\1", True),  # no item
+        (struct.pack("<HH2sHIHHI", 0xFFFA, 0xFFFA, b"SQ", 0, 0xFFFFFFFF, 0xFFFE, 0xE000, 0) + b"\1", False),
+        (struct.pack("<HH2sHIHHI", 0xFFFA, 0xFFFA, b"SQ", 0, 0xFFFFFFFF, 0xFFFE, 0xE0DD, 0), False),
+        (struct.pack("<HH2sH", 0x7FE1, 0x0010, b"LO", 0) * 2, True),  # the same tag again
+        (struct.pack("<HH2sHHH2sH", 0x7FE1, 0x0010, b"LO", 0, 0xFFFC, 0xFFFC, b"OB", 0) + bytes(4), False),
     ],
 )
 def test_what_may_follow_pixels(tail: bytes, is_said: bool) -> None:

@@ -312,6 +312,34 @@ def test_a_truncated_stream_is_never_accepted(case: Case) -> None:
         assert error.code in ("decode_error", "truncated_pixel_data")
 
 
+# Syntaxes whose streams show where they end; the last bytes of others may have any value.
+WITH_AN_END = (".4.57", ".4.70", ".4.80", ".4.81", ".4.90", ".4.91", ".4.201", ".4.202", ".4.203")
+
+
+@pytest.mark.parametrize("fill", [b"\0", b"\xff"], ids=["zeros", "ones"])
+@pytest.mark.parametrize("case", [c for c in CASES if c.syntax in WITH_AN_END], ids=str)
+def test_a_stream_whose_end_was_never_written_is_not_accepted(case: Case, fill: bytes) -> None:
+    """A copy that was interrupted has all bytes of a file where the system reserved them, the last of them 0."""
+    whole = encoded(case)
+    header = {"BitsStored": case.bits, "HighBit": case.bits - 1, **dict(case.header)}
+    for lost in (*range(2, 13), len(whole) // 30, len(whole) // 9, len(whole) // 2, 2 * len(whole) // 3):
+        damaged = whole[:-lost] + fill * lost
+        try:
+            pixels = one_fragment_reader(damaged, case.syntax, case.array, **header)[0].pixels
+        except NotExtracted as error:
+            assert error.code in ("decode_error", "truncated_pixel_data")
+        else:  # what was lost is padding, or the end marker of a JPEG
+            np.testing.assert_array_equal(pixels, open_case(case)[0].pixels)
+
+
+@pytest.mark.parametrize("behind", [b"\0", b"\0\0\0", b"any bytes"])
+@pytest.mark.parametrize("case", [c for c in CASES if c.syntax in (".4.90", ".4.91", ".4.201")], ids=str)
+def test_what_follows_the_end_of_a_jpeg_2000_stream_does_not_matter(case: Case, behind: bytes) -> None:
+    header = {"BitsStored": case.bits, "HighBit": case.bits - 1, **dict(case.header)}
+    image = one_fragment_reader(encoded(case) + behind, case.syntax, case.array, **header)
+    np.testing.assert_array_equal(image[0].pixels, open_case(case)[0].pixels)
+
+
 @pytest.mark.parametrize("name", ["jpeg 8", "jpeg 12", "lossless jpeg 12 predictor 1"])
 def test_a_jpeg_without_its_end_is_read_if_nothing_else_is_missing(name: str) -> None:
     case = next(case for case in CASES if case.name == name)

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_up_pixels import BIG, LITTLE, even, facts_for, frames, picture, reader
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_up_pixels import BIG, LITTLE, encapsulate, even, facts_for, frames, picture, reader
 
 from dicomzarr.pixels.reader import (
     FileSource,
@@ -227,6 +229,30 @@ def test_ybr_full_422_with_all_samples_is_not_read_as_more_frames() -> None:
     image = reader(YBR.tobytes(), **header)
     assert "not_subsampled" in image.flags
     np.testing.assert_allclose(image[0].pixels.astype(int), RGB.astype(int), atol=1)
+
+
+@settings(deadline=None)
+@given(
+    rows=st.integers(1, 5),
+    pairs=st.integers(1, 4),
+    count=st.integers(1, 3),
+    planar=st.sampled_from([None, 0, 1]),
+    syntax=st.sampled_from([LITTLE, f"{LITTLE}.98"]),
+    photometric=st.sampled_from(["YBR_FULL_422", "YBR_PARTIAL_422"]),
+)
+def test_422_with_all_samples_is_stored_as_the_planar_configuration_says(
+    rows: int, pairs: int, count: int, planar: int | None, syntax: str, photometric: str
+) -> None:
+    stored = np.random.default_rng(rows * pairs).integers(0, 256, (count, rows, 2 * pairs, 3), dtype=np.uint8)
+    header = {"SamplesPerPixel": 3, "BitsAllocated": 8, "Rows": rows, "Columns": 2 * pairs, "NumberOfFrames": count}
+    by_pixel = frames(stored.tobytes(), PhotometricInterpretation=photometric, **header)
+    planes = np.ascontiguousarray(stored.transpose(0, 3, 1, 2)) if planar else stored
+    cells = [even(plane.tobytes()) for plane in planes]
+    data = encapsulate(cells) if syntax.endswith(".98") else planes.tobytes()
+    image = reader(data, syntax, PhotometricInterpretation=photometric, PlanarConfiguration=planar, **header)
+    for want, frame in zip(by_pixel, image, strict=True):
+        np.testing.assert_array_equal(frame.pixels, want.pixels)
+        assert {*image.flags, *frame.flags} == {"not_subsampled"}
 
 
 def test_palette_keeps_indices() -> None:

@@ -29,7 +29,7 @@ def bits_used(low: float, high: float, *, signed: bool) -> int:
     """
     if not signed:
         return max(int(high).bit_length(), 1)
-    return max(int(high).bit_length(), (-int(low) - 1).bit_length() if low < 0 else 0) + 1
+    return max((-value - 1 if value < 0 else value).bit_length() for value in (int(low), int(high))) + 1
 
 
 def _plain(value: float) -> float | str:
