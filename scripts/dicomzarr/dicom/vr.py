@@ -89,11 +89,12 @@ TEXT_VRS = frozenset(vr.name for vr in VRS.values() if vr.is_text)
 NUMBERS = {vr.name: vr.number for vr in VRS.values() if vr.number}
 MAX_VALUE = 1 << 20  # bytes of one wanted value; Grid Frame Offset Vector is the only one that can be long
 MAX_TEXT = 1024  # bytes of a text; a longer one is cut
-# Sequences that name people and requests: physicians and operators, patient, requests, original attributes. Of those of
-# segments and ROIs only labels and the like count: their codes are public.
+# Sequences that name people and requests: directory records, physicians and operators, patient, requests, original
+# attributes. Of those of segments and ROIs only labels and the like count: their codes are public.
 _LABELLING = frozenset((0x00620002, 0x30060020, 0x30060080))
 NAMING = _LABELLING | frozenset((
-    0x00080096, 0x00081049, 0x00081052, 0x00081062, 0x00081072, 0x00081120, 0x00101002, 0x00400275, 0x04000561,
+    0x00041220, 0x00080096, 0x00081049, 0x00081052, 0x00081062, 0x00081072, 0x00081120, 0x00101002, 0x00400275,
+    0x04000561,
 ))  # fmt: skip
 LABELS = "labels"  # the kind of the sequences of segments and ROIs
 # Segment Label, Segment Description, Tracking ID, ROI Name, ROI Description, ROI Observation Label, ROI Observation
@@ -170,7 +171,14 @@ def max_bytes(kind: str) -> int:
 
 @functools.cache
 def standard_texts() -> dict[int, str]:
-    """Return the VR of each tag of PS3.6 for which it is in `TEXT_VRS`, and of Specific Character Set (0008,0005)."""
-    from pydicom._dicom_dict import DicomDictionary
+    """Return the VR of each tag of PS3.6 for which it is in `TEXT_VRS`, and of Specific Character Set (0008,0005).
 
-    return {tag: row[0] for tag, row in DicomDictionary.items() if row[0] in TEXT_VRS or tag == CHARACTER_SET}
+    Those of curves and overlays are repeated in 16 groups (PS3.5 7.6).
+    """
+    from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
+
+    texts = {tag: row[0] for tag, row in DicomDictionary.items() if row[0] in TEXT_VRS or tag == CHARACTER_SET}
+    for mask, row in RepeatersDictionary.items():
+        if row[0] in TEXT_VRS and mask[2:4] == "xx":
+            texts |= {int(mask.replace("xx", f"{group:02x}"), 16): row[0] for group in range(0, 32, 2)}
+    return texts

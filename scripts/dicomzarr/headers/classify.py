@@ -14,9 +14,9 @@ from dicomzarr.dicom.photometric import PHOTOMETRIC
 from dicomzarr.dicom.sop_classes import MEDIA_STORAGE_DIRECTORY, reason_without_pixels
 from dicomzarr.dicom.transfer_syntaxes import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, JPIP
 from dicomzarr.headers import fast_reader
-from dicomzarr.headers.attribute_table import PRIVATE_COMPRESSION, is_searched
+from dicomzarr.headers.attribute_table import PRIVATE_COMPRESSION
 from dicomzarr.headers.attributes import DIRECTORY_RECORDS, finish, interpret, text_of
-from dicomzarr.headers.cut_off import facts_before_the_end
+from dicomzarr.headers.cut_off import facts_before_the_end, texts_before_the_end
 from dicomzarr.headers.data_set import NATIVE, DataSet, NoDataSet, find_data_set
 from dicomzarr.headers.fast_reader import RawHeader
 from dicomzarr.headers.layouts import LAYOUTS, texts_of
@@ -104,7 +104,8 @@ def read_header(
     except NoDataSet as failure:
         return _not_extracted(failure.reason, flags & {"acr_nema"})
     except Truncated:
-        return _not_extracted("truncated_header", facts=_before_the_end(found, texts))
+        read, size, start, _, encoding, _, _, _ = found
+        return _not_extracted("truncated_header", facts=facts_before_the_end(read, size, start, encoding))
     except TooLong:
         return _not_extracted("too_large")
     except _Refused:
@@ -150,17 +151,22 @@ def _content_of(found: DataSet, texts: list[tuple[str, bytes]] | None, use_fast:
             if texts is not None:
                 texts += layout.texts
             return _Content(attributes, finish(attributes, layout.notes), layout.pixel, False, False)
-    raw = _read_raw(found, use_fast, use_layouts)
-    if texts is not None:
-        texts += texts_of(raw)
+    is_whole = False  # whether all texts are among those of `raw`
+    try:
+        raw, is_whole = _read_raw(found, use_fast, use_layouts)
+        if texts is not None:
+            texts += texts_of(raw)
+    finally:
+        if texts is not None and not is_whole:
+            texts += texts_before_the_end(read, size, start, encoding)
     values = raw.values
     facts, bad = interpret(values, little=encoding.little)
     has_private = PRIVATE_COMPRESSION in values and (values[PRIVATE_COMPRESSION][1] or b"").startswith(b"PMSCT_RLE")
     return _Content(facts, bad, raw.pixel, raw.is_empty, DIRECTORY_RECORDS in values, has_private, raw.padding)
 
 
-def _read_raw(found: DataSet, use_fast: bool, use_layouts: bool) -> RawHeader:
-    """Return the elements of a header, by the fast reader if it can."""
+def _read_raw(found: DataSet, use_fast: bool, use_layouts: bool) -> tuple[RawHeader, bool]:
+    """Return the elements of a header, by the fast reader if it can, and whether these are all of its texts."""
     read, size, start, data, encoding, _, _, _ = found
     if encoding.little and use_fast:
         try:
@@ -170,24 +176,15 @@ def _read_raw(found: DataSet, use_fast: bool, use_layouts: bool) -> RawHeader:
         else:
             if use_layouts:
                 LAYOUTS[encoding.implicit].learn(read, size, start, data, header)
-            return header
+            return header, DIRECTORY_RECORDS not in header.values
     from dicomzarr.headers import pydicom_reader
 
     try:
-        return pydicom_reader.read_tolerant(read, size, start, encoding)
+        return pydicom_reader.read_tolerant(read, size, start, encoding), False
     except pydicom_reader.Refused:
         raise _Refused from None
     except pydicom_reader.ReadFailed as failure:
         raise cast(OSError, failure.__cause__) from None
-
-
-def _before_the_end(found: DataSet, texts: list[tuple[str, bytes]] | None) -> ImageFacts:
-    """Return what a header says that the file ends in; add its texts to `texts`."""
-    read, size, start, _, encoding, _, _, _ = found
-    facts, values = facts_before_the_end(read, size, start, encoding)
-    if texts is not None:
-        texts += [(vr, value) for tag, (vr, value) in values.items() if value and is_searched(tag, vr)]
-    return facts
 
 
 def _not_extracted(reason: str, flags: set[str] | None = None, facts: ImageFacts | None = None) -> Header:

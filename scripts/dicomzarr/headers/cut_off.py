@@ -1,12 +1,16 @@
-"""What the beginning of a header says whose file ends inside it: which series lost an image, and at which place."""
+"""What the beginning of a header says that cannot be read whole.
+
+Facts: which series lost an image, and at which place. Texts: of whom, for the privacy search.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from typing import cast
+from collections.abc import Iterator
+from typing import NamedTuple, cast
 
 from dicomzarr.dicom.facts import ImageFacts
-from dicomzarr.dicom.vr import LONG_VRS, MAX_VALUE, PIXEL_TAGS, SHORT_VRS, UNDEFINED
+from dicomzarr.dicom.vr import LONG_VRS, MAX_VALUE, PIXEL_TAGS, SHORT_VRS, UNDEFINED, is_text, kind_of, max_bytes
 from dicomzarr.headers.attributes import WANTED, Values, interpret
 from dicomzarr.headers.item_walk import skip_items
 from dicomzarr.headers.reading import Encoding, Reader, TooLong, Truncated, Unclear
@@ -14,8 +18,18 @@ from dicomzarr.headers.reading import Encoding, Reader, TooLong, Truncated, Uncl
 _MOST_ELEMENTS = 100_000
 
 
-def facts_before_the_end(read: Reader, size: int, start: int, encoding: Encoding) -> tuple[ImageFacts, Values]:
-    """Return what the complete elements before the end of a file say, and their values by tag.
+class _Element(NamedTuple):
+    """Tag and VR of an element, the offset of its value, and of its end, which is beyond the file if it is cut."""
+
+    tag: int
+    vr: str
+    value: int
+    end: int
+    has_length: bool
+
+
+def facts_before_the_end(read: Reader, size: int, start: int, encoding: Encoding) -> ImageFacts:
+    """Return what the complete elements before the end of a file say.
 
     Parameters
     ----------
@@ -30,31 +44,53 @@ def facts_before_the_end(read: Reader, size: int, start: int, encoding: Encoding
 
     Returns
     -------
-    facts : ImageFacts
+    ImageFacts
         Without the pixel data.
-    values : dict of int to (str, bytes or None)
-        As `attributes.interpret` takes them.
     """
     values: Values = {}
-    if encoding.little:
-        # Whatever stops the reading, the elements before it count.
-        with contextlib.suppress(Truncated, Unclear, TooLong):
-            _read(read, size, start, encoding.implicit, values)
+    last = 0
+    for tag, vr, value, end, has_length in _elements(read, size, start, encoding):
+        if tag <= last or end > size:
+            break
+        last = tag
+        if has_length and tag in WANTED and end - value <= MAX_VALUE:
+            values[tag] = (vr, read(end - value, value))
     facts, _ = interpret(values, little=True)
-    return cast(ImageFacts, facts), values
+    return cast(ImageFacts, facts)
 
 
-def _read(read: Reader, size: int, start: int, implicit: bool, values: Values) -> None:
-    """Add the values of the wanted elements at top level, up to the first element that is not complete."""
-    position, last = start, 0
-    for _ in range(_MOST_ELEMENTS):
+def texts_before_the_end(read: Reader, size: int, start: int, encoding: Encoding) -> list[tuple[str, bytes]]:
+    """Return the texts of a header, as far as its elements can be followed.
+
+    Parameters
+    ----------
+    read, size, start, encoding
+        As for `facts_before_the_end`.
+
+    Returns
+    -------
+    list of tuple of str and bytes
+        Kind and value, as `layouts.texts_of` returns them; the last value may be cut.
+    """
+    texts: list[tuple[str, bytes]] = []
+    for tag, vr, value, end, _ in _elements(read, size, start, encoding):
+        if is_text(tag, vr) and end > value:
+            kind = kind_of(tag, vr)
+            texts.append((kind, read(min(end - value, max_bytes(kind)), value)))
+    return texts
+
+
+def _elements(read: Reader, size: int, start: int, encoding: Encoding) -> Iterator[_Element]:
+    """Yield the elements at top level, in the order of the file, up to the first that cannot be followed."""
+    position = start
+    for _ in range(_MOST_ELEMENTS if encoding.little else 0):
         head = read(12, position)
         if len(head) < 12:
             return
         group, element = (int.from_bytes(head[i : i + 2], "little") for i in (0, 2))
         tag, vr = group << 16 | element, ""
         value, length = position + 8, int.from_bytes(head[4:8], "little")
-        if not implicit:
+        if not encoding.implicit:
             code = int.from_bytes(head[4:6], "little")
             if code in LONG_VRS:
                 vr, value, length = LONG_VRS[code], position + 12, int.from_bytes(head[8:12], "little")
@@ -62,14 +98,16 @@ def _read(read: Reader, size: int, start: int, implicit: bool, values: Values) -
                 vr, length = SHORT_VRS[code], int.from_bytes(head[6:8], "little")
             else:
                 return
-        if tag <= last or tag in PIXEL_TAGS:
+        if tag in PIXEL_TAGS:
             return
-        last = tag
-        if length == UNDEFINED:
-            position = skip_items(read, size, value, implicit)
-            continue
         position = value + length
+        if length == UNDEFINED:
+            position = size + 1
+            try:
+                with contextlib.suppress(Truncated):
+                    position = skip_items(read, size, value, encoding.implicit)
+            except (Unclear, TooLong):
+                return
+        yield _Element(tag, vr, value, position, length != UNDEFINED)
         if position > size:
             return
-        if tag in WANTED and length <= MAX_VALUE:
-            values[tag] = (vr, read(length, value))

@@ -64,7 +64,7 @@ class Field:
             # The bytes of most sequences of undefined length are not read: see `sequence_values`.
             self.is_read = width > 0 or tag in SEQUENCES
             self.is_text = self.is_read and is_searched(tag, vr)
-            self.kind, self.limit = vr, _MAX_READ
+            self.kind, self.limit = kind_of(tag, vr), _MAX_READ
         else:
             self.kind = kind_of(tag, vr)
             self.is_text = self.is_read = is_text(tag, vr) if width else tag in NAMING

@@ -16,7 +16,7 @@ from __future__ import annotations
 import struct
 from typing import Any, Final
 
-from dicomzarr.dicom.vr import LENGTH, PIXEL_TAGS, UNDEFINED
+from dicomzarr.dicom.vr import LENGTH, PIXEL_TAGS, UNDEFINED, kind_of
 from dicomzarr.headers.attribute_table import is_searched
 from dicomzarr.headers.attributes import (
     DIRECTORY_RECORDS,
@@ -458,9 +458,9 @@ def texts_of(header: RawHeader) -> list[tuple[str, bytes]]:
     Returns
     -------
     list of tuple of str and bytes
-        VR and value; those that are no attributes come first.
+        Kind and value; those that are no attributes come first.
     """
     return [
         *header.texts,
-        *((vr, value) for tag, (vr, value) in header.values.items() if value and is_searched(tag, vr)),
+        *((kind_of(tag, vr), value) for tag, (vr, value) in header.values.items() if value and is_searched(tag, vr)),
     ]
