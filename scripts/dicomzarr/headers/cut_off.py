@@ -49,12 +49,13 @@ def facts_before_the_end(read: Reader, size: int, start: int, encoding: Encoding
     """
     values: Values = {}
     last = 0
-    for tag, vr, value, end, has_length in _elements(read, size, start, encoding):
-        if tag <= last or end > size:
-            break
-        last = tag
-        if has_length and tag in WANTED and end - value <= MAX_VALUE:
-            values[tag] = (vr, read(end - value, value))
+    with contextlib.suppress(TooLong):  # a deflated header beyond the part in memory
+        for tag, vr, value, end, has_length in _elements(read, size, start, encoding):
+            if tag <= last or end > size:
+                break
+            last = tag
+            if has_length and tag in WANTED and end - value <= MAX_VALUE:
+                values[tag] = (vr, read(end - value, value))
     facts, _ = interpret(values, little=True)
     return cast(ImageFacts, facts)
 
@@ -73,10 +74,11 @@ def texts_before_the_end(read: Reader, size: int, start: int, encoding: Encoding
         Kind and value, as `layouts.texts_of` returns them; the last value may be cut.
     """
     texts: list[tuple[str, bytes]] = []
-    for tag, vr, value, end, _ in _elements(read, size, start, encoding):
-        if is_text(tag, vr) and end > value:
-            kind = kind_of(tag, vr)
-            texts.append((kind, read(min(end - value, max_bytes(kind)), value)))
+    with contextlib.suppress(TooLong):  # a deflated header beyond the part in memory
+        for tag, vr, value, end, _ in _elements(read, size, start, encoding):
+            if is_text(tag, vr) and end > value:
+                kind = kind_of(tag, vr)
+                texts.append((kind, read(min(end - value, max_bytes(kind)), value)))
     return texts
 
 

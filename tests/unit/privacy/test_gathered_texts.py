@@ -10,6 +10,8 @@ from pydicom.datadict import DicomDictionary, dictionary_VR
 
 from dicomzarr.dicom.vr import TEXT_VRS, kind_of
 from dicomzarr.headers.classify import read_header
+from dicomzarr.headers.cut_off import facts_before_the_end, texts_before_the_end
+from dicomzarr.headers.reading import EXPLICIT_LITTLE, TooLong
 from dicomzarr.privacy.identifiers import Gatherer
 from dicomzarr.privacy.scanner import Scanner
 
@@ -160,3 +162,16 @@ def test_directory_records_are_searched_for(syntax: str, undefined: bool, cut: i
     records = Element(0x00041220, "SQ", (record, last), undefined=undefined)
     data = file([text(0x00041130, "CS", "CD"), records], syntax)
     assert scanner_of_file(data[: len(data) - cut]).name("canaria_zyxwolf") is not None
+
+
+def test_the_part_of_a_deflated_header_that_is_in_memory_counts() -> None:
+    first = Element(0x00100010, "PN", b"Wolfang^Bertolin")
+    data = encode([first, Element(0x00104000, "LT", b"a" * 2000), Element(0x0020000D, "UI", b"1.2\0")], EXPLICIT)
+
+    def read(size: int, at: int) -> bytes:
+        if at + size > 1000:
+            raise TooLong
+        return data[at : at + size]
+
+    assert texts_before_the_end(read, len(data), 0, EXPLICIT_LITTLE) == [("PN", b"Wolfang^Bertolin")]
+    assert facts_before_the_end(read, len(data), 0, EXPLICIT_LITTLE) == {}
